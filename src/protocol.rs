@@ -1,0 +1,11 @@
+//! Kafka's protocol: primitives, generated messages, record batches, error codes. Knows neither sockets nor files.
+
+pub mod error_code;
+pub mod file_range;
+pub mod frame;
+pub mod ids;
+pub mod message;
+pub mod messages;
+pub mod records;
+pub mod schemas;
+pub mod wire;

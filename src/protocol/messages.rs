@@ -1,0 +1,3 @@
+//! The generated messages: a module each, out of `schemas/`, chosen by `messages.txt`.
+
+include!(concat!(env!("OUT_DIR"), "/messages.rs"));

@@ -1,0 +1,145 @@
+//! Tagged fields that a message's schema does not know: kept as they came, written back as they were.
+//!
+//! They are held as slices of the frame, never as a list of objects: two bytes on the wire must not become an object on
+//! the heap each (CVE-2026-111115).
+
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+
+use super::reader::unsigned_varint;
+
+/// The unknown tagged fields of one struct. Eight bytes where there are none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnknownTaggedFields(Option<Box<Raw>>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Raw {
+    count: u32,
+    /// Tag, size and content of each, one after the other, tags ascending.
+    fields: Bytes,
+}
+
+impl UnknownTaggedFields {
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        self.0.as_ref().map_or(0, |raw| raw.count)
+    }
+
+    /// Splits the raw fields at the first tag that is not below `tag`.
+    pub(super) fn split_before(&self, tag: u32) -> (&[u8], &[u8]) {
+        let Some(raw) = &self.0 else { return (&[], &[]) };
+        let fields: &[u8] = &raw.fields;
+        let mut at = 0;
+        while let Some(rest) = fields.get(at..) {
+            let Some(((next_tag, size), head)) = tag_and_size(rest) else { break };
+            if next_tag >= tag {
+                break;
+            }
+            at += head + size;
+        }
+        fields.split_at(at.min(fields.len()))
+    }
+
+    /// All of them, as they came.
+    pub(super) fn raw(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], |raw| &raw.fields)
+    }
+}
+
+/// Gathers the unknown tagged fields of a struct while it is read.
+///
+/// Neighbours in the frame stay one slice of it. Only where a known field keeps unknown ones apart are they copied
+/// together, each once.
+#[derive(Debug)]
+pub(super) struct Gatherer<'a> {
+    frame: &'a Bytes,
+    count: u32,
+    /// The fields met last, which are neighbours.
+    run: Range<usize>,
+    /// All those before.
+    joined: BytesMut,
+}
+
+impl<'a> Gatherer<'a> {
+    /// Gathers from a frame.
+    pub(super) fn new(frame: &'a Bytes) -> Self {
+        Self { frame, count: 0, run: 0..0, joined: BytesMut::new() }
+    }
+
+    /// Adds a field: where in the frame its tag, size and content stand.
+    pub(super) fn push(&mut self, field: Range<usize>) {
+        self.count += 1;
+        if self.run.end == field.start {
+            self.run.end = field.end;
+            return;
+        }
+        self.joined.extend_from_slice(&self.frame[self.run.clone()]);
+        self.run = field;
+    }
+
+    /// What was gathered.
+    pub(super) fn finish(mut self) -> UnknownTaggedFields {
+        if self.count == 0 {
+            return UnknownTaggedFields::default();
+        }
+        let fields = if self.joined.is_empty() {
+            self.frame.slice(self.run)
+        } else {
+            self.joined.extend_from_slice(&self.frame[self.run]);
+            self.joined.freeze()
+        };
+        UnknownTaggedFields(Some(Box::new(Raw { count: self.count, fields })))
+    }
+}
+
+/// Tag and size at the head of a field, and how many bytes they take.
+fn tag_and_size(bytes: &[u8]) -> Option<((u32, usize), usize)> {
+    let (tag, first) = unsigned_varint(bytes).ok()?;
+    let (size, second) = unsigned_varint(&bytes[first..]).ok()?;
+    Some(((tag, size as usize), first + second))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gathered(frame: &Bytes, fields: &[Range<usize>]) -> UnknownTaggedFields {
+        let mut gatherer = Gatherer::new(frame);
+        fields.iter().cloned().for_each(|field| gatherer.push(field));
+        gatherer.finish()
+    }
+
+    #[test]
+    fn none_take_no_heap() {
+        let none = gathered(&Bytes::from_static(b"\0"), &[]);
+        assert_eq!(none, UnknownTaggedFields(None));
+        assert_eq!((none.count(), none.raw()), (0, &b""[..]));
+        assert_eq!(none.split_before(3), (&b""[..], &b""[..]));
+    }
+
+    #[test]
+    fn neighbours_stay_a_slice_of_the_frame() {
+        let frame = Bytes::from_static(b"\x02\x03\x00\x04\x01a");
+        let unknown = gathered(&frame, &[1..3, 3..6]);
+        assert_eq!((unknown.count(), unknown.raw()), (2, &frame[1..]));
+        assert_eq!(unknown.raw().as_ptr(), frame[1..].as_ptr());
+    }
+
+    #[test]
+    fn what_known_fields_keep_apart_is_joined_in_order() {
+        let frame = Bytes::from_static(b"\x05\x01\x00\x02\x00\x03\x00\x04\x00\x05\x01z");
+        let unknown = gathered(&frame, &[1..3, 5..7, 7..9, 9..12]);
+        assert_eq!((unknown.count(), unknown.raw()), (4, &b"\x01\x00\x03\x00\x04\x00\x05\x01z"[..]));
+    }
+
+    #[test]
+    fn they_split_at_any_tag() {
+        let frame = Bytes::from_static(b"\x02\x00\x05\x02ab\x80\x01\x00");
+        let unknown = gathered(&frame, std::slice::from_ref(&(0..9)));
+        for (tag, before) in [(0, 0), (2, 0), (3, 2), (5, 2), (6, 6), (128, 6), (129, 9), (u32::MAX, 9)] {
+            assert_eq!(unknown.split_before(tag), frame.split_at(before), "tag {tag}");
+        }
+    }
+}

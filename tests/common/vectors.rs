@@ -1,0 +1,29 @@
+//! One random message for every message and version, encoded by Apache Kafka's own classes.
+
+use std::io::Read;
+
+use bytes::Bytes;
+
+pub(crate) struct Vector {
+    pub(crate) name: String,
+    pub(crate) version: i16,
+    pub(crate) bytes: Bytes,
+}
+
+pub(crate) fn vectors() -> Vec<Vector> {
+    let packed = std::fs::File::open("tests/fixtures/vectors.tsv.gz").expect("the fixture");
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(packed).read_to_string(&mut text).expect("gzip");
+    text.lines().map(vector).collect()
+}
+
+fn vector(line: &str) -> Vector {
+    let mut columns = line.split('\t');
+    let mut column = || columns.next().expect("four columns");
+    Vector { name: column().to_owned(), version: column().parse().expect("a version"), bytes: unhex(column()) }
+}
+
+fn unhex(text: &str) -> Bytes {
+    let digit = |c: u8| char::from(c).to_digit(16).and_then(|d| u8::try_from(d).ok()).expect("hex");
+    text.as_bytes().chunks(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
+}
