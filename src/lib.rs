@@ -5,3 +5,5 @@
 
 pub mod clock;
 pub mod protocol;
+
+pub mod config;

@@ -1,0 +1,294 @@
+//! Settings: one table of keys for the broker and one for topics, where their values come from, and what they come to.
+//!
+//! [`load`] is pure apart from reading the properties file: the environment is an argument. Names, types, defaults and
+//! words are Kafka's, so that its configuration files and habits carry over. Nothing here knows the log, the network or
+//! the protocol: whoever assembles the broker hands on what they need.
+
+use std::{collections::BTreeMap, io, path::PathBuf};
+
+use self::{
+    broker::{BrokerConfig, BrokerValues, broker_key},
+    key::{InvalidValue, Value, one_line},
+    listener::{Endpoint, Listener, ListenerError},
+    properties::MalformedEscape,
+    sources::{CommandLine, Origin, Setting, Settings},
+    topic::{TOPIC_KEYS, TopicConfig, TopicConfigError},
+};
+
+pub mod broker;
+pub mod key;
+pub mod listener;
+pub mod properties;
+pub mod sources;
+pub mod topic;
+pub mod topic_name;
+
+#[cfg(test)]
+mod tests;
+
+/// Why the broker does not start. One line, which names where the setting was made and what is allowed.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("--config {path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is not in the properties format.
+    #[error("{path}:{line}: {source}")]
+    Malformed {
+        /// The file.
+        path: String,
+        /// The line.
+        line: usize,
+        /// What is wrong there.
+        source: MalformedEscape,
+    },
+    /// An override without a value.
+    #[error("--override {}: key=value is expected, as in num.partitions=4", one_line(.text))]
+    OverrideSyntax {
+        /// What was typed.
+        text: String,
+    },
+    /// An override of a key that nobody knows.
+    #[error("--override {}: unknown configuration; did you mean {nearest}?", one_line(.key))]
+    UnknownOverride {
+        /// What was typed.
+        key: String,
+        /// The known key nearest to it.
+        nearest: &'static str,
+    },
+    /// A value that its key does not allow.
+    #[error("{origin}: {source} (allowed: {allowed})")]
+    Invalid {
+        /// Where it was said.
+        origin: Origin,
+        /// The key and the value.
+        source: InvalidValue,
+        /// What the key allows.
+        allowed: String,
+    },
+    /// Listeners that cannot be.
+    #[error("{origin}: {source}")]
+    Listener {
+        /// Where it was said.
+        origin: Origin,
+        /// What is wrong with them.
+        source: ListenerError,
+    },
+    /// Values that do not go together.
+    #[error("{origin}: {source}")]
+    TopicDefaults {
+        /// Where one of them was said.
+        origin: Origin,
+        /// Which, in the names of the topic keys.
+        source: TopicConfigError,
+    },
+    /// Two ids for one broker.
+    #[error("{origin}: `node.id` and `broker.id` must be set to the same value, they are {node_id} and {broker_id}")]
+    NodeId {
+        /// Where `broker.id` was said.
+        origin: Origin,
+        /// `node.id`.
+        node_id: String,
+        /// `broker.id`.
+        broker_id: String,
+    },
+    /// No data directory, or several.
+    #[error("{origin}: log.dirs={value} names {count} directories: one data directory is allowed")]
+    LogDirs {
+        /// Where it was said.
+        origin: Origin,
+        /// What was said.
+        value: String,
+        /// How many directories that is.
+        count: usize,
+    },
+    /// An empty cluster id.
+    #[error("{origin}: the cluster id must not be empty: 22 characters of base64 are usual, any text is allowed")]
+    ClusterId {
+        /// Where it was said.
+        origin: Origin,
+    },
+}
+
+/// What a start should mention.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Warning {
+    /// Keys that nobody knows, and where they were set.
+    #[error("ignored, because no such configuration is known: {}", list_unknown(.0))]
+    UnknownKeys(Vec<(String, Origin)>),
+}
+
+/// What the command line, the environment and the file come to.
+pub fn load(
+    command_line: &CommandLine,
+    environment: impl Iterator<Item = (String, String)>,
+) -> Result<(BrokerConfig, Vec<Warning>), ConfigError> {
+    let (settings, warning) = sources::gather(command_line, environment)?;
+    let mut values = parse_all(&settings)?;
+    check_topic_defaults(&settings, &values)?;
+    values.set("node.id", node_id(&settings)?);
+    let data_dir = data_dir(&settings, &mut values)?;
+    let listeners = listeners(command_line, &settings, &mut values)?;
+    let cluster_id = cluster_id(settings)?;
+    let config = BrokerConfig::new(values, cluster_id, data_dir, listeners);
+    Ok((config, warning.into_iter().collect()))
+}
+
+fn parse_all(settings: &Settings) -> Result<BrokerValues, ConfigError> {
+    let mut values = BrokerValues::default();
+    for (name, setting) in settings.iter() {
+        values.set(name, setting.parse(name)?);
+    }
+    Ok(values)
+}
+
+/// Topics are created with these defaults later, when it is too late to stop the start.
+fn check_topic_defaults(settings: &Settings, values: &BrokerValues) -> Result<(), ConfigError> {
+    for row in TOPIC_KEYS {
+        let Some((value, Some(synonym))) = row.default_from(values) else { continue };
+        let Some(setting) = settings.get(synonym.name) else { continue };
+        let refuse = |source: InvalidValue| ConfigError::Invalid {
+            origin: setting.origin.clone(),
+            source: InvalidValue { key: synonym.name.to_owned(), ..source },
+            allowed: broker_key(synonym.name).expect("a test finds every synonym").key.config_type.to_string(),
+        };
+        row.key.validate(&value).map_err(refuse)?;
+        if row.key.name == "retention.ms" && value == Value::Long(0) {
+            return Err(refuse(row.key.refuse("0", "Value must be unlimited (-1) or at least 1")));
+        }
+    }
+    let lag = settings.either("log.cleaner.min.compaction.lag.ms", "log.cleaner.max.compaction.lag.ms");
+    let origin = lag.map_or(Origin::Default, |setting| setting.origin.clone());
+    let together = TopicConfig::resolve(values, &BTreeMap::new());
+    together.map(drop).map_err(|source| ConfigError::TopicDefaults { origin, source })
+}
+
+/// `node.id`, or the older `broker.id`.
+fn node_id(settings: &Settings) -> Result<Value, ConfigError> {
+    if let (Some(node), Some(broker)) = (settings.get("node.id"), settings.get("broker.id")) {
+        let is_same_source = std::mem::discriminant(&node.origin) == std::mem::discriminant(&broker.origin);
+        if is_same_source && node.parse("node.id")? != broker.parse("broker.id")? {
+            return Err(ConfigError::NodeId {
+                origin: broker.origin.clone(),
+                node_id: node.text.clone(),
+                broker_id: broker.text.clone(),
+            });
+        }
+    }
+    match settings.either("node.id", "broker.id") {
+        Some(setting) => setting.parse("node.id"),
+        None => Ok(BrokerValues::default().get("node.id").expect("the key has a default")),
+    }
+}
+
+/// `log.dirs`, or `log.dir`.
+fn data_dir(settings: &Settings, values: &mut BrokerValues) -> Result<PathBuf, ConfigError> {
+    let set = settings.either("log.dirs", "log.dir");
+    let value = match set {
+        Some(setting) => setting.parse("log.dirs")?,
+        None => values.get("log.dirs").expect("the key has a default"),
+    };
+    let [directory] = value.as_list() else {
+        return Err(ConfigError::LogDirs {
+            origin: set.map_or(Origin::Default, |setting| setting.origin.clone()),
+            value: one_line(&value.to_string()),
+            count: value.as_list().len(),
+        });
+    };
+    let directory = PathBuf::from(directory);
+    values.set("log.dirs", value);
+    Ok(directory)
+}
+
+/// `--listen` and `--advertise`, else Kafka's keys, else the default.
+fn listeners(
+    command_line: &CommandLine,
+    settings: &Settings,
+    values: &mut BrokerValues,
+) -> Result<Vec<Listener>, ConfigError> {
+    let (origin, endpoints) = listening(command_line, settings, values);
+    let endpoints = endpoints.map_err(|source| ConfigError::Listener { origin, source })?;
+    let (origin, listeners) = advertising(command_line, settings, values, endpoints);
+    let listeners = listeners.map_err(|source| ConfigError::Listener { origin, source })?;
+    let as_set = listeners.iter().map(|listener| listener.endpoint.to_string()).collect();
+    values.set("listeners", Value::List(as_set));
+    Ok(listeners)
+}
+
+/// Where to listen, and who said so.
+fn listening(
+    command_line: &CommandLine,
+    settings: &Settings,
+    values: &BrokerValues,
+) -> (Origin, Result<Vec<Endpoint>, ListenerError>) {
+    if !command_line.listen.is_empty() {
+        return (Origin::Flag("--listen"), listener::endpoints_of_flags(&command_line.listen));
+    }
+    let advertised = settings.get("advertised.listeners");
+    let (origin, endpoints) = match (settings.get("listeners"), advertised) {
+        (None, Some(setting)) => {
+            (setting.origin.clone(), listener::endpoints_behind(&list(values, "advertised.listeners")))
+        }
+        (Some(setting), _) => (setting.origin.clone(), listener::endpoints_of_key(&list(values, "listeners"))),
+        (None, None) => (Origin::Default, listener::endpoints_of_key(&list(values, "listeners"))),
+    };
+    let protocols = values.get("listener.security.protocol.map").map(|map| map.to_string()).unwrap_or_default();
+    let endpoints = endpoints
+        .and_then(|endpoints| listener::without_controllers(endpoints, &list(values, "controller.listener.names")))
+        .and_then(|endpoints| listener::check_protocols(&endpoints, &protocols).map(|()| endpoints));
+    (origin, endpoints)
+}
+
+/// What clients are told of where we listen, and who said so.
+fn advertising(
+    command_line: &CommandLine,
+    settings: &Settings,
+    values: &BrokerValues,
+    endpoints: Vec<Endpoint>,
+) -> (Origin, Result<Vec<Listener>, ListenerError>) {
+    if !command_line.advertise.is_empty() {
+        return (Origin::Flag("--advertise"), listener::advertise_in_order(endpoints, &command_line.advertise));
+    }
+    let setting = settings.get("advertised.listeners");
+    let origin = setting.map_or(Origin::Default, |setting| setting.origin.clone());
+    let controllers = list(values, "controller.listener.names");
+    (origin, listener::advertise_by_name(endpoints, &list(values, "advertised.listeners"), &controllers))
+}
+
+/// Any text, as Kafka takes any.
+fn cluster_id(settings: Settings) -> Result<Option<String>, ConfigError> {
+    match settings.cluster_id {
+        Some(Setting { text, origin }) if text.trim().is_empty() => Err(ConfigError::ClusterId { origin }),
+        id => Ok(id.map(|setting| setting.text.trim().to_owned())),
+    }
+}
+
+fn list(values: &BrokerValues, name: &str) -> Vec<String> {
+    values.get(name).map(|value| value.as_list().to_vec()).unwrap_or_default()
+}
+
+impl Setting {
+    /// The value of this text as that of the key `name`.
+    fn parse(&self, name: &str) -> Result<Value, ConfigError> {
+        let key = &broker_key(name).expect("only known keys are set").key;
+        key.parse(&self.text).map_err(|source| ConfigError::Invalid {
+            origin: self.origin.clone(),
+            source,
+            allowed: key.allowed(),
+        })
+    }
+}
+
+/// Keys by where they were set. An environment variable names itself.
+fn list_unknown(keys: &[(String, Origin)]) -> String {
+    let describe = |(key, origin): &(String, Origin)| match origin {
+        Origin::Environment(variable) => one_line(variable),
+        origin => format!("{} ({origin})", one_line(key)),
+    };
+    keys.iter().map(describe).collect::<Vec<_>>().join(", ")
+}

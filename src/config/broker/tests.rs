@@ -1,0 +1,84 @@
+use super::*;
+use crate::config::topic::TOPIC_KEYS;
+
+/// Rows of Kafka 4.4's own table: name, type, default, valid values, importance, update mode.
+const KAFKAS_TABLE: &str = include_str!("../../../tests/fixtures/broker-configs.tsv");
+
+/// Where the table differs from Kafka's on purpose: key, our default.
+const OTHER_DEFAULTS: [(&str, &str); 6] = [
+    ("controller.listener.names", "null"),
+    ("listeners", "[PLAINTEXT://127.0.0.1:9092]"),
+    ("log.dir", "null"),
+    ("log.dirs", "[./data]"),
+    ("node.id", "1"),
+    ("process.roles", "[broker, controller]"),
+];
+
+/// A row in the fixture's form.
+fn row_text(row: &BrokerKey) -> String {
+    let BrokerKey { key, update_mode } = row;
+    let default = match (key.config_type, key.default) {
+        (_, None) => "null".to_owned(),
+        (List, Some(text)) => format!("[{}]", text.replace(',', ", ")),
+        (_, Some(text)) => text.to_owned(),
+    };
+    // Kafka's validator of these two says this and lets an empty list pass.
+    let valid = match key.name {
+        "controller.quorum.bootstrap.servers" | "controller.quorum.voters" => "non-empty list".to_owned(),
+        _ => key.valid.to_string(),
+    };
+    format!("{}\t{}\t{default}\t{valid}\t{}\t{update_mode}", key.name, key.config_type, key.importance)
+}
+
+#[test]
+fn the_table_is_kafkas_but_for_what_is_listed() {
+    let ours: Vec<_> = BROKER_KEYS.iter().map(row_text).collect();
+    let expected = KAFKAS_TABLE.lines().skip(1).map(|line| {
+        let mut columns: Vec<_> = line.split('\t').collect();
+        if let Some((_, default)) = OTHER_DEFAULTS.iter().find(|(name, _)| *name == columns[0]) {
+            assert_ne!(columns[2], *default, "{} is no exception", columns[0]);
+            columns[2] = default;
+        }
+        columns.join("\t")
+    });
+    assert_eq!(ours, expected.collect::<Vec<_>>());
+}
+
+#[test]
+fn every_row_is_whole() {
+    for BrokerKey { key, .. } in BROKER_KEYS {
+        assert!(key.doc.ends_with('.'), "{} is documented", key.name);
+        assert_eq!(key.default_value().is_some(), key.default.is_some(), "{}", key.name);
+    }
+}
+
+#[test]
+fn a_topic_keys_default_is_its_synonyms() {
+    let broker = BrokerValues::default();
+    for row in TOPIC_KEYS {
+        let effective = row.default_from(&broker).map(|(value, _)| value);
+        assert_eq!(effective, row.key.default_value(), "{}", row.key.name);
+    }
+}
+
+#[test]
+fn a_key_without_effect_says_so() {
+    let documentation = |name| broker_key(name).expect(name).key.documentation();
+    assert_eq!(
+        documentation("num.io.threads"),
+        "Threads that handle requests. Accepted for compatibility; it has no effect."
+    );
+    assert_eq!(documentation("delete.topic.enable"), "Whether topics can be deleted.");
+}
+
+#[test]
+fn what_is_set_goes_before_the_default() {
+    let mut values = BrokerValues::default();
+    assert_eq!(values.get("num.partitions"), Some(Value::Int(1)));
+    assert!(!values.is_set("num.partitions"));
+    values.set("num.partitions", Value::Int(4));
+    assert_eq!(values.get("num.partitions"), Some(Value::Int(4)));
+    assert!(values.is_set("num.partitions"));
+    assert_eq!(values.get("log.retention.ms"), None);
+    assert_eq!(values.get("no.such.key"), None);
+}

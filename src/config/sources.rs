@@ -1,0 +1,248 @@
+//! Where settings come from: command line > environment > properties file > the table's defaults.
+//!
+//! Each setting remembers its origin, so that an error can name it. A key that nobody knows stops the start when it
+//! was typed (`--override`), and is reported when it stands in a file or in the environment, where Kafka's other keys
+//! and other programs' variables may be.
+
+use std::{collections::BTreeMap, fmt, path::Path};
+
+use super::{
+    ConfigError, Warning,
+    broker::{BROKER_KEYS, BrokerKey, broker_key},
+    properties,
+    topic::topic_key,
+};
+
+#[cfg(test)]
+mod tests;
+
+/// What the command line says. Texts are as they were typed: they are checked with the rest.
+#[derive(Clone, Debug, Default)]
+pub struct CommandLine {
+    /// `--listen`, in order.
+    pub listen: Vec<String>,
+    /// `--advertise`, in order.
+    pub advertise: Vec<String>,
+    /// `--data-dir`.
+    pub data_dir: Option<String>,
+    /// `--node-id`.
+    pub node_id: Option<String>,
+    /// `--cluster-id`.
+    pub cluster_id: Option<String>,
+    /// `--config`.
+    pub config: Option<String>,
+    /// `--override`, in order, as `key=value`.
+    pub overrides: Vec<String>,
+}
+
+/// Where a setting was made. Later variants go before earlier ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Nowhere: the table has it.
+    Default,
+    /// In a properties file.
+    File {
+        /// The file, as it was named.
+        path: String,
+        /// The line, from 1.
+        line: usize,
+    },
+    /// In an environment variable.
+    Environment(String),
+    /// With `--override`.
+    Override,
+    /// With a flag of its own.
+    Flag(&'static str),
+}
+
+/// A text for a key, and where it was said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Setting {
+    /// The text.
+    pub(super) text: String,
+    /// Where it was said.
+    pub(super) origin: Origin,
+}
+
+/// The settings of all sources, the strongest for each key.
+#[derive(Debug, Default)]
+pub(super) struct Settings {
+    by_key: BTreeMap<&'static str, Setting>,
+    /// `--cluster-id` or `CLUSTER_ID`: Kafka has it in meta.properties, not among its settings.
+    pub(super) cluster_id: Option<Setting>,
+}
+
+/// Variables that Kafka's start scripts and images take for themselves.
+const FOREIGN_VARIABLES: [&str; 8] = [
+    "KAFKA_DEBUG",
+    "KAFKA_GC_LOG_OPTS",
+    "KAFKA_HEAP_OPTS",
+    "KAFKA_HOME",
+    "KAFKA_JVM_PERFORMANCE_OPTS",
+    "KAFKA_OPTS",
+    "KAFKA_TOOLS_LOG4J_LOGLEVEL",
+    "KAFKA_VERSION",
+];
+/// How further such variables begin.
+const FOREIGN_PREFIXES: [&str; 2] = ["KAFKA_JMX_", "KAFKA_LOG4J_"];
+
+/// Collects the settings, the weakest source first.
+pub(super) fn gather(
+    command_line: &CommandLine,
+    environment: impl Iterator<Item = (String, String)>,
+) -> Result<(Settings, Option<Warning>), ConfigError> {
+    let mut settings = Settings::default();
+    let mut unknown = Vec::new();
+    if let Some(path) = &command_line.config {
+        settings.add_file(path, &mut unknown)?;
+    }
+    settings.add_environment(environment, &mut unknown);
+    settings.add_overrides(&command_line.overrides)?;
+    settings.add_flags(command_line);
+    let warning = (!unknown.is_empty()).then_some(Warning::UnknownKeys(unknown));
+    Ok((settings, warning))
+}
+
+impl Settings {
+    /// The setting of a key, if there is one.
+    pub(super) fn get(&self, name: &str) -> Option<&Setting> {
+        self.by_key.get(name)
+    }
+
+    /// The setting of a key or of its other name, whichever was said with more weight; the key's own in a draw.
+    pub(super) fn either(&self, name: &'static str, other: &'static str) -> Option<&Setting> {
+        match (self.get(name), self.get(other)) {
+            (Some(one), Some(two)) if two.origin.weight() > one.origin.weight() => Some(two),
+            (one, two) => one.or(two),
+        }
+    }
+
+    /// All of them, by name.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, &Setting)> {
+        self.by_key.iter().map(|(name, setting)| (*name, setting))
+    }
+
+    fn add_file(&mut self, path: &str, unknown: &mut Vec<(String, Origin)>) -> Result<(), ConfigError> {
+        let text = std::fs::read_to_string(Path::new(path))
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        let properties = properties::parse(&text).map_err(|source| ConfigError::Malformed {
+            path: path.to_owned(),
+            line: source.line,
+            source,
+        })?;
+        for property in properties {
+            let origin = Origin::File { path: path.to_owned(), line: property.line };
+            match broker_key(&property.key) {
+                Some(row) => self.set(row, property.value, origin),
+                None => unknown.push((property.key, origin)),
+            }
+        }
+        Ok(())
+    }
+
+    fn add_environment(
+        &mut self,
+        environment: impl Iterator<Item = (String, String)>,
+        unknown: &mut Vec<(String, Origin)>,
+    ) {
+        // Sorted, because an environment has no order, and a warning should not change from start to start.
+        for (variable, text) in environment.collect::<BTreeMap<_, _>>() {
+            let origin = Origin::Environment(variable.clone());
+            if variable == "CLUSTER_ID" {
+                // Compose files often pass it on empty.
+                self.cluster_id = (!text.is_empty()).then_some(Setting { text, origin });
+            } else if let Some(name) = key_of_variable(&variable) {
+                match broker_key(&name) {
+                    Some(row) => self.set(row, text, origin),
+                    None => unknown.push((name, origin)),
+                }
+            }
+        }
+    }
+
+    fn add_overrides(&mut self, overrides: &[String]) -> Result<(), ConfigError> {
+        for text in overrides {
+            let (name, value) =
+                text.split_once('=').ok_or_else(|| ConfigError::OverrideSyntax { text: text.clone() })?;
+            let name = name.trim();
+            let row = broker_key(name)
+                .ok_or_else(|| ConfigError::UnknownOverride { key: name.to_owned(), nearest: nearest_key(name) })?;
+            self.set(row, value.to_owned(), Origin::Override);
+        }
+        Ok(())
+    }
+
+    fn add_flags(&mut self, command_line: &CommandLine) {
+        let flags =
+            [("node.id", "--node-id", &command_line.node_id), ("log.dirs", "--data-dir", &command_line.data_dir)];
+        for (name, flag, text) in flags {
+            if let (Some(row), Some(text)) = (broker_key(name), text) {
+                self.set(row, text.clone(), Origin::Flag(flag));
+            }
+        }
+        if let Some(text) = command_line.cluster_id.clone() {
+            self.cluster_id = Some(Setting { text, origin: Origin::Flag("--cluster-id") });
+        }
+    }
+
+    fn set(&mut self, row: &BrokerKey, text: String, origin: Origin) {
+        self.by_key.insert(row.key.name, Setting { text, origin });
+    }
+}
+
+impl Origin {
+    /// Which of two settings counts: the one of more weight.
+    fn weight(&self) -> u8 {
+        match self {
+            Self::Default => 0,
+            Self::File { .. } => 1,
+            Self::Environment(_) => 2,
+            Self::Override => 3,
+            Self::Flag(_) => 4,
+        }
+    }
+}
+
+/// The key that a variable sets, as Kafka's image spells it: `_` for `.`, `__` for `_`, `___` for `-`.
+fn key_of_variable(variable: &str) -> Option<String> {
+    let is_foreign =
+        FOREIGN_VARIABLES.contains(&variable) || FOREIGN_PREFIXES.iter().any(|prefix| variable.starts_with(prefix));
+    let name = variable.strip_prefix("KAFKA_").filter(|_| !is_foreign)?;
+    Some(name.to_lowercase().replace('_', ".").replace("...", "-").replace("..", "_"))
+}
+
+/// The known key that `name` was probably meant to be.
+fn nearest_key(name: &str) -> &'static str {
+    if let Some(synonym) = topic_key(name).and_then(|row| row.synonyms.first()) {
+        return synonym.name;
+    }
+    BROKER_KEYS.iter().map(|row| row.key.name).min_by_key(|known| edit_distance(name, known)).unwrap_or_default()
+}
+
+/// How many characters must be inserted, removed or replaced to make one text the other.
+fn edit_distance(from: &str, to: &str) -> usize {
+    // One row of the table of distances: from what was read of `from` to each beginning of `to`.
+    let mut row: Vec<usize> = (0..=to.chars().count()).collect();
+    for (read, c) in from.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], read + 1);
+        for (at, d) in to.chars().enumerate() {
+            let replaced = diagonal + usize::from(c != d);
+            diagonal = row[at + 1];
+            row[at + 1] = replaced.min(diagonal + 1).min(row[at] + 1);
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+/// As it stands at the beginning of an error.
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File { path, line } => write!(f, "{path}:{line}"),
+            Self::Environment(variable) => f.write_str(variable),
+            Self::Override => f.write_str("--override"),
+            Self::Flag(flag) => f.write_str(flag),
+        }
+    }
+}
