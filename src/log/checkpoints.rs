@@ -1,0 +1,116 @@
+//! Small text files that Kafka calls checkpoints: a version, a count, then one entry a line.
+//!
+//! ```text
+//! 0
+//! 2
+//! orders 0 1234
+//! orders 1 99
+//! ```
+//!
+//! All of them can be derived or done without. So one that cannot be read counts as absent, and a warning says so.
+
+use std::{collections::HashMap, io, path::Path};
+
+use super::disk::{Disk, read_file, replace_file};
+use crate::protocol::ids::TopicPartition;
+
+/// Up to which offset a partition is known to be on disk.
+pub const RECOVERY_POINT_FILE: &str = "recovery-point-offset-checkpoint";
+/// Where a partition's log starts, if that is not where its first segment does.
+pub const LOG_START_FILE: &str = "log-start-offset-checkpoint";
+/// A partition's high watermark.
+pub const HIGH_WATERMARK_FILE: &str = "replication-offset-checkpoint";
+
+const VERSION: &str = "0";
+
+/// Offsets by partition, as one of the three files has them.
+pub type OffsetsByPartition = HashMap<TopicPartition, i64>;
+
+/// Reads a file of offsets.
+pub fn read_offsets(disk: &dyn Disk, path: &Path) -> OffsetsByPartition {
+    read_entries(disk, path, parse_offset).into_iter().collect()
+}
+
+/// Writes a file of offsets, durably.
+pub fn write_offsets(disk: &dyn Disk, path: &Path, offsets: &[(TopicPartition, i64)]) -> io::Result<()> {
+    let lines = offsets.iter().map(|(tp, offset)| format!("{} {} {offset}", tp.topic, tp.partition));
+    replace_file(disk, path, format_entries(lines).as_bytes())
+}
+
+fn parse_offset(line: &str) -> Option<(TopicPartition, i64)> {
+    let mut words = line.split_whitespace();
+    let entry = (TopicPartition::new(words.next()?, words.next()?.parse().ok()?), words.next()?.parse().ok()?);
+    (words.next().is_none() && entry.1 >= 0).then_some(entry)
+}
+
+/// The text of a checkpoint file.
+pub fn format_entries(lines: impl ExactSizeIterator<Item = String>) -> String {
+    let mut text = format!("{VERSION}\n{}\n", lines.len());
+    for line in lines {
+        text.push_str(&line);
+        text.push('\n');
+    }
+    text
+}
+
+/// The entries of a checkpoint file. None if it is absent, or damaged.
+pub fn read_entries<T>(disk: &dyn Disk, path: &Path, parse: impl Fn(&str) -> Option<T>) -> Vec<T> {
+    let bytes = match read_file(disk, path) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Vec::new(),
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "checkpoint cannot be read and counts as absent");
+            return Vec::new();
+        }
+    };
+    // Kafka creates its checkpoints empty.
+    if bytes.is_empty() {
+        return Vec::new();
+    }
+    parse_entries(&bytes, parse).unwrap_or_else(|| {
+        tracing::warn!(path = %path.display(), "checkpoint is damaged and counts as absent");
+        Vec::new()
+    })
+}
+
+fn parse_entries<T>(bytes: &[u8], parse: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
+    let mut lines = std::str::from_utf8(bytes).ok()?.lines();
+    if lines.next()? != VERSION {
+        return None;
+    }
+    let count: usize = lines.next()?.parse().ok()?;
+    let entries: Vec<T> = lines.map(parse).collect::<Option<_>>()?;
+    (entries.len() == count).then_some(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::disk::{OpenMode, sim::SimDisk};
+
+    fn disk_with(text: &str) -> SimDisk {
+        let disk = SimDisk::new(1);
+        disk.create_dir(Path::new("/d")).expect("created");
+        let file = disk.open(Path::new("/d/f"), OpenMode::Create).expect("created");
+        file.write_all_at(&[text.as_bytes()], 0).expect("written");
+        disk
+    }
+
+    #[test]
+    fn offsets_survive_their_file() {
+        let disk = disk_with("");
+        let path = Path::new("/d/f");
+        let offsets = [(TopicPartition::new("a-b", 0), 7), (TopicPartition::new("c", 12), i64::MAX)];
+        write_offsets(&disk, path, &offsets).expect("written");
+        assert_eq!(read_file(&disk, path).expect("read"), b"0\n2\na-b 0 7\nc 12 9223372036854775807\n");
+        assert_eq!(read_offsets(&disk, path), offsets.into_iter().collect());
+    }
+
+    #[test]
+    fn a_damaged_file_counts_as_absent() {
+        for text in ["", "1\n0\n", "0\n2\na 0 1\n", "0\n1\na 0\n", "0\n1\na 0 -5\n", "0\n1\na x 1\n", "0", "\0\0\0"] {
+            assert!(read_offsets(&disk_with(text), Path::new("/d/f")).is_empty(), "{text:?}");
+        }
+        assert!(read_offsets(&disk_with(""), Path::new("/d/none")).is_empty());
+    }
+}

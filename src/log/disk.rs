@@ -1,0 +1,181 @@
+//! The seam to the file system. Everything that log, metadata and coordinators do with files goes through [`Disk`]: the
+//! [real one](RealDisk), and a [simulated one](sim::SimDisk) that fails on demand and loses what was not synced.
+//!
+//! The contract is the file system's: a file's bytes and length survive a crash once [`DiskFile::sync_data`] returned,
+//! a directory's entries (creations, renames, removals) once [`Disk::sync_dir`] did.
+
+pub mod real;
+pub mod sim;
+
+pub use real::RealDisk;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::protocol::file_range::RangeSource;
+
+/// Files and directories.
+pub trait Disk: Send + Sync {
+    /// Creates a directory and its missing parents. One that exists is fine.
+    fn create_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// Opens a file for reading and writing. Never follows a symbolic link.
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>>;
+
+    /// Renames a file or a directory within its parent directory, replacing a file that has the new name.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file.
+    fn remove_file(&self, path: &Path) -> io::Result<()>;
+
+    /// Removes an empty directory.
+    fn remove_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// What is in a directory, in no order. Names that are not UTF-8 are left out.
+    fn list_dir(&self, path: &Path) -> io::Result<Vec<DirEntry>>;
+
+    /// Makes the entries of a directory durable.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// Whether a file or directory has this name.
+    fn exists(&self, path: &Path) -> io::Result<bool>;
+
+    /// Takes the lock that lives in the file `path` for as long as the result lives, against other processes too.
+    fn lock(&self, path: &Path) -> Result<Box<dyn Send + Sync>, LockError>;
+}
+
+/// An open file. Positions are explicit: no operation depends on another's.
+pub trait DiskFile: RangeSource {
+    /// Writes all of `parts`, one after the other, from `position` on: one system call unless it comes up short.
+    /// After an error any prefix may have been written.
+    fn write_all_at(&self, parts: &[&[u8]], position: u64) -> io::Result<()>;
+
+    /// Cuts the file, or extends it with zeros.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+
+    /// The file's length.
+    fn len(&self) -> io::Result<u64>;
+
+    /// Whether the file is empty.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Makes bytes and length durable. After an error nothing is known of what was written since the last success, and
+    /// another call may lie.
+    fn sync_data(&self) -> io::Result<()>;
+}
+
+/// How a file is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenMode {
+    /// It has to exist.
+    Existing,
+    /// It is created where it does not exist.
+    Create,
+    /// It is created, or emptied where it exists.
+    CreateEmpty,
+}
+
+/// One name in a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirEntry {
+    /// The name, without the directory.
+    pub name: String,
+    /// What it names.
+    pub kind: EntryKind,
+    /// Bytes of a file; 0 for anything else.
+    pub len: u64,
+}
+
+/// What a name in a directory stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link, a socket, or another thing that has no place in a data directory.
+    Other,
+}
+
+/// Why a lock was not to be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another process has it.
+    #[error("held by {}", pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}")))]
+    Held {
+        /// The holder, where it is known.
+        pid: Option<u32>,
+    },
+    /// The lock file could not be used.
+    #[error("{0}")]
+    Io(io::Error),
+}
+
+/// All bytes of a file.
+pub fn read_file(disk: &dyn Disk, path: &Path) -> io::Result<Vec<u8>> {
+    let file = disk.open(path, OpenMode::Existing)?;
+    let len = usize::try_from(file.len()?).map_err(|_| io::ErrorKind::FileTooLarge)?;
+    let mut bytes = vec![0; len];
+    let read = read_full(&*file, &mut bytes, 0)?;
+    bytes.truncate(read);
+    Ok(bytes)
+}
+
+/// Fills `buffer` from `position` on. Returns how many bytes there were before the end of the file.
+pub fn read_full(file: &(impl RangeSource + ?Sized), buffer: &mut [u8], position: u64) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read_at(&mut buffer[filled..], position + filled as u64) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(filled)
+}
+
+/// Replaces a small file so that a crash leaves the old or the new content: a temporary file, synced, renamed, and the
+/// directory synced.
+pub fn replace_file(disk: &dyn Disk, path: &Path, content: &[u8]) -> io::Result<()> {
+    let replacement = Replacement::write(disk, path, content)?;
+    replacement.sync()?;
+    replacement.install(disk)?;
+    disk.sync_dir(path.parent().unwrap_or_else(|| Path::new(".")))
+}
+
+/// The new content of a small file under a temporary name. Apart from [`replace_file`] for those who have to tell a
+/// failed write from a failed sync, or who sync the directory later.
+pub struct Replacement {
+    file: Arc<dyn DiskFile>,
+    temporary: PathBuf,
+    path: PathBuf,
+}
+
+impl Replacement {
+    /// Writes the temporary file.
+    pub fn write(disk: &dyn Disk, path: &Path, content: &[u8]) -> io::Result<Self> {
+        let mut temporary = path.as_os_str().to_owned();
+        temporary.push(".tmp");
+        let temporary = PathBuf::from(temporary);
+        let file = disk.open(&temporary, OpenMode::CreateEmpty)?;
+        file.write_all_at(&[content], 0)?;
+        Ok(Self { file, temporary, path: path.to_owned() })
+    }
+
+    /// Makes the content durable.
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    /// Puts it in the place of the file. Its name is durable once the directory is synced.
+    pub fn install(self, disk: &dyn Disk) -> io::Result<()> {
+        drop(self.file);
+        disk.rename(&self.temporary, &self.path)
+    }
+}

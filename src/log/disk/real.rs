@@ -1,0 +1,238 @@
+//! The operating system's files.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, IoSlice, Write},
+    os::unix::fs::{FileExt, OpenOptionsExt},
+    path::Path,
+    sync::Arc,
+};
+
+use rustix::{
+    fs::{FlockOperation, OFlags},
+    process::{Flock, FlockType},
+};
+
+use super::{DirEntry, Disk, DiskFile, EntryKind, LockError, OpenMode};
+use crate::protocol::file_range::RangeSource;
+
+/// More slices than one append has.
+const SLICES_MAX: usize = 8;
+
+/// The operating system's file system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RealDisk;
+
+impl Disk for RealDisk {
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        fs::create_dir_all(path)
+    }
+
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+        match mode {
+            OpenMode::Existing => {}
+            OpenMode::Create => drop(options.create(true)),
+            OpenMode::CreateEmpty => drop(options.create(true).truncate(true)),
+        }
+        Ok(Arc::new(RealFile(options.open(path)?)))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir(path)
+    }
+
+    fn list_dir(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(path)? {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let kind = entry.file_type()?;
+            let (kind, len) = match () {
+                () if kind.is_file() => (EntryKind::File, entry.metadata()?.len()),
+                () if kind.is_dir() => (EntryKind::Directory, 0),
+                () => (EntryKind::Other, 0),
+            };
+            entries.push(DirEntry { name, kind, len });
+        }
+        Ok(entries)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        match fs::symlink_metadata(path) {
+            Ok(_) => Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn lock(&self, path: &Path) -> Result<Box<dyn Send + Sync>, LockError> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+            .open(path)
+            .map_err(LockError::Io)?;
+        take_lock(&file)?;
+        // For the message of the next process only: the lock does not depend on it.
+        let _ = file.set_len(0).and_then(|()| write!(&file, "{}", std::process::id()));
+        Ok(Box::new(file))
+    }
+}
+
+/// Takes two locks: `flock`, which also holds between two opens of one process, and the POSIX record lock, which is the
+/// one that the Java virtual machine takes.
+fn take_lock(file: &File) -> Result<(), LockError> {
+    let exclusive = FlockOperation::NonBlockingLockExclusive;
+    let taken = rustix::fs::flock(file, exclusive).and_then(|()| rustix::fs::fcntl_lock(file, exclusive));
+    match taken.map_err(io::Error::from) {
+        Ok(()) => Ok(()),
+        Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::PermissionDenied) => {
+            Err(LockError::Held { pid: holder(file) })
+        }
+        Err(e) => Err(LockError::Io(e)),
+    }
+}
+
+/// Who holds the lock: the kernel knows for a record lock, else the file says it.
+fn holder(file: &File) -> Option<u32> {
+    let held = rustix::process::fcntl_getlk(file, &Flock::from(FlockType::WriteLock)).ok().flatten();
+    if let Some(pid) = held.and_then(|lock| lock.pid) {
+        return u32::try_from(pid.as_raw_nonzero().get()).ok();
+    }
+    let mut text = [0; 16];
+    let len = file.read_at(&mut text, 0).ok()?;
+    std::str::from_utf8(&text[..len]).ok()?.trim().parse().ok()
+}
+
+/// An open file of the operating system.
+#[derive(Debug)]
+struct RealFile(File);
+
+impl RangeSource for RealFile {
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        self.0.read_at(buffer, position)
+    }
+
+    fn as_file(&self) -> Option<&File> {
+        Some(&self.0)
+    }
+}
+
+impl DiskFile for RealFile {
+    fn write_all_at(&self, parts: &[&[u8]], position: u64) -> io::Result<()> {
+        let [first, rest @ ..] = parts else { return Ok(()) };
+        if rest.is_empty() || parts.len() > SLICES_MAX {
+            return write_one_by_one(&self.0, parts, position);
+        }
+        let mut slices = [IoSlice::new(first); SLICES_MAX];
+        for (slice, part) in slices.iter_mut().zip(parts) {
+            *slice = IoSlice::new(part);
+        }
+        write_vectored(&self.0, &mut slices[..parts.len()], position)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}
+
+fn write_one_by_one(file: &File, parts: &[&[u8]], mut position: u64) -> io::Result<()> {
+    for part in parts {
+        file.write_all_at(part, position)?;
+        position += part.len() as u64;
+    }
+    Ok(())
+}
+
+fn write_vectored(file: &File, mut slices: &mut [IoSlice<'_>], mut position: u64) -> io::Result<()> {
+    while slices.iter().any(|slice| !slice.is_empty()) {
+        match rustix::io::pwritev(file, slices, position).map_err(io::Error::from) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                IoSlice::advance_slices(&mut slices, written);
+                position += written as u64;
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::disk::{read_file, replace_file};
+
+    #[test]
+    fn parts_are_written_one_after_the_other() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("file");
+        let file = RealDisk.open(&path, OpenMode::Create).expect("created");
+        file.write_all_at(&[b"abc", b"", b"defg"], 0).expect("written");
+        file.write_all_at(&[b"X"], 2).expect("written");
+        assert_eq!(read_file(&RealDisk, &path).expect("read"), b"abXdefg");
+        file.set_len(4).expect("cut");
+        assert_eq!(file.len().expect("stat"), 4);
+        let many: Vec<&[u8]> = vec![b"-"; SLICES_MAX + 3];
+        file.write_all_at(&many, 1).expect("written");
+        assert_eq!(read_file(&RealDisk, &path).expect("read"), b"a-----------");
+    }
+
+    #[test]
+    fn a_replaced_file_leaves_no_temporary_one() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("file");
+        replace_file(&RealDisk, &path, b"old").expect("written");
+        replace_file(&RealDisk, &path, b"new").expect("replaced");
+        assert_eq!(read_file(&RealDisk, &path).expect("read"), b"new");
+        let entries = RealDisk.list_dir(dir.path()).expect("listed");
+        assert_eq!(entries, [DirEntry { name: "file".into(), kind: EntryKind::File, len: 3 }]);
+    }
+
+    #[test]
+    fn a_lock_is_held_once_and_names_its_holder() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join(".lock");
+        let held = RealDisk.lock(&path).expect("free");
+        match RealDisk.lock(&path).err() {
+            Some(LockError::Held { pid }) => assert_eq!(pid, Some(std::process::id())),
+            other => panic!("the lock was taken twice: {other:?}"),
+        }
+        drop(held);
+        RealDisk.lock(&path).expect("free again");
+    }
+
+    #[test]
+    fn links_are_not_followed() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink("/etc/hostname", &link).expect("linked");
+        assert!(RealDisk.open(&link, OpenMode::Existing).is_err());
+        assert_eq!(RealDisk.list_dir(dir.path()).expect("listed")[0].kind, EntryKind::Other);
+    }
+}

@@ -1,0 +1,320 @@
+//! A bounded number of open files for an unbounded number of partitions.
+//!
+//! A [`PooledFile`] knows its path and is opened when it is used. Above the bound the pool closes a file that was not
+//! used lately (second chance). Whoever holds the `Arc` of a file keeps it alive, so closing never disturbs a read.
+//!
+//! A file with unsynced writes is synced before it is closed: an error of its write-back must not vanish with the last
+//! descriptor. A failed sync is remembered, and every later [`PooledFile::sync`] repeats it, for the kernel would not.
+
+use std::{
+    collections::VecDeque,
+    io,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, RwLock, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use super::{
+    disk::{Disk, DiskFile, OpenMode},
+    sync::{lock, read, write},
+};
+
+/// A partition's directory, whose name changes when the partition is deleted.
+#[derive(Debug)]
+pub struct Directory(RwLock<PathBuf>);
+
+impl Directory {
+    /// The directory at `path`.
+    #[must_use]
+    pub fn new(path: PathBuf) -> Arc<Self> {
+        Arc::new(Self(RwLock::new(path)))
+    }
+
+    /// Where it is now.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        read(&self.0).clone()
+    }
+
+    /// The path of a file in it.
+    #[must_use]
+    pub fn join(&self, name: &str) -> PathBuf {
+        read(&self.0).join(name)
+    }
+
+    /// Renames it on `disk`. Nobody opens a file by the old name from then on.
+    pub fn rename(&self, disk: &dyn Disk, to: PathBuf) -> io::Result<()> {
+        let mut path = write(&self.0);
+        disk.rename(&path, &to)?;
+        *path = to;
+        Ok(())
+    }
+}
+
+/// What kind of a segment's files one is. The number in front of the suffix is the segment's base offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileKind {
+    /// `.log`: record batches.
+    Log,
+    /// `.index`: offset to position.
+    OffsetIndex,
+    /// `.timeindex`: timestamp to offset.
+    TimeIndex,
+}
+
+impl FileKind {
+    /// What the file's name ends with.
+    #[must_use]
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::Log => ".log",
+            Self::OffsetIndex => ".index",
+            Self::TimeIndex => ".timeindex",
+        }
+    }
+
+    /// The name of the file of this kind in the segment at `base_offset`: 20 digits and the suffix.
+    #[must_use]
+    pub fn file_name(self, base_offset: i64) -> String {
+        format!("{base_offset:020}{}", self.suffix())
+    }
+}
+
+/// The open files of a data directory.
+pub struct FilePool {
+    disk: Arc<dyn Disk>,
+    open_max: usize,
+    /// Open files, the one to be looked at first for closing in front.
+    open: Mutex<VecDeque<Weak<Slot>>>,
+}
+
+#[derive(Default)]
+struct Slot {
+    file: Mutex<Option<Arc<dyn DiskFile>>>,
+    /// Used since the pool last looked.
+    used: AtomicBool,
+    /// Written since the last sync. Set after a write and before anybody is told of it.
+    dirty: AtomicBool,
+    /// Held during a sync, so that nobody takes a file for clean that is just being synced. The error of a failed one.
+    sync_failure: Mutex<Option<(io::ErrorKind, String)>>,
+}
+
+impl FilePool {
+    /// A pool that keeps at most about `open_max` files open. Those in use at the moment come on top.
+    pub fn new(disk: Arc<dyn Disk>, open_max: usize) -> Arc<Self> {
+        Arc::new(Self { disk, open_max: open_max.max(1), open: Mutex::default() })
+    }
+
+    /// The disk that the files are on.
+    pub fn disk(&self) -> &dyn Disk {
+        &*self.disk
+    }
+
+    fn admit(&self, slot: &Arc<Slot>) {
+        let victims = self.register(slot);
+        for victim in victims {
+            victim.close_synced();
+        }
+    }
+
+    /// Adds an open file and takes out what is too much.
+    fn register(&self, slot: &Arc<Slot>) -> Vec<Arc<Slot>> {
+        let mut open = lock(&self.open);
+        open.push_back(Arc::downgrade(slot));
+        let mut victims = Vec::new();
+        let mut chances = open.len();
+        while open.len() > self.open_max {
+            let Some(candidate) = open.pop_front() else { break };
+            let Some(candidate) = candidate.upgrade() else { continue };
+            if Arc::ptr_eq(&candidate, slot) || (candidate.used.swap(false, Ordering::Relaxed) && chances > 0) {
+                open.push_back(Arc::downgrade(&candidate));
+                chances = chances.saturating_sub(1);
+            } else {
+                victims.push(candidate);
+            }
+        }
+        victims
+    }
+}
+
+impl Slot {
+    fn close_synced(&self) {
+        let mut file = lock(&self.file);
+        if let Some(open) = file.as_deref()
+            && self.sync(|| open.sync_data()).is_err()
+        {
+            tracing::warn!("a file that was to be closed could not be synced");
+        }
+        *file = None;
+    }
+
+    /// Syncs with `sync_data` if there are writes to be synced.
+    fn sync(&self, sync_data: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        let mut failure = lock(&self.sync_failure);
+        if let Some((kind, text)) = &*failure {
+            return Err(io::Error::new(*kind, text.clone()));
+        }
+        if !self.dirty.swap(false, Ordering::AcqRel) {
+            return Ok(());
+        }
+        sync_data().inspect_err(|e| *failure = Some((e.kind(), e.to_string())))
+    }
+}
+
+/// A file of a segment, open or not.
+pub struct PooledFile {
+    pool: Arc<FilePool>,
+    dir: Arc<Directory>,
+    base_offset: i64,
+    kind: FileKind,
+    slot: Arc<Slot>,
+}
+
+impl PooledFile {
+    /// The file of `kind` that belongs to the segment at `base_offset` in `dir`. Nothing is opened.
+    #[must_use]
+    pub fn new(pool: Arc<FilePool>, dir: Arc<Directory>, base_offset: i64, kind: FileKind) -> Self {
+        Self { pool, dir, base_offset, kind, slot: Arc::default() }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.dir.join(&self.kind.file_name(self.base_offset))
+    }
+
+    /// Opens it if it is not open.
+    pub fn get(&self) -> io::Result<Arc<dyn DiskFile>> {
+        self.get_as(OpenMode::Existing)
+    }
+
+    /// Creates it, empty.
+    pub fn create(&self) -> io::Result<()> {
+        self.close();
+        self.get_as(OpenMode::CreateEmpty)?;
+        self.slot.dirty.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Writes `parts` from `position` on. After an error any prefix may have been written.
+    pub fn write_all_at(&self, parts: &[&[u8]], position: u64) -> io::Result<()> {
+        let result = self.get()?.write_all_at(parts, position);
+        self.slot.dirty.store(true, Ordering::Release);
+        result
+    }
+
+    /// Cuts or extends the file.
+    pub fn set_len(&self, len: u64) -> io::Result<()> {
+        let result = self.get()?.set_len(len);
+        self.slot.dirty.store(true, Ordering::Release);
+        result
+    }
+
+    /// Makes what was written durable. A failure is final: every later call fails too.
+    pub fn sync(&self) -> io::Result<()> {
+        self.slot.sync(|| self.get()?.sync_data())
+    }
+
+    /// Makes the bytes durable that another process, or this one before a restart, may have left in the page cache.
+    pub fn sync_unconditionally(&self) -> io::Result<()> {
+        self.slot.dirty.store(true, Ordering::Release);
+        self.sync()
+    }
+
+    /// Closes it. It is opened again when it is used again.
+    pub fn close(&self) {
+        *lock(&self.slot.file) = None;
+    }
+
+    fn get_as(&self, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
+        let mut slot = lock(&self.slot.file);
+        if let Some(file) = &*slot {
+            self.slot.used.store(true, Ordering::Relaxed);
+            return Ok(Arc::clone(file));
+        }
+        let file = self.pool.disk.open(&self.path(), mode)?;
+        *slot = Some(Arc::clone(&file));
+        drop(slot);
+        self.pool.admit(&self.slot);
+        Ok(file)
+    }
+}
+
+/// Reads the base offset off a file name: the digits in front of the first dot.
+#[must_use]
+pub fn base_offset_of(name: &str) -> Option<i64> {
+    let digits = name.split('.').next()?;
+    let valid = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if valid { digits.parse().ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::log::disk::sim::SimDisk;
+
+    fn pool(open_max: usize) -> (SimDisk, Arc<FilePool>, Arc<Directory>) {
+        let disk = SimDisk::new(1);
+        disk.create_dir(Path::new("/d")).expect("created");
+        let pool = FilePool::new(Arc::new(disk.clone()), open_max);
+        (disk, pool, Directory::new("/d".into()))
+    }
+
+    fn is_open(file: &PooledFile) -> bool {
+        lock(&file.slot.file).is_some()
+    }
+
+    #[test]
+    fn the_bound_closes_files_that_were_not_used_lately() {
+        let (_, pool, dir) = pool(2);
+        let files: Vec<_> =
+            (0..4).map(|base| PooledFile::new(Arc::clone(&pool), Arc::clone(&dir), base, FileKind::Log)).collect();
+        for file in &files {
+            file.create().expect("created");
+            files[0].get().expect("in use");
+        }
+        assert_eq!(files.iter().filter(|file| is_open(file)).count(), 2);
+        assert!(is_open(&files[3]), "the newest stays");
+        for file in &files {
+            file.write_all_at(&[b"x"], 0).expect("opened again");
+        }
+    }
+
+    #[test]
+    fn a_dirty_file_is_synced_before_it_is_closed() {
+        let (disk, pool, dir) = pool(1);
+        let file = PooledFile::new(Arc::clone(&pool), Arc::clone(&dir), 0, FileKind::Log);
+        file.create().expect("created");
+        file.write_all_at(&[b"bytes"], 0).expect("written");
+        disk.sync_dir(Path::new("/d")).expect("synced");
+        let other = PooledFile::new(pool, dir, 1, FileKind::Log);
+        other.create().expect("created");
+        assert!(!is_open(&file));
+        disk.crash(crate::log::disk::sim::Crash::LoseAll);
+        let left = crate::log::disk::read_file(&disk, &file.path()).expect("there");
+        assert_eq!(left, b"bytes");
+    }
+
+    #[test]
+    fn a_failed_sync_stays_failed() {
+        let (disk, pool, dir) = pool(4);
+        let file = PooledFile::new(pool, dir, 0, FileKind::Log);
+        file.create().expect("created");
+        file.write_all_at(&[b"bytes"], 0).expect("written");
+        disk.fail_nth(1, 5);
+        assert!(file.sync().is_err());
+        assert!(file.sync().is_err(), "the second call must not say that all is well");
+    }
+
+    #[test]
+    fn names_are_kafkas() {
+        assert_eq!(FileKind::TimeIndex.file_name(42), "00000000000000000042.timeindex");
+        assert_eq!(base_offset_of("00000000000000000042.log.swap"), Some(42));
+        assert_eq!(base_offset_of("partition.metadata"), None);
+        assert_eq!(base_offset_of(".log"), None);
+    }
+}

@@ -1,0 +1,167 @@
+//! What the two indexes share: a file of entries of one size, sorted, searched by halving.
+//!
+//! The newest entries wait in memory and are written in pieces, so that an append costs no second system call. What a
+//! killed process did not write is rebuilt from the log: nothing depends on it.
+
+use std::{io, sync::Arc};
+
+use super::{
+    disk::{DiskFile, read_full},
+    files::PooledFile,
+};
+
+/// Entries that may wait in memory.
+const TAIL_MAX: usize = 64;
+/// The search ends with one read of this many entries.
+const BLOCK: usize = 256;
+
+/// A file of entries of `N` bytes each.
+pub(super) struct IndexFile<const N: usize> {
+    file: Arc<PooledFile>,
+    /// Entries in the file.
+    written: usize,
+    /// Entries that follow them.
+    tail: Vec<[u8; N]>,
+}
+
+impl<const N: usize> IndexFile<N> {
+    /// An index of which `written` entries are in `file`.
+    #[must_use]
+    pub(super) fn new(file: PooledFile, written: usize) -> Self {
+        Self { file: Arc::new(file), written, tail: Vec::new() }
+    }
+
+    /// Opens the file and leaves out a rest that is no entry, and the slots at the end that `is_empty` says were never
+    /// filled: Kafka allocates an index in advance and trims it when it closes it.
+    pub(super) fn open(file: PooledFile, is_empty: impl Fn(&[u8; N]) -> bool) -> io::Result<Self> {
+        let len = file.get()?.len()?;
+        let slots = usize::try_from(len).map_err(|_| io::ErrorKind::FileTooLarge)? / N;
+        let mut index = Self::new(file, slots);
+        if index.last()?.is_some_and(|entry| is_empty(&entry)) {
+            index.written = index.view()?.partition_point(|entry| !is_empty(entry))?;
+        }
+        if len != (index.written * N) as u64 {
+            index.file.set_len((index.written * N) as u64)?;
+        }
+        Ok(index)
+    }
+
+    /// Entries, written or not.
+    #[must_use]
+    pub(super) fn entries(&self) -> usize {
+        self.written + self.tail.len()
+    }
+
+    /// The last entry.
+    pub(super) fn last(&self) -> io::Result<Option<[u8; N]>> {
+        match (self.tail.last(), self.written) {
+            (Some(entry), _) => Ok(Some(*entry)),
+            (None, 0) => Ok(None),
+            (None, written) => self.view()?.entry(written - 1).map(Some),
+        }
+    }
+
+    /// Adds an entry. It is written now or later; a failure to write leaves it waiting.
+    pub(super) fn push(&mut self, entry: [u8; N]) {
+        self.tail.push(entry);
+        if self.tail.len() >= TAIL_MAX
+            && let Err(error) = self.write_tail()
+        {
+            tracing::warn!(path = %self.file.path().display(), %error, "index entries could not be written, they wait");
+        }
+    }
+
+    /// Writes the entries that wait.
+    pub(super) fn write_tail(&mut self) -> io::Result<()> {
+        if self.tail.is_empty() {
+            return Ok(());
+        }
+        self.file.write_all_at(&[self.tail.as_flattened()], (self.written * N) as u64)?;
+        self.written += self.tail.len();
+        self.tail.clear();
+        Ok(())
+    }
+
+    /// The waiting entry that is the last one for which `before` holds, if `before` holds for the first of them.
+    #[must_use]
+    pub(super) fn last_waiting(&self, before: impl Fn(&[u8; N]) -> bool) -> Option<[u8; N]> {
+        let count = self.tail.partition_point(before);
+        self.tail.get(count.checked_sub(1)?).copied()
+    }
+
+    /// The entries in the file, for a search without the index's lock.
+    pub(super) fn view(&self) -> io::Result<IndexView<N>> {
+        Ok(IndexView { file: self.file.get()?, entries: self.written })
+    }
+
+    /// Keeps the first entries, those for which `keep` holds.
+    pub(super) fn truncate(&mut self, keep: impl Fn(&[u8; N]) -> bool) -> io::Result<()> {
+        self.write_tail()?;
+        let kept = self.view()?.partition_point(keep)?;
+        if kept < self.written {
+            self.written = kept;
+            self.file.set_len((kept * N) as u64)?;
+        }
+        Ok(())
+    }
+
+    /// The file.
+    #[must_use]
+    pub(super) fn file(&self) -> Arc<PooledFile> {
+        Arc::clone(&self.file)
+    }
+}
+
+/// The entries that were in the file at one moment. They never change, they are only added to.
+pub(super) struct IndexView<const N: usize> {
+    file: Arc<dyn DiskFile>,
+    entries: usize,
+}
+
+impl<const N: usize> IndexView<N> {
+    /// The last entry for which `before` holds; `before` holds for a prefix of the entries.
+    pub(super) fn last_before(&self, before: impl Fn(&[u8; N]) -> bool) -> io::Result<Option<[u8; N]>> {
+        let (first, block) = self.block_of(&before)?;
+        match block.partition_point(&before).checked_sub(1) {
+            Some(at) => Ok(Some(block[at])),
+            None if first == 0 => Ok(None),
+            None => self.entry(first - 1).map(Some),
+        }
+    }
+
+    /// How many entries `before` holds for; it holds for a prefix of them.
+    pub(super) fn partition_point(&self, before: impl Fn(&[u8; N]) -> bool) -> io::Result<usize> {
+        let (first, block) = self.block_of(&before)?;
+        Ok(first + block.partition_point(&before))
+    }
+
+    /// The entry at `at`.
+    pub(super) fn entry(&self, at: usize) -> io::Result<[u8; N]> {
+        let mut entry = [0; N];
+        self.read(entry.as_mut_slice(), at)?;
+        Ok(entry)
+    }
+
+    /// Halves until one read is enough. The partition point lies in the block or at its end.
+    fn block_of(&self, before: &impl Fn(&[u8; N]) -> bool) -> io::Result<(usize, Vec<[u8; N]>)> {
+        let (mut low, mut high) = (0, self.entries);
+        while high - low > BLOCK {
+            let middle = low + (high - low) / 2;
+            if before(&self.entry(middle)?) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        let mut block = vec![[0; N]; high - low];
+        self.read(block.as_flattened_mut(), low)?;
+        Ok((low, block))
+    }
+
+    fn read(&self, bytes: &mut [u8], at: usize) -> io::Result<()> {
+        if read_full(&*self.file, bytes, (at * N) as u64)? < bytes.len() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,28 @@
+//! What a partition's log needs to know of its topic's configuration.
+
+/// Settings of one log. Built from topic configs elsewhere; the defaults are Kafka's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// `segment.bytes`: a segment that would grow beyond it is rolled.
+    pub segment_bytes: u64,
+    /// `segment.ms`: a segment is rolled when a batch is this much younger than its first.
+    pub segment_ms: i64,
+    /// `segment.jitter.ms`: at most this much, chosen per segment, is subtracted from `segment_ms`.
+    pub segment_jitter_ms: i64,
+    /// `segment.index.bytes`: a segment whose index reaches it is rolled.
+    pub segment_index_bytes: u64,
+    /// `index.interval.bytes`: about how many bytes of log one index entry stands for.
+    pub index_interval_bytes: u64,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self {
+            segment_bytes: 1024 * 1024 * 1024,
+            segment_ms: 7 * 24 * 60 * 60 * 1000,
+            segment_jitter_ms: 0,
+            segment_index_bytes: 10 * 1024 * 1024,
+            index_interval_bytes: 4096,
+        }
+    }
+}

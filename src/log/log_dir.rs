@@ -1,0 +1,478 @@
+//! The data directory: its lock, its checkpoints, the partitions in it.
+//!
+//! A stop that flushed everything leaves `.kafka_cleanshutdown`. It is believed once: it is gone, durably, before the
+//! first partition is opened, so that a crash from then on counts as one. With it no file is opened that is not needed,
+//! and without it each partition is checked above its recovery point only.
+//!
+//! Directory names are made in one place, of names that [`is_valid_topic_name`] let in: no topic leaves the directory.
+
+use std::{
+    collections::HashMap,
+    io,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, RwLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use uuid::Uuid;
+
+use super::{
+    checkpoints::{self, HIGH_WATERMARK_FILE, LOG_START_FILE, OffsetsByPartition, RECOVERY_POINT_FILE},
+    disk::{Disk, EntryKind, LockError, replace_file},
+    files::{Directory, FilePool},
+    leader_epochs::LeaderEpochs,
+    log_config::LogConfig,
+    partition_log::{DirHealth, FlushError, PartitionLog, Parts},
+    partition_metadata,
+    recovery::{self, Known, LoadError},
+    segment::Segment,
+    sync::{lock, read, write},
+};
+use crate::{clock::TimestampMs, protocol::ids::TopicPartition};
+
+/// The file that is locked while a broker uses the directory.
+pub const LOCK_FILE: &str = ".lock";
+/// What a clean stop leaves.
+pub const CLEAN_SHUTDOWN_FILE: &str = ".kafka_cleanshutdown";
+
+const DELETE_SUFFIX: &str = "-delete";
+const STRAY_SUFFIX: &str = "-stray";
+const FUTURE_SUFFIX: &str = "-future";
+/// Kafka's cache of remote indexes: a directory that is no partition.
+const REMOTE_INDEX_CACHE: &str = "remote-log-index-cache";
+/// What a file system allows for a name.
+const NAME_MAX: usize = 255;
+/// Kafka's limit for a topic's name.
+const TOPIC_NAME_MAX: usize = 249;
+
+/// How a data directory is opened.
+#[derive(Clone, Copy, Debug)]
+pub struct LogDirSettings {
+    /// About how many files may be open at once.
+    pub open_files_max: usize,
+    /// Threads that open partitions (`num.recovery.threads.per.data.dir`).
+    pub recovery_threads: NonZeroUsize,
+    /// Settings of every log until [`PartitionLog::set_config`] says otherwise.
+    pub config: LogConfig,
+}
+
+/// Why the data directory, or a partition of it, could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LogDirError {
+    /// Another process uses the directory.
+    #[error("{}: the directory is in use, its lock is {source}", path.display())]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+        /// Who has the lock.
+        source: LockError,
+    },
+    /// A file or directory could not be used.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A partition could not be opened.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// A topic name that Kafka would not allow.
+    #[error("invalid topic name {name:?}")]
+    InvalidTopicName {
+        /// The name.
+        name: String,
+    },
+    /// The partition is there already.
+    #[error("{partition} exists already")]
+    Exists {
+        /// The partition.
+        partition: TopicPartition,
+    },
+    /// There is no such partition.
+    #[error("{partition} does not exist")]
+    Unknown {
+        /// The partition.
+        partition: TopicPartition,
+    },
+    /// Something could not be flushed.
+    #[error(transparent)]
+    Flush(#[from] FlushError),
+}
+
+/// The data directory.
+pub struct LogDir {
+    path: PathBuf,
+    disk: Arc<dyn Disk>,
+    pool: Arc<FilePool>,
+    health: Arc<DirHealth>,
+    partitions: RwLock<HashMap<TopicPartition, Arc<PartitionLog>>>,
+    /// One creation or deletion at a time; look-ups do not wait for it.
+    changing: Mutex<()>,
+    /// Directories whose deletion is under way.
+    doomed: Mutex<Vec<PathBuf>>,
+    was_clean: bool,
+    _lock: Box<dyn Send + Sync>,
+}
+
+/// What a directory's name says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DirName {
+    /// A partition.
+    Partition(TopicPartition),
+    /// One whose deletion is under way.
+    Deleted,
+    /// One that the metadata does not know.
+    Stray,
+    /// Something that Ottla does not use.
+    Unknown,
+}
+
+/// Opening and closing.
+impl LogDir {
+    /// Creates or opens the directory, takes its lock, and opens all partitions. Blocks.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        path: &Path,
+        settings: &LogDirSettings,
+        now: TimestampMs,
+    ) -> Result<Self, LogDirError> {
+        let error = |source| LogDirError::Io { path: path.to_owned(), source };
+        disk.create_dir(path).map_err(error)?;
+        let lock = disk.lock(&path.join(LOCK_FILE));
+        let lock = lock.map_err(|source| LogDirError::Locked { path: path.to_owned(), source })?;
+        let was_clean = take_clean_shutdown(&*disk, path).map_err(error)?;
+        let listing = Listing::read(&*disk, path).map_err(error)?;
+        let pool = FilePool::new(Arc::clone(&disk), settings.open_files_max);
+        let health = Arc::default();
+        let loader = DirLoader {
+            pool: &pool,
+            health: &health,
+            path,
+            settings,
+            now,
+            was_clean,
+            recovery_points: checkpoints::read_offsets(&*disk, &path.join(RECOVERY_POINT_FILE)),
+            log_starts: checkpoints::read_offsets(&*disk, &path.join(LOG_START_FILE)),
+        };
+        let partitions = RwLock::new(loader.load_all(listing.partitions)?);
+        let doomed = Mutex::new(listing.doomed);
+        let changing = Mutex::new(());
+        Ok(Self { path: path.to_owned(), disk, pool, health, partitions, changing, doomed, was_clean, _lock: lock })
+    }
+
+    /// Ends appending, flushes, and leaves the mark of a clean stop. `broker_epoch` goes into it, as Kafka has it. Blocks.
+    pub fn close(&self, broker_epoch: i64) -> Result<(), LogDirError> {
+        for log in self.partitions() {
+            log.close()?;
+        }
+        self.checkpoint()?;
+        let path = self.path.join(CLEAN_SHUTDOWN_FILE);
+        let content = format!(r#"{{"version":0,"brokerEpoch":{broker_epoch}}}"#);
+        self.replace(&path, content.as_bytes())
+    }
+
+    /// Makes everything durable that was appended before the call. Blocks.
+    pub fn flush_all(&self) -> Result<(), FlushError> {
+        self.partitions().iter().try_for_each(|log| log.flush().map(drop))
+    }
+
+    /// Writes down up to where each log is on disk, and where it starts. Blocks.
+    pub fn checkpoint(&self) -> Result<(), LogDirError> {
+        let logs = self.partitions();
+        let entries = |offset: &dyn Fn(&PartitionLog) -> Option<i64>| -> Vec<_> {
+            logs.iter().filter_map(|log| Some((log.topic_partition().clone(), offset(log)?))).collect()
+        };
+        self.write_offsets(RECOVERY_POINT_FILE, &entries(&|log| Some(log.recovery_point())))?;
+        let log_start = |log: &PartitionLog| {
+            let log_start = log.offsets().log_start();
+            (log_start > log.first_segment_offset()).then_some(log_start)
+        };
+        self.write_offsets(LOG_START_FILE, &entries(&log_start))?;
+        self.write_offsets(HIGH_WATERMARK_FILE, &entries(&|log| Some(log.high_watermark())))
+    }
+
+    fn write_offsets(&self, name: &str, offsets: &[(TopicPartition, i64)]) -> Result<(), LogDirError> {
+        let path = self.path.join(name);
+        checkpoints::write_offsets(&*self.disk, &path, offsets).map_err(|source| LogDirError::Io { path, source })
+    }
+
+    fn replace(&self, path: &Path, content: &[u8]) -> Result<(), LogDirError> {
+        let replaced = replace_file(&*self.disk, path, content);
+        replaced.map_err(|source| LogDirError::Io { path: path.to_owned(), source })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The disk that it is on.
+    #[must_use]
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
+    }
+
+    /// Why nothing can be appended or flushed any more, since the first sync that failed.
+    #[must_use]
+    pub fn failure(&self) -> Option<&str> {
+        self.health.failure()
+    }
+
+    /// Whether the stop before this start was a clean one.
+    #[must_use]
+    pub fn was_clean(&self) -> bool {
+        self.was_clean
+    }
+}
+
+/// Partitions.
+impl LogDir {
+    /// The log of a partition.
+    #[must_use]
+    pub fn partition(&self, partition: &TopicPartition) -> Option<Arc<PartitionLog>> {
+        read(&self.partitions).get(partition).cloned()
+    }
+
+    /// All logs, in no order.
+    #[must_use]
+    pub fn partitions(&self) -> Vec<Arc<PartitionLog>> {
+        read(&self.partitions).values().cloned().collect()
+    }
+
+    /// Creates a partition's directory and its files. A crash may lose an empty partition; the first flush makes it
+    /// durable with what it holds.
+    pub fn create_partition(
+        &self,
+        partition: &TopicPartition,
+        topic_id: Uuid,
+        config: LogConfig,
+        leader_epoch: i32,
+        now: TimestampMs,
+    ) -> Result<Arc<PartitionLog>, LogDirError> {
+        let path = self.path.join(dir_name(partition)?);
+        let _one_at_a_time = lock(&self.changing);
+        if self.partition(partition).is_some() {
+            return Err(LogDirError::Exists { partition: partition.clone() });
+        }
+        let created = self.create_files(partition, &path, topic_id, config, now);
+        let log = Arc::new(created.map_err(|source| LogDirError::Io { path, source })?);
+        log.begin_epoch(leader_epoch);
+        write(&self.partitions).insert(partition.clone(), Arc::clone(&log));
+        Ok(log)
+    }
+
+    fn create_files(
+        &self,
+        partition: &TopicPartition,
+        path: &Path,
+        topic_id: Uuid,
+        config: LogConfig,
+        now: TimestampMs,
+    ) -> io::Result<PartitionLog> {
+        self.disk.create_dir(path)?;
+        partition_metadata::write(&*self.disk, &path.join(partition_metadata::FILE_NAME), topic_id)?;
+        let dir = Directory::new(path.to_owned());
+        let segment = Arc::new(Segment::create(&self.pool, &dir, 0, &config, now)?);
+        Ok(PartitionLog::new(Parts {
+            topic_partition: partition.clone(),
+            topic_id: Some(topic_id),
+            pool: Arc::clone(&self.pool),
+            dir,
+            health: Arc::clone(&self.health),
+            config,
+            segments: vec![segment],
+            epochs: LeaderEpochs::default(),
+            log_start: 0,
+            log_end: 0,
+            recovery_point: 0,
+            names_unsynced: true,
+        }))
+    }
+
+    /// Takes a partition out: its directory gets a name that ends with `-delete`. The files are there until
+    /// [`LogDir::remove_deleted`].
+    pub fn delete_partition(&self, partition: &TopicPartition) -> Result<(), LogDirError> {
+        let path = self.retire(partition, DELETE_SUFFIX)?;
+        lock(&self.doomed).push(path);
+        Ok(())
+    }
+
+    /// Takes a partition out that the metadata does not know: its directory gets a name that ends with `-stray`, and
+    /// stays.
+    pub fn set_stray(&self, partition: &TopicPartition) -> Result<(), LogDirError> {
+        let path = self.retire(partition, STRAY_SUFFIX)?;
+        tracing::warn!(path = %path.display(), "{partition} is unknown to the metadata and was put aside as stray");
+        Ok(())
+    }
+
+    fn retire(&self, partition: &TopicPartition, suffix: &str) -> Result<PathBuf, LogDirError> {
+        let _one_at_a_time = lock(&self.changing);
+        let Some(log) = self.partition(partition) else {
+            return Err(LogDirError::Unknown { partition: partition.clone() });
+        };
+        let path = self.path.join(retired_dir_name(partition, Uuid::new_v4(), suffix));
+        log.retire(path.clone()).map_err(|source| LogDirError::Io { path: path.clone(), source })?;
+        write(&self.partitions).remove(partition);
+        Ok(path)
+    }
+
+    /// Removes the directories of deleted partitions. What cannot be removed is tried again next time. Blocks.
+    pub fn remove_deleted(&self) -> Result<(), LogDirError> {
+        loop {
+            let Some(path) = lock(&self.doomed).pop() else { return Ok(()) };
+            if let Err(source) = remove_tree(&*self.disk, &path) {
+                lock(&self.doomed).push(path.clone());
+                return Err(LogDirError::Io { path, source });
+            }
+        }
+    }
+}
+
+/// Whether there was a clean stop. The mark is removed, durably.
+fn take_clean_shutdown(disk: &dyn Disk, path: &Path) -> io::Result<bool> {
+    match disk.remove_file(&path.join(CLEAN_SHUTDOWN_FILE)) {
+        Ok(()) => disk.sync_dir(path).map(|()| true),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+fn remove_tree(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    for entry in disk.list_dir(path)? {
+        let path = path.join(&entry.name);
+        match entry.kind {
+            EntryKind::Directory => remove_tree(disk, &path)?,
+            EntryKind::File | EntryKind::Other => disk.remove_file(&path)?,
+        }
+    }
+    disk.remove_dir(path)
+}
+
+/// The directories of the data directory.
+#[derive(Default)]
+struct Listing {
+    partitions: Vec<TopicPartition>,
+    doomed: Vec<PathBuf>,
+}
+
+impl Listing {
+    fn read(disk: &dyn Disk, path: &Path) -> io::Result<Self> {
+        let mut listing = Self::default();
+        for entry in disk.list_dir(path)? {
+            match (entry.kind, parse_dir_name(&entry.name)) {
+                (EntryKind::File, _) => {}
+                (EntryKind::Directory, DirName::Partition(partition)) => listing.partitions.push(partition),
+                (EntryKind::Directory, DirName::Deleted) => listing.doomed.push(path.join(entry.name)),
+                (EntryKind::Directory, DirName::Unknown) if entry.name == REMOTE_INDEX_CACHE => {}
+                (kind, _) => tracing::warn!(name = entry.name, ?kind, "left alone in the data directory"),
+            }
+        }
+        Ok(listing)
+    }
+}
+
+/// What opening all partitions has in common.
+struct DirLoader<'a> {
+    pool: &'a Arc<FilePool>,
+    health: &'a Arc<DirHealth>,
+    path: &'a Path,
+    settings: &'a LogDirSettings,
+    now: TimestampMs,
+    was_clean: bool,
+    recovery_points: OffsetsByPartition,
+    log_starts: OffsetsByPartition,
+}
+
+impl DirLoader<'_> {
+    fn load_all(&self, names: Vec<TopicPartition>) -> Result<HashMap<TopicPartition, Arc<PartitionLog>>, LogDirError> {
+        let threads = self.settings.recovery_threads.get().min(names.len());
+        let next = AtomicUsize::new(0);
+        let work = || -> Result<Vec<_>, LogDirError> {
+            let mut loaded = Vec::new();
+            while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
+                loaded.push((name.clone(), Arc::new(self.load(name)?)));
+            }
+            Ok(loaded)
+        };
+        let results: Vec<_> = thread::scope(|scope| {
+            let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            let mut results = vec![work()];
+            results
+                .extend(helpers.into_iter().map(|helper| helper.join().expect("a loader that panics stops the start")));
+            results
+        });
+        let mut partitions = HashMap::with_capacity(names.len());
+        for loaded in results {
+            partitions.extend(loaded?);
+        }
+        Ok(partitions)
+    }
+
+    fn load(&self, partition: &TopicPartition) -> Result<PartitionLog, LogDirError> {
+        let known = Known {
+            clean: self.was_clean,
+            recovery_point: self.recovery_points.get(partition).copied().unwrap_or(0),
+            log_start: self.log_starts.get(partition).copied().unwrap_or(0),
+            config: self.settings.config,
+            now: self.now,
+            topic_partition: partition.clone(),
+        };
+        Ok(recovery::load(self.pool, self.health, self.path.join(dir_name(partition)?), known)?)
+    }
+}
+
+/// Whether Kafka allows this name: 1 to 249 of `[a-zA-Z0-9._-]`, and neither `.` nor `..`.
+#[must_use]
+pub fn is_valid_topic_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    (1..=TOPIC_NAME_MAX).contains(&name.len()) && name.bytes().all(allowed) && name != "." && name != ".."
+}
+
+/// The name of a partition's directory.
+fn dir_name(partition: &TopicPartition) -> Result<String, LogDirError> {
+    if is_valid_topic_name(&partition.topic) && partition.partition >= 0 {
+        return Ok(partition.to_string());
+    }
+    Err(LogDirError::InvalidTopicName { name: partition.topic.to_string() })
+}
+
+/// `topic-partition.unique<suffix>`, where the topic is cut so that it is a name that the file system takes.
+fn retired_dir_name(partition: &TopicPartition, unique: Uuid, suffix: &str) -> String {
+    let end = format!("-{}.{}{suffix}", partition.partition, unique.simple());
+    let topic_len = partition.topic.len().min(NAME_MAX - end.len());
+    // Valid names are ASCII.
+    format!("{}{end}", &partition.topic[..topic_len])
+}
+
+/// Reads a directory's name as Kafka does (`LocalLog.parseTopicPartitionName`).
+#[must_use]
+pub fn parse_dir_name(name: &str) -> DirName {
+    for (suffix, kind) in [(DELETE_SUFFIX, DirName::Deleted), (STRAY_SUFFIX, DirName::Stray)] {
+        if let Some(partition) = name.strip_suffix(suffix).and_then(|rest| rest.rsplit_once('.')) {
+            return if parse_partition(partition.0).is_some() { kind } else { DirName::Unknown };
+        }
+    }
+    let reserved = [DELETE_SUFFIX, STRAY_SUFFIX, FUTURE_SUFFIX].iter().any(|suffix| name.ends_with(suffix));
+    match parse_partition(name) {
+        Some(partition) if !reserved => DirName::Partition(partition),
+        _ => DirName::Unknown,
+    }
+}
+
+fn parse_partition(name: &str) -> Option<TopicPartition> {
+    let (topic, partition) = name.rsplit_once('-')?;
+    let index: i32 = partition.parse().ok()?;
+    // Only one spelling leads back to the directory: "+1" and "01" do not.
+    let canonical = index >= 0 && index.to_string() == partition;
+    (canonical && is_valid_topic_name(topic)).then(|| TopicPartition::new(topic, index))
+}
+
+#[cfg(test)]
+mod tests;

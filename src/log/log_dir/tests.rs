@@ -1,0 +1,142 @@
+use super::*;
+use crate::log::{
+    disk::{OpenMode, RealDisk, read_file, sim::SimDisk},
+    partition_log::test_batches::batch,
+};
+
+fn settings() -> LogDirSettings {
+    let recovery_threads = NonZeroUsize::new(2).expect("not zero");
+    LogDirSettings { open_files_max: 100, recovery_threads, config: LogConfig::default() }
+}
+
+fn create(dir: &LogDir, topic: &str) -> Result<Arc<PartitionLog>, LogDirError> {
+    dir.create_partition(&TopicPartition::new(topic, 0), Uuid::from_u128(1), LogConfig::default(), 0, 0)
+}
+
+#[test]
+fn names_say_what_directories_are() {
+    let partition = |topic: &str, index| DirName::Partition(TopicPartition::new(topic, index));
+    for (name, expected) in [
+        ("orders-0", partition("orders", 0)),
+        ("a.b_c-d-12", partition("a.b_c-d", 12)),
+        ("__cluster_metadata-0", partition("__cluster_metadata", 0)),
+        ("orders-0.0123456789abcdef0123456789abcdef-delete", DirName::Deleted),
+        ("orders-0.0123456789abcdef0123456789abcdef-stray", DirName::Stray),
+        ("orders-0.0123456789abcdef0123456789abcdef-future", DirName::Unknown),
+        ("orders-delete", DirName::Unknown),
+        ("orders", DirName::Unknown),
+        ("-0", DirName::Unknown),
+        ("orders-", DirName::Unknown),
+        ("orders-+1", DirName::Unknown),
+        ("orders-01", DirName::Unknown),
+        ("orders--1", partition("orders-", 1)),
+        ("or ders-0", DirName::Unknown),
+        ("..-0", DirName::Unknown),
+        ("lost+found", DirName::Unknown),
+    ] {
+        assert_eq!(parse_dir_name(name), expected, "{name}");
+    }
+}
+
+#[test]
+fn no_topic_leaves_the_directory() {
+    let disk = Arc::new(SimDisk::new(1));
+    let dir = LogDir::open(disk, Path::new("/data"), &settings(), 0).expect("opened");
+    for name in ["", ".", "..", "../up", "a/b", "a\0b", "a b", "ä", &"x".repeat(250)] {
+        assert!(matches!(create(&dir, name), Err(LogDirError::InvalidTopicName { .. })), "{name:?}");
+    }
+    create(&dir, &"x".repeat(249)).expect("the longest name");
+    assert!(matches!(create(&dir, &"x".repeat(249)), Err(LogDirError::Exists { .. })));
+}
+
+#[test]
+fn a_long_name_is_cut_for_the_deletion() {
+    let partition = TopicPartition::new("x".repeat(249), 12);
+    let name = retired_dir_name(&partition, Uuid::nil(), DELETE_SUFFIX);
+    assert_eq!(name.len(), 255);
+    assert!(name.ends_with("xx-12.00000000000000000000000000000000-delete"));
+    assert_eq!(parse_dir_name(&name), DirName::Deleted);
+}
+
+#[test]
+fn a_directory_in_use_is_refused() {
+    let path = tempfile::tempdir().expect("a temporary directory");
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let first = LogDir::open(Arc::clone(&disk), path.path(), &settings(), 0).expect("opened");
+    let error = LogDir::open(Arc::clone(&disk), path.path(), &settings(), 0).err().expect("refused");
+    assert!(error.to_string().contains(&format!("in use, its lock is held by process {}", std::process::id())));
+    drop(first);
+    LogDir::open(disk, path.path(), &settings(), 0).expect("free again");
+}
+
+#[test]
+fn partitions_come_back_and_deleted_ones_do_not() {
+    let temporary = tempfile::tempdir().expect("a temporary directory");
+    let path = temporary.path();
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let dir = LogDir::open(Arc::clone(&disk), path, &settings(), 0).expect("opened");
+    assert!(!dir.was_clean());
+    for topic in ["kept", "gone", "stray"] {
+        create(&dir, topic).expect("created").append(&batch(5, 1, 100), 0, 1).expect("appended");
+    }
+    std::fs::create_dir(path.join("not a partition")).expect("created");
+    dir.delete_partition(&TopicPartition::new("gone", 0)).expect("deleted");
+    dir.set_stray(&TopicPartition::new("stray", 0)).expect("put aside");
+    assert!(matches!(dir.delete_partition(&TopicPartition::new("gone", 0)), Err(LogDirError::Unknown { .. })));
+    dir.close(7).expect("closed");
+    drop(dir);
+    assert_eq!(read_file(&*disk, &path.join(CLEAN_SHUTDOWN_FILE)).expect("read"), br#"{"version":0,"brokerEpoch":7}"#);
+    assert_eq!(read_file(&*disk, &path.join(RECOVERY_POINT_FILE)).expect("read"), b"0\n1\nkept 0 5\n");
+
+    let dir = LogDir::open(Arc::clone(&disk), path, &settings(), 0).expect("opened");
+    assert!(dir.was_clean() && !disk.exists(&path.join(CLEAN_SHUTDOWN_FILE)).expect("answered"));
+    let [log] = dir.partitions().try_into().expect("one partition");
+    assert_eq!((log.topic_partition().to_string().as_str(), log.topic_id()), ("kept-0", Some(Uuid::from_u128(1))));
+    assert_eq!(log.offsets().log_end(), 5);
+    let count = |suffix: &str| {
+        let entries = disk.list_dir(path).expect("listed");
+        entries.iter().filter(|entry| entry.name.ends_with(suffix)).count()
+    };
+    assert_eq!((count(DELETE_SUFFIX), count(STRAY_SUFFIX)), (1, 1));
+    dir.remove_deleted().expect("removed");
+    assert_eq!((count(DELETE_SUFFIX), count(STRAY_SUFFIX)), (0, 1));
+}
+
+#[test]
+fn a_clean_start_opens_no_file_that_is_not_needed() {
+    let disk = SimDisk::new(1);
+    let path = Path::new("/data");
+    let config = LogConfig { segment_bytes: 1000, ..LogConfig::default() };
+    let settings = LogDirSettings { config, ..settings() };
+    let calls_to_open = |segments: i64| {
+        let dir = LogDir::open(Arc::new(disk.clone()), path, &settings, 0).expect("opened");
+        let partition = TopicPartition::new("orders", 0);
+        let log = match dir.partition(&partition) {
+            Some(log) => log,
+            None => dir.create_partition(&partition, Uuid::nil(), config, 0, 0).expect("created"),
+        };
+        (0..segments).for_each(|n| {
+            log.append(&batch(1, n, 700), 0, n).expect("appended");
+        });
+        dir.close(0).expect("closed");
+        drop((dir, log));
+        let before = disk.calls();
+        let dir = LogDir::open(Arc::new(disk.clone()), path, &settings, 0).expect("opened");
+        let calls = disk.calls() - before;
+        dir.close(0).expect("closed");
+        calls
+    };
+    assert_eq!(calls_to_open(2), calls_to_open(200), "a start takes as long with two segments as with two hundred");
+}
+
+#[test]
+fn a_mark_that_survived_a_crash_is_not_believed_twice() {
+    let disk = SimDisk::new(1);
+    let open = || LogDir::open(Arc::new(disk.clone()), Path::new("/data"), &settings(), 0).expect("opened");
+    open().close(0).expect("closed");
+    assert!(open().was_clean());
+    disk.crash(crate::log::disk::sim::Crash::LoseAll);
+    assert!(!open().was_clean());
+    disk.open(Path::new("/data/recovery-point-offset-checkpoint"), OpenMode::CreateEmpty).expect("damaged");
+    assert!(!open().was_clean());
+}

@@ -1,0 +1,828 @@
+//! The log of one partition: its segments in order, its offsets, who waits for it.
+//!
+//! One writer at a time holds the writer's lock for the length of an append. Readers take none of it: the list of segments
+//! changes only at a roll, offsets are atomics, and a batch is published after it was written whole. Offsets are read
+//! from the lowest to the highest, and each only grows: so what a reader sees is in order.
+//!
+//! Nothing is synced during an append or a roll. [`PartitionLog::flush`] makes everything durable that was appended
+//! before it was called: log, indexes, the leader epochs, new names; then the recovery point moves. A sync that fails takes the
+//! whole data directory offline, for what the kernel lost it will not mention again.
+
+#[cfg(test)]
+pub(crate) mod test_batches;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt,
+    hash::{BuildHasher, RandomState},
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, OnceLock, RwLock,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use super::{
+    disk::{Disk, OpenMode, Replacement},
+    files::{Directory, FilePool},
+    leader_epochs::{self, EpochEnd, LeaderEpochs},
+    log_config::LogConfig,
+    partition_metadata,
+    scan::{Damage, ScanError},
+    segment::{AppendFailure, FoundRecord, RecordTimes, SEGMENT_SIZE_MAX, Segment, SegmentError},
+    sync::{lock, read, write},
+    waiters::{Waiter, Waiters},
+};
+use crate::{
+    clock::TimestampMs,
+    protocol::{
+        file_range::FileRange,
+        ids::TopicPartition,
+        records::batch::{BatchHeader, HEADER_SIZE},
+    },
+};
+
+/// One validated batch. The log assigns base offset and leader epoch, which the CRC does not cover.
+#[derive(Clone, Debug)]
+pub struct AppendBatch {
+    /// The header. Its length is that of the payload, its delta and CRC are right.
+    pub header: BatchHeader,
+    /// What follows the header.
+    pub payload: Bytes,
+}
+
+impl AppendBatch {
+    /// What would make the log unreadable never gets into it.
+    fn assert_sound(&self) {
+        assert!(self.header.last_offset_delta >= 0, "a validated batch has offsets that grow");
+        assert_eq!(self.header.size(), HEADER_SIZE + self.payload.len(), "a validated batch has its length");
+    }
+}
+
+/// Where a batch was appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// Offset of its first record.
+    pub first_offset: i64,
+    /// Offset of its last record.
+    pub last_offset: i64,
+    /// Whether a segment was completed before it. It is a good time for a flush.
+    pub rolled: bool,
+}
+
+/// Why a batch was not appended. Nothing of it is in the log.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// The batch can never fit into a segment.
+    #[error("batch of {size} bytes is larger than segment.bytes, {segment_bytes}")]
+    LargerThanSegment {
+        /// Bytes of the batch.
+        size: usize,
+        /// The limit.
+        segment_bytes: u64,
+    },
+    /// The partition has no offsets left for it.
+    #[error("no offsets left after {log_end}")]
+    OffsetsExhausted {
+        /// The log's end.
+        log_end: i64,
+    },
+    /// There is no room on the disk. It may be tried again.
+    #[error("no space left on the device")]
+    DiskFull,
+    /// The write failed. It may be tried again.
+    #[error("{}: {source}", path.display())]
+    Write {
+        /// What was written to.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The segment cannot be used.
+    #[error(transparent)]
+    Segment(SegmentError),
+    /// An earlier failure has taken the data directory offline.
+    #[error("data directory is offline: {reason}")]
+    Offline {
+        /// That failure.
+        reason: String,
+    },
+    /// The log has been closed, or its partition deleted.
+    #[error("the log is closed")]
+    Closed,
+}
+
+/// Why nothing was read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The offset is not in the log.
+    #[error("offset {offset} is outside the log, {log_start} to {log_end}")]
+    OffsetOutOfRange {
+        /// The offset asked for.
+        offset: i64,
+        /// The first offset.
+        log_start: i64,
+        /// The offset after the last.
+        log_end: i64,
+    },
+    /// The bytes at the offset are damaged.
+    #[error("{}: position {position}: {source}", path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// Where a batch should be.
+        position: u64,
+        /// What is wrong with it.
+        source: Damage,
+    },
+    /// The file could not be read.
+    #[error("{}: position {position}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Where.
+        position: u64,
+        /// Why.
+        source: io::Error,
+    },
+    /// The partition has been deleted.
+    #[error("the partition has been deleted")]
+    Deleted,
+}
+
+impl From<SegmentError> for ReadError {
+    fn from(SegmentError { path, source }: SegmentError) -> Self {
+        match source {
+            ScanError::Corrupt { position, source } => Self::Corrupt { path, position, source },
+            ScanError::Io { position, source } => Self::Io { path, position, source },
+        }
+    }
+}
+
+/// Why a flush failed.
+#[derive(Debug, thiserror::Error)]
+pub enum FlushError {
+    /// Something could not be written. Nothing is lost, it may be tried again.
+    #[error("{}: {source}", path.display())]
+    Write {
+        /// The partition's directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A sync failed, now or earlier: what was not synced may be lost. The data directory is offline.
+    #[error("data directory is offline: {reason}")]
+    Offline {
+        /// That failure.
+        reason: String,
+    },
+}
+
+/// Bytes of the log, from a batch's beginning on.
+#[derive(Clone, Debug)]
+pub struct LogSlice {
+    /// The bytes. They may end within a batch. `None` if there are none to be sent.
+    pub records: Option<FileRange>,
+    /// Size of the first batch, 0 if there is none.
+    pub first_batch_size: usize,
+}
+
+/// The four offsets of a partition. Invariant: `log_start <= last_stable <= high_watermark <= log_end`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogOffsets {
+    log_start: i64,
+    last_stable: i64,
+    high_watermark: i64,
+    log_end: i64,
+}
+
+impl LogOffsets {
+    fn new(log_start: i64, last_stable: i64, high_watermark: i64, log_end: i64) -> Self {
+        let ordered = log_start <= last_stable && last_stable <= high_watermark && high_watermark <= log_end;
+        assert!(ordered, "offsets out of order: {log_start}, {last_stable}, {high_watermark}, {log_end}");
+        Self { log_start, last_stable, high_watermark, log_end }
+    }
+
+    /// The first offset that can be read.
+    #[must_use]
+    pub fn log_start(&self) -> i64 {
+        self.log_start
+    }
+
+    /// Everything below it is decided: no open transaction has records there.
+    #[must_use]
+    pub fn last_stable(&self) -> i64 {
+        self.last_stable
+    }
+
+    /// What consumers may read lies below it.
+    #[must_use]
+    pub fn high_watermark(&self) -> i64 {
+        self.high_watermark
+    }
+
+    /// The offset that the next record gets.
+    #[must_use]
+    pub fn log_end(&self) -> i64 {
+        self.log_end
+    }
+}
+
+/// What has happened in a log since it was opened.
+#[derive(Debug, Default)]
+pub struct LogCounters {
+    /// Records appended.
+    pub messages_in: AtomicU64,
+    /// Batches appended.
+    pub batches_in: AtomicU64,
+    /// Bytes appended.
+    pub bytes_in: AtomicU64,
+    /// Flushes that had something to do.
+    pub flushes: AtomicU64,
+}
+
+/// Whether a data directory can be trusted. The first failed sync ends that.
+#[derive(Debug, Default)]
+pub struct DirHealth(OnceLock<String>);
+
+impl DirHealth {
+    /// Why the directory is offline.
+    #[must_use]
+    pub fn failure(&self) -> Option<&str> {
+        self.0.get().map(String::as_str)
+    }
+
+    fn fail(&self, reason: String) -> FlushError {
+        tracing::error!(%reason, "a sync failed: the data directory goes offline");
+        FlushError::Offline { reason: self.0.get_or_init(|| reason).clone() }
+    }
+}
+
+/// The log of one partition.
+pub struct PartitionLog {
+    topic_partition: TopicPartition,
+    topic_id: Mutex<Option<Uuid>>,
+    pool: Arc<FilePool>,
+    dir: Arc<Directory>,
+    health: Arc<DirHealth>,
+    writer: Mutex<Writer>,
+    /// One flush at a time.
+    flushing: Mutex<()>,
+    /// Ascending, never empty; the last is the active one.
+    segments: RwLock<Vec<Arc<Segment>>>,
+    epochs: Mutex<LeaderEpochs>,
+    log_start: AtomicI64,
+    log_end: AtomicI64,
+    recovery_point: AtomicI64,
+    deleted: AtomicBool,
+    waiters: Waiters,
+    counters: LogCounters,
+}
+
+struct Writer {
+    config: LogConfig,
+    active: Arc<Segment>,
+    /// What `segment.jitter.ms` amounts to for the active segment.
+    jitter_ms: i64,
+    condition: Condition,
+    new_names: NewNames,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Condition {
+    Open,
+    /// A failed append left bytes behind the end, which have to be cut off first.
+    Torn,
+    Closed,
+}
+
+/// Names that a crash may lose.
+#[derive(Clone, Copy, Default)]
+struct NewNames {
+    /// In the partition's directory.
+    files: bool,
+    /// The directory itself, and the contents of its metadata file.
+    directory: bool,
+}
+
+/// What a log is made of when it is opened.
+pub(super) struct Parts {
+    pub(super) topic_partition: TopicPartition,
+    pub(super) topic_id: Option<Uuid>,
+    pub(super) pool: Arc<FilePool>,
+    pub(super) dir: Arc<Directory>,
+    pub(super) health: Arc<DirHealth>,
+    pub(super) config: LogConfig,
+    pub(super) segments: Vec<Arc<Segment>>,
+    pub(super) epochs: LeaderEpochs,
+    pub(super) log_start: i64,
+    pub(super) log_end: i64,
+    pub(super) recovery_point: i64,
+    /// Nobody knows whether the directory's names are on disk.
+    pub(super) names_unsynced: bool,
+}
+
+/// Life and identity.
+impl PartitionLog {
+    pub(super) fn new(parts: Parts) -> Self {
+        let active = parts.segments.last().expect("a log has at least one segment");
+        let writer = Writer {
+            config: parts.config,
+            active: Arc::clone(active),
+            jitter_ms: jitter(&parts.config),
+            condition: Condition::Open,
+            new_names: NewNames { files: parts.names_unsynced, directory: parts.names_unsynced },
+        };
+        Self {
+            topic_partition: parts.topic_partition,
+            topic_id: Mutex::new(parts.topic_id),
+            pool: parts.pool,
+            dir: parts.dir,
+            health: parts.health,
+            writer: Mutex::new(writer),
+            flushing: Mutex::new(()),
+            segments: RwLock::new(parts.segments),
+            epochs: Mutex::new(parts.epochs),
+            log_start: AtomicI64::new(parts.log_start),
+            log_end: AtomicI64::new(parts.log_end),
+            recovery_point: AtomicI64::new(parts.recovery_point),
+            deleted: AtomicBool::new(false),
+            waiters: Waiters::default(),
+            counters: LogCounters::default(),
+        }
+    }
+
+    /// The partition.
+    #[must_use]
+    pub fn topic_partition(&self) -> &TopicPartition {
+        &self.topic_partition
+    }
+
+    /// The topic's id, as `partition.metadata` has it.
+    #[must_use]
+    pub fn topic_id(&self) -> Option<Uuid> {
+        *lock(&self.topic_id)
+    }
+
+    /// Writes the topic's id down where it was missing.
+    pub fn set_topic_id(&self, topic_id: Uuid) -> io::Result<()> {
+        let mut current = lock(&self.topic_id);
+        partition_metadata::write(self.pool.disk(), &self.dir.join(partition_metadata::FILE_NAME), topic_id)?;
+        lock(&self.writer).new_names = NewNames { files: true, directory: true };
+        *current = Some(topic_id);
+        Ok(())
+    }
+
+    /// Changes the settings from the next append on.
+    pub fn set_config(&self, config: LogConfig) {
+        let mut writer = lock(&self.writer);
+        writer.config = config;
+        writer.jitter_ms = jitter(&config);
+    }
+
+    /// Bytes of all `.log` files.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        read(&self.segments).iter().map(|segment| segment.size()).sum()
+    }
+
+    /// Base offset of the first segment.
+    #[must_use]
+    pub fn first_segment_offset(&self) -> i64 {
+        read(&self.segments).first().map_or(0, |segment| segment.base_offset())
+    }
+
+    /// What has happened since the log was opened.
+    #[must_use]
+    pub fn counters(&self) -> &LogCounters {
+        &self.counters
+    }
+
+    /// Ends appending, and makes everything durable as a clean stop leaves it.
+    pub fn close(&self) -> Result<(), FlushError> {
+        {
+            let mut writer = lock(&self.writer);
+            if self.is_deleted() {
+                return Ok(());
+            }
+            writer.condition = Condition::Closed;
+            writer.active.close_indexes().map_err(|source| self.write_failed(source))?;
+        }
+        self.flush()?;
+        Ok(())
+    }
+
+    /// Ends everything and renames the directory to `to`. Whoever waits is woken and finds the partition gone.
+    pub(super) fn retire(&self, to: PathBuf) -> io::Result<()> {
+        let _flushing = lock(&self.flushing);
+        let mut writer = lock(&self.writer);
+        read(&self.segments).iter().for_each(|segment| segment.close_files());
+        self.dir.rename(self.pool.disk(), to)?;
+        writer.condition = Condition::Closed;
+        self.deleted.store(true, Ordering::Release);
+        drop(writer);
+        self.waiters.wake_all();
+        Ok(())
+    }
+}
+
+/// Appending.
+impl PartitionLog {
+    /// Appends one batch: one write. It is in the log when this returns, and on disk after the next flush.
+    pub fn append(&self, batch: &AppendBatch, leader_epoch: i32, now: TimestampMs) -> Result<Appended, AppendError> {
+        batch.assert_sound();
+        let mut writer = lock(&self.writer);
+        self.make_writable(&mut writer)?;
+        let header = self.assign_offsets(batch, leader_epoch)?;
+        check_size(&header, &writer.config)?;
+        let rolled = self.roll_if_due(&mut writer, &header, now)?;
+        if let Err(failure) = writer.active.append(&header, &batch.payload) {
+            return Err(self.append_failed(&mut writer, failure));
+        }
+        lock(&self.epochs).assign_later(leader_epoch, header.base_offset);
+        let appended = Appended { first_offset: header.base_offset, last_offset: header.last_offset(), rolled };
+        self.log_end.store(appended.last_offset + 1, Ordering::Release);
+        drop(writer);
+        self.count(&header);
+        self.waiters.wake_all();
+        Ok(appended)
+    }
+
+    /// Notes that a leader of this epoch writes from the log's end on.
+    pub fn begin_epoch(&self, leader_epoch: i32) {
+        let _writer = lock(&self.writer);
+        lock(&self.epochs).assign_later(leader_epoch, self.log_end.load(Ordering::Relaxed));
+    }
+
+    fn make_writable(&self, writer: &mut Writer) -> Result<(), AppendError> {
+        if let Some(reason) = self.health.failure() {
+            return Err(AppendError::Offline { reason: reason.to_owned() });
+        }
+        match writer.condition {
+            Condition::Open => Ok(()),
+            Condition::Closed => Err(AppendError::Closed),
+            Condition::Torn => {
+                writer.active.cut_torn_append().map_err(|source| self.write_error(source))?;
+                writer.condition = Condition::Open;
+                Ok(())
+            }
+        }
+    }
+
+    fn assign_offsets(&self, batch: &AppendBatch, leader_epoch: i32) -> Result<BatchHeader, AppendError> {
+        let log_end = self.log_end.load(Ordering::Relaxed);
+        let fits = log_end.checked_add(i64::from(batch.header.last_offset_delta)).is_some_and(|last| last < i64::MAX);
+        if !fits {
+            return Err(AppendError::OffsetsExhausted { log_end });
+        }
+        Ok(BatchHeader { base_offset: log_end, partition_leader_epoch: leader_epoch, ..batch.header })
+    }
+
+    fn roll_if_due(&self, writer: &mut Writer, header: &BatchHeader, now: TimestampMs) -> Result<bool, AppendError> {
+        let due = writer.active.should_roll(header, &writer.config, writer.jitter_ms, now);
+        if !due.map_err(AppendError::Segment)? {
+            return Ok(false);
+        }
+        self.roll(writer, header.base_offset, now).map_err(|source| self.write_error(source))?;
+        Ok(true)
+    }
+
+    fn roll(&self, writer: &mut Writer, base_offset: i64, now: TimestampMs) -> io::Result<()> {
+        assert!(base_offset > writer.active.base_offset(), "a segment that is rolled is not empty");
+        writer.active.close_indexes()?;
+        writer.new_names.files = true;
+        let next = Arc::new(Segment::create(&self.pool, &self.dir, base_offset, &writer.config, now)?);
+        write(&self.segments).push(Arc::clone(&next));
+        writer.active = next;
+        writer.jitter_ms = jitter(&writer.config);
+        Ok(())
+    }
+
+    fn append_failed(&self, writer: &mut Writer, failure: AppendFailure) -> AppendError {
+        match failure {
+            AppendFailure::Segment(error) => AppendError::Segment(error),
+            AppendFailure::Write { source, torn } => {
+                if torn {
+                    writer.condition = Condition::Torn;
+                }
+                self.write_error(source)
+            }
+        }
+    }
+
+    fn write_error(&self, source: io::Error) -> AppendError {
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => AppendError::DiskFull,
+            _ => AppendError::Write { path: self.dir.path(), source },
+        }
+    }
+
+    fn count(&self, header: &BatchHeader) {
+        let records = u64::try_from(header.record_count).unwrap_or(0);
+        self.counters.messages_in.fetch_add(records, Ordering::Relaxed);
+        self.counters.batches_in.fetch_add(1, Ordering::Relaxed);
+        self.counters.bytes_in.fetch_add(header.size() as u64, Ordering::Relaxed);
+    }
+}
+
+fn check_size(header: &BatchHeader, config: &LogConfig) -> Result<(), AppendError> {
+    let (size, segment_bytes) = (header.size(), config.segment_bytes.min(SEGMENT_SIZE_MAX));
+    if size as u64 > segment_bytes {
+        return Err(AppendError::LargerThanSegment { size, segment_bytes });
+    }
+    Ok(())
+}
+
+/// A different part of `segment.jitter.ms` for each segment, so that those of many partitions are not rolled together.
+fn jitter(config: &LogConfig) -> i64 {
+    match u64::try_from(config.segment_jitter_ms.min(config.segment_ms)) {
+        Ok(most @ 1..) => (RandomState::new().hash_one(()) % most).cast_signed(),
+        _ => 0,
+    }
+}
+
+/// Reading.
+impl PartitionLog {
+    /// The four offsets, which agree with each other.
+    #[must_use]
+    pub fn offsets(&self) -> LogOffsets {
+        let log_start = self.log_start.load(Ordering::Acquire);
+        let high_watermark = self.high_watermark();
+        let log_end = self.log_end.load(Ordering::Acquire);
+        LogOffsets::new(log_start, high_watermark, high_watermark, log_end)
+    }
+
+    /// What consumers may read lies below it.
+    #[must_use]
+    pub fn high_watermark(&self) -> i64 {
+        self.log_end.load(Ordering::Acquire)
+    }
+
+    /// What is known to be on disk lies below it.
+    #[must_use]
+    pub fn recovery_point(&self) -> i64 {
+        self.recovery_point.load(Ordering::Acquire)
+    }
+
+    /// The bytes from the batch with `offset` on, at most `max_bytes` and none at `up_to` or later, which is one of
+    /// [`PartitionLog::offsets`]. With `min_one_batch` the first batch is whole even if it is larger; without, there are no
+    /// bytes then.
+    pub fn read(&self, offset: i64, max_bytes: usize, min_one_batch: bool, up_to: i64) -> Result<LogSlice, ReadError> {
+        if self.deleted.load(Ordering::Acquire) {
+            return Err(ReadError::Deleted);
+        }
+        let offsets = self.offsets();
+        if offset < offsets.log_start || offset > offsets.log_end {
+            let (log_start, log_end) = (offsets.log_start, offsets.log_end);
+            return Err(ReadError::OffsetOutOfRange { offset, log_start, log_end });
+        }
+        let up_to = up_to.min(offsets.log_end);
+        if offset >= up_to {
+            return Ok(LogSlice { records: None, first_batch_size: 0 });
+        }
+        self.read_below(offset, max_bytes, min_one_batch, up_to)
+    }
+
+    fn read_below(
+        &self,
+        offset: i64,
+        max_bytes: usize,
+        min_one_batch: bool,
+        up_to: i64,
+    ) -> Result<LogSlice, ReadError> {
+        let mut floor = offset;
+        while let Some((segment, next_base)) = self.segment_at(floor) {
+            let last = next_base.is_none_or(|next_base| next_base > up_to);
+            let end = if last { up_to } else { i64::MAX };
+            if let Some(slice) = segment.read(offset, max_bytes, min_one_batch, end)? {
+                let fits = min_one_batch || slice.first_batch_size <= max_bytes;
+                let first_batch_size = slice.first_batch_size;
+                return Ok(LogSlice { records: fits.then_some(slice.records), first_batch_size });
+            }
+            // Compaction may have emptied this segment's end: the next one goes on.
+            match next_base {
+                Some(next_base) if !last => floor = next_base,
+                _ => break,
+            }
+        }
+        Ok(LogSlice { records: None, first_batch_size: 0 })
+    }
+
+    /// The segment that `offset` belongs to, and the base offset of the next one.
+    fn segment_at(&self, offset: i64) -> Option<(Arc<Segment>, Option<i64>)> {
+        let segments = read(&self.segments);
+        let next = segments.partition_point(|segment| segment.base_offset() <= offset);
+        // An offset below the first segment is answered from its beginning.
+        let at = next.saturating_sub(1);
+        let segment = segments.get(at)?;
+        Some((Arc::clone(segment), segments.get(at + 1).map(|next| next.base_offset())))
+    }
+
+    /// The first offset, with the epoch of the leader that appended it.
+    #[must_use]
+    pub fn earliest(&self) -> OffsetAndEpoch {
+        let offset = self.log_start.load(Ordering::Acquire);
+        let earliest = lock(&self.epochs).earliest();
+        let leader_epoch = earliest.filter(|entry| entry.start_offset <= offset).map(|entry| entry.epoch);
+        OffsetAndEpoch { offset, leader_epoch }
+    }
+
+    /// The offset after the last that consumers may read, with the current leader's epoch.
+    #[must_use]
+    pub fn latest(&self) -> OffsetAndEpoch {
+        OffsetAndEpoch { offset: self.high_watermark(), leader_epoch: self.leader_epoch() }
+    }
+
+    /// The epoch of the leader that writes, or wrote last.
+    #[must_use]
+    pub fn leader_epoch(&self) -> Option<i32> {
+        lock(&self.epochs).latest().map(|entry| entry.epoch)
+    }
+
+    /// Where the largest epoch up to `epoch` ended.
+    #[must_use]
+    pub fn end_offset_for_epoch(&self, epoch: i32) -> Option<EpochEnd> {
+        let log_end = self.log_end.load(Ordering::Acquire);
+        lock(&self.epochs).end_offset_for(epoch, log_end)
+    }
+
+    /// The first record whose timestamp is at least `timestamp`. It reads and unpacks batches.
+    pub fn offset_for_timestamp(
+        &self,
+        timestamp: TimestampMs,
+        times: RecordTimes<'_>,
+    ) -> Result<Option<FoundRecord>, ReadError> {
+        let offsets = self.offsets();
+        let segments = read(&self.segments).clone();
+        for segment in segments {
+            if segment.max_timestamp()?.is_none_or(|max| max.timestamp < timestamp) {
+                continue;
+            }
+            let found = segment.find_by_timestamp(timestamp, offsets.log_start, offsets.log_end, times)?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first record that has the greatest timestamp of the log. It reads and unpacks a batch.
+    pub fn max_timestamp(&self, times: RecordTimes<'_>) -> Result<Option<FoundRecord>, ReadError> {
+        let mut greatest: Option<TimestampMs> = None;
+        for segment in read(&self.segments).clone() {
+            greatest = greatest.max(segment.max_timestamp()?.map(|max| max.timestamp));
+        }
+        greatest.map_or(Ok(None), |timestamp| self.offset_for_timestamp(timestamp, times))
+    }
+
+    /// Moves the log's start up. Records before it are no longer read. `false` if it is there already; an offset above
+    /// the high watermark is the caller's mistake.
+    pub fn advance_log_start(&self, offset: i64) -> bool {
+        assert!(offset <= self.high_watermark(), "the log start is moved over records that nobody could read");
+        let _writer = lock(&self.writer);
+        let before = self.log_start.fetch_max(offset, Ordering::AcqRel);
+        if before < offset {
+            lock(&self.epochs).truncate_from_start(offset);
+        }
+        before < offset
+    }
+
+    /// Has `waiter` woken by every append, and by the partition's deletion, until the result is dropped. Look at the
+    /// offsets after this and before waiting.
+    #[must_use]
+    pub fn register(self: &Arc<Self>, waiter: &Arc<Waiter>) -> Registration {
+        Registration { place: self.waiters.add(Arc::clone(waiter)), log: Arc::clone(self) }
+    }
+
+    /// Whether the partition was deleted.
+    #[must_use]
+    pub fn is_deleted(&self) -> bool {
+        self.deleted.load(Ordering::Acquire)
+    }
+}
+
+/// An offset and the epoch of a leader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OffsetAndEpoch {
+    /// The offset.
+    pub offset: i64,
+    /// The epoch, where one is known.
+    pub leader_epoch: Option<i32>,
+}
+
+/// A waiter's place with a partition.
+pub struct Registration {
+    log: Arc<PartitionLog>,
+    place: usize,
+}
+
+impl Registration {
+    /// The partition's log.
+    #[must_use]
+    pub fn log(&self) -> &Arc<PartitionLog> {
+        &self.log
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.log.waiters.remove(self.place);
+    }
+}
+
+/// Flushing. Blocks for as long as the disk takes.
+impl PartitionLog {
+    /// Makes durable what was appended before the call; of a deleted partition, nothing. Returns the offset up to which the log is on disk.
+    pub fn flush(&self) -> Result<i64, FlushError> {
+        let _one_at_a_time = lock(&self.flushing);
+        if self.is_deleted() {
+            return Ok(self.recovery_point());
+        }
+        if let Some(reason) = self.health.failure() {
+            return Err(FlushError::Offline { reason: reason.to_owned() });
+        }
+        let Some(plan) = self.plan_flush()? else { return Ok(self.recovery_point()) };
+        let up_to = plan.up_to;
+        self.carry_out(plan).map_err(|e| self.health.fail(format!("{}: {e}", self.dir.path().display())))?;
+        self.recovery_point.store(up_to, Ordering::Release);
+        self.counters.flushes.fetch_add(1, Ordering::Relaxed);
+        Ok(up_to)
+    }
+
+    /// What has to be synced. Writes what waits in memory; takes over the new names, which have to be synced from here.
+    fn plan_flush(&self) -> Result<Option<FlushPlan>, FlushError> {
+        let mut writer = lock(&self.writer);
+        let up_to = self.log_end.load(Ordering::Relaxed);
+        writer.active.write_indexes().map_err(|source| self.write_failed(source))?;
+        let path = self.dir.join(leader_epochs::FILE_NAME);
+        let written = lock(&self.epochs).write_if_changed(self.pool.disk(), &path);
+        let epochs = written.map_err(|source| self.write_failed(source))?;
+        writer.new_names.files |= epochs.is_some();
+        let new_names = std::mem::take(&mut writer.new_names);
+        drop(writer);
+        let segments = self.unflushed_segments();
+        let done = up_to == self.recovery_point() && !new_names.files && !new_names.directory;
+        // Closing adds a last entry to an index of a log that may have been flushed to its end.
+        Ok((!done || self.is_closed()).then_some(FlushPlan { up_to, segments, epochs, new_names }))
+    }
+
+    fn carry_out(&self, plan: FlushPlan) -> io::Result<()> {
+        plan.segments.iter().try_for_each(|segment| segment.sync())?;
+        let (disk, dir) = (self.pool.disk(), self.dir.path());
+        if let Some(epochs) = plan.epochs {
+            epochs.sync()?;
+            epochs.install(disk)?;
+        }
+        if plan.new_names.directory {
+            sync_small_file(disk, &dir.join(partition_metadata::FILE_NAME))?;
+        }
+        if plan.new_names.files {
+            disk.sync_dir(&dir)?;
+        }
+        match dir.parent() {
+            Some(parent) if plan.new_names.directory => disk.sync_dir(parent),
+            _ => Ok(()),
+        }
+    }
+
+    fn unflushed_segments(&self) -> Vec<Arc<Segment>> {
+        let recovery_point = self.recovery_point();
+        let segments = read(&self.segments);
+        let after = segments.partition_point(|segment| segment.base_offset() <= recovery_point);
+        segments[after.saturating_sub(1)..].to_vec()
+    }
+
+    fn is_closed(&self) -> bool {
+        lock(&self.writer).condition == Condition::Closed
+    }
+
+    fn write_failed(&self, source: io::Error) -> FlushError {
+        FlushError::Write { path: self.dir.path(), source }
+    }
+}
+
+struct FlushPlan {
+    up_to: i64,
+    segments: Vec<Arc<Segment>>,
+    epochs: Option<Replacement>,
+    new_names: NewNames,
+}
+
+fn sync_small_file(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    match disk.open(path, OpenMode::Existing) {
+        Ok(file) => file.sync_data(),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
+impl fmt::Debug for PartitionLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PartitionLog({}, {:?})", self.topic_partition, self.offsets())
+    }
+}

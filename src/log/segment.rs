@@ -1,0 +1,722 @@
+//! One segment: a `.log` file with its two indexes.
+//!
+//! Invariants: every offset in a segment is at least its base offset and below the next segment's; positions fit into
+//! 31 bits and offsets into 31 bits relative to the base offset, or they could not be indexed. Only the last segment of
+//! a log, the active one, is appended to, by one writer at a time; readers see a batch once it is written whole.
+//!
+//! A segment is opened by name and size. Its indexes are opened, checked, and if need be rebuilt when they are first
+//! used. The positions of the latest appends are kept in memory: a read at the tail touches no index.
+
+use std::{
+    collections::VecDeque,
+    io,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+
+use super::{
+    disk::DiskFile,
+    files::{Directory, FileKind, FilePool, PooledFile},
+    log_config::LogConfig,
+    offset_index::{self, OffsetIndex, OffsetPosition},
+    scan::{BatchAt, BatchScan, ScanError, find_valid_batch, read_batch},
+    sync::lock,
+    time_index::{self, TimeIndex, TimestampOffset},
+};
+use crate::{
+    clock::TimestampMs,
+    protocol::{
+        file_range::FileRange,
+        records::batch::{BatchHeader, RecordBatch},
+    },
+};
+
+/// Appends whose positions are kept in memory.
+const RECENT_MAX: usize = 64;
+/// The largest segment: a position is a 32-bit signed number in the index.
+pub const SEGMENT_SIZE_MAX: u64 = i32::MAX as u64;
+
+/// A segment could not be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {source}", path.display())]
+pub struct SegmentError {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub source: ScanError,
+}
+
+/// A record that a look-up by timestamp found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FoundRecord {
+    /// Its timestamp.
+    pub timestamp: TimestampMs,
+    /// Its offset.
+    pub offset: i64,
+    /// The epoch of the leader that appended it.
+    pub leader_epoch: i32,
+}
+
+/// Takes a batch apart into offset and timestamp of each record. `None` where that is not possible: the look-up then
+/// answers with what the batch's header says.
+pub type RecordTimes<'a> = &'a dyn Fn(&RecordBatch) -> Option<Vec<(i64, TimestampMs)>>;
+
+/// A range of the log that begins with a whole batch.
+#[derive(Clone, Debug)]
+pub struct SegmentSlice {
+    /// The bytes. They may end within a batch.
+    pub records: FileRange,
+    /// Size of the first batch.
+    pub first_batch_size: usize,
+}
+
+/// A segment.
+pub struct Segment {
+    base_offset: i64,
+    index_interval_bytes: u64,
+    pool: Arc<FilePool>,
+    dir: Arc<Directory>,
+    log: PooledFile,
+    indexes: Mutex<Option<Arc<Indexes>>>,
+    state: Mutex<State>,
+}
+
+/// Both indexes, checked against the log.
+pub struct Indexes {
+    /// Offset to position.
+    pub offset: OffsetIndex,
+    /// Timestamp to offset.
+    pub time: TimeIndex,
+}
+
+struct State {
+    size: u64,
+    /// The offset after the last batch, in a segment that may be appended to; unreachable in others.
+    next_offset: i64,
+    created_ms: TimestampMs,
+    /// Bytes from the last indexed batch on.
+    bytes_since_index_entry: u64,
+    /// Greatest timestamp of the first batch, once it is known.
+    first_timestamp: Option<TimestampMs>,
+    /// Known once the indexes are open.
+    max_timestamp: Option<TimestampOffset>,
+    recent: Recent,
+}
+
+/// Base offset and position of the latest appends, in order, without a gap up to the end of the segment.
+#[derive(Default)]
+struct Recent(VecDeque<(i64, u32)>);
+
+/// What the walk that completes the indexes found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tail {
+    /// Where the last good batch ends.
+    pub position: u64,
+    /// The offset after it.
+    pub next_offset: i64,
+}
+
+impl Segment {
+    /// A segment whose `.log` has `size` bytes. Nothing is opened.
+    #[must_use]
+    pub fn existing(
+        pool: &Arc<FilePool>,
+        dir: &Arc<Directory>,
+        base_offset: i64,
+        size: u64,
+        config: &LogConfig,
+        now: TimestampMs,
+    ) -> Self {
+        let state = State {
+            size,
+            next_offset: i64::MAX,
+            created_ms: now,
+            bytes_since_index_entry: 0,
+            first_timestamp: None,
+            max_timestamp: None,
+            recent: Recent::default(),
+        };
+        Self {
+            base_offset,
+            index_interval_bytes: config.index_interval_bytes,
+            pool: Arc::clone(pool),
+            dir: Arc::clone(dir),
+            log: PooledFile::new(Arc::clone(pool), Arc::clone(dir), base_offset, FileKind::Log),
+            indexes: Mutex::new(None),
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Creates the files of an empty segment, or empties them.
+    pub fn create(
+        pool: &Arc<FilePool>,
+        dir: &Arc<Directory>,
+        base_offset: i64,
+        config: &LogConfig,
+        now: TimestampMs,
+    ) -> io::Result<Self> {
+        let segment = Self::existing(pool, dir, base_offset, 0, config, now);
+        lock(&segment.state).next_offset = base_offset;
+        segment.log.create()?;
+        *lock(&segment.indexes) = Some(Arc::new(segment.create_indexes()?));
+        Ok(segment)
+    }
+
+    /// A lower bound of the offsets in it, and its name.
+    #[must_use]
+    pub fn base_offset(&self) -> i64 {
+        self.base_offset
+    }
+
+    /// Bytes of the log.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        lock(&self.state).size
+    }
+
+    /// The `.log` file.
+    #[must_use]
+    pub fn log(&self) -> &PooledFile {
+        &self.log
+    }
+
+    /// Names the `.log` file in an error.
+    pub fn error(&self, source: ScanError) -> SegmentError {
+        SegmentError { path: self.log.path(), source }
+    }
+
+    fn io_error(&self, source: io::Error) -> SegmentError {
+        self.error(ScanError::Io { position: 0, source })
+    }
+
+    fn open_log(&self) -> Result<Arc<dyn DiskFile>, SegmentError> {
+        self.log.get().map_err(|e| self.io_error(e))
+    }
+}
+
+/// Appending and rolling.
+impl Segment {
+    /// Whether a batch has to go into a new segment (Kafka's `LogSegment.shouldRoll`).
+    pub fn should_roll(
+        &self,
+        batch: &BatchHeader,
+        config: &LogConfig,
+        jitter_ms: i64,
+        now: TimestampMs,
+    ) -> Result<bool, SegmentError> {
+        let size = self.size();
+        if size == 0 {
+            return Ok(false);
+        }
+        let segment_bytes = config.segment_bytes.min(SEGMENT_SIZE_MAX);
+        Ok(size + batch.size() as u64 > segment_bytes
+            || batch.last_offset() - self.base_offset > i64::from(i32::MAX)
+            || self.indexes_are_full(config)?
+            || self.time_waited(batch.max_timestamp, now)? > config.segment_ms.saturating_sub(jitter_ms))
+    }
+
+    /// Writes one batch, in two parts, at the end. After an error the file is as it was, unless cutting it fails too.
+    pub fn append(&self, header: &BatchHeader, payload: &[u8]) -> Result<(), AppendFailure> {
+        let indexes = self.indexes().map_err(AppendFailure::Segment)?;
+        let position = self.size();
+        if let Err(source) = self.log.write_all_at(&[&header.to_bytes(), payload], position) {
+            let cut = self.log.set_len(position);
+            return Err(AppendFailure::Write { source, torn: cut.is_err() });
+        }
+        self.index(&indexes, header, position);
+        Ok(())
+    }
+
+    /// Cuts off what a failed append left behind.
+    pub fn cut_torn_append(&self) -> io::Result<()> {
+        self.log.set_len(self.size())
+    }
+
+    /// Writes down what only a closed segment has: the final entry of the time index. The active segment's successor
+    /// exists, or the log is being closed.
+    pub fn close_indexes(&self) -> io::Result<()> {
+        let Some(indexes) = self.opened_indexes() else { return Ok(()) };
+        let max_timestamp = lock(&self.state).max_timestamp;
+        indexes.write_with(max_timestamp)
+    }
+
+    /// Makes log and indexes durable.
+    pub fn sync(&self) -> io::Result<()> {
+        self.log.sync()?;
+        if let Some(indexes) = self.opened_indexes() {
+            indexes.offset.file().sync()?;
+            indexes.time.file().sync()?;
+        }
+        Ok(())
+    }
+
+    /// Makes durable what an earlier process may have left in the page cache.
+    pub fn sync_unconditionally(&self) -> io::Result<()> {
+        self.log.sync_unconditionally()?;
+        if let Some(indexes) = self.opened_indexes() {
+            indexes.offset.file().sync_unconditionally()?;
+            indexes.time.file().sync_unconditionally()?;
+        }
+        Ok(())
+    }
+
+    /// Writes the index entries that wait in memory.
+    pub fn write_indexes(&self) -> io::Result<()> {
+        let Some(indexes) = self.opened_indexes() else { return Ok(()) };
+        indexes.offset.write()?;
+        indexes.time.write()
+    }
+
+    /// Closes its files. They are opened again when they are used again.
+    pub fn close_files(&self) {
+        self.log.close();
+        if let Some(indexes) = self.opened_indexes() {
+            indexes.offset.file().close();
+            indexes.time.file().close();
+        }
+    }
+
+    fn index(&self, indexes: &Indexes, header: &BatchHeader, position: u64) {
+        let last_offset = header.last_offset();
+        let mut state = lock(&self.state);
+        if position == 0 {
+            state.first_timestamp = Some(header.max_timestamp);
+        }
+        state.see_timestamp(header);
+        let due = state.bytes_since_index_entry > self.index_interval_bytes;
+        let max_timestamp = state.max_timestamp;
+        if due {
+            state.bytes_since_index_entry = 0;
+        }
+        state.bytes_since_index_entry += header.size() as u64;
+        state.size = position + header.size() as u64;
+        state.next_offset = last_offset + 1;
+        state.recent.push(header.base_offset, position);
+        drop(state);
+        if due {
+            indexes.add(OffsetPosition { offset: last_offset, position }, max_timestamp);
+        }
+    }
+
+    fn indexes_are_full(&self, config: &LogConfig) -> Result<bool, SegmentError> {
+        let indexes = self.indexes()?;
+        let offset_entries_max = config.segment_index_bytes / offset_index::ENTRY_SIZE as u64;
+        let time_entries_max = config.segment_index_bytes / time_index::ENTRY_SIZE as u64;
+        // One slot of the time index is kept for the entry that is added when the segment is closed.
+        Ok(indexes.offset.size() / offset_index::ENTRY_SIZE as u64 >= offset_entries_max
+            || indexes.time.size() / time_index::ENTRY_SIZE as u64 + 1 >= time_entries_max)
+    }
+
+    /// How old the segment is: by the timestamps of its first batch and the one to be appended, or by the clock where
+    /// the first batch has none.
+    fn time_waited(&self, timestamp: TimestampMs, now: TimestampMs) -> Result<i64, SegmentError> {
+        match self.first_timestamp()? {
+            Some(first) if first >= 0 => Ok(timestamp.saturating_sub(first)),
+            _ => Ok(now.saturating_sub(lock(&self.state).created_ms)),
+        }
+    }
+
+    fn first_timestamp(&self) -> Result<Option<TimestampMs>, SegmentError> {
+        let (known, size) = {
+            let state = lock(&self.state);
+            (state.first_timestamp, state.size)
+        };
+        if known.is_some() {
+            return Ok(known);
+        }
+        let file = self.open_log()?;
+        let first = BatchScan::new(&*file, 0, size).next_batch().map_err(|e| self.error(e))?;
+        let timestamp = first.map(|batch| batch.header.max_timestamp);
+        lock(&self.state).first_timestamp = timestamp;
+        Ok(timestamp)
+    }
+}
+
+/// Why an append failed.
+#[derive(Debug)]
+pub enum AppendFailure {
+    /// The segment's files could not be used. Nothing was written.
+    Segment(SegmentError),
+    /// The write failed.
+    Write {
+        /// Why.
+        source: io::Error,
+        /// Part of the batch may still stand behind the end.
+        torn: bool,
+    },
+}
+
+/// Reading.
+impl Segment {
+    /// From the batch that has `offset`, or the next one if it was compacted away, to `max_bytes` or to `up_to`, which
+    /// is where a batch begins. With `whole_first` the first batch is whole even if it is larger than `max_bytes`.
+    /// `None` if there is nothing in this segment.
+    pub fn read(
+        &self,
+        offset: i64,
+        max_bytes: usize,
+        whole_first: bool,
+        up_to: i64,
+    ) -> Result<Option<SegmentSlice>, SegmentError> {
+        let Some((first, end)) = self.locate(offset, up_to)? else { return Ok(None) };
+        let first_batch_size = usize::try_from(first.end - first.position).unwrap_or(usize::MAX);
+        let wanted = if whole_first { max_bytes.max(first_batch_size) } else { max_bytes };
+        let available = usize::try_from(end.saturating_sub(first.position)).unwrap_or(usize::MAX);
+        let length = wanted.min(available);
+        if length == 0 {
+            return Ok(None);
+        }
+        let source: Arc<dyn DiskFile> = self.open_log()?;
+        let records = FileRange { source, position: first.position, length };
+        Ok(Some(SegmentSlice { records, first_batch_size }))
+    }
+
+    /// Where the batch with `offset` stands, and where the bytes end that precede `up_to`.
+    fn locate(&self, offset: i64, up_to: i64) -> Result<Option<(Extent, u64)>, SegmentError> {
+        let (size, first, end) = {
+            let state = lock(&self.state);
+            let end =
+                if up_to >= state.next_offset { Some(state.size) } else { state.recent.end_before(up_to, state.size) };
+            (state.size, state.recent.extent_of(offset, state.size), end)
+        };
+        let first = match first {
+            Some(first) => first,
+            None => match self.search(offset, size)? {
+                Some(batch) => Extent { position: batch.position, end: batch.end() },
+                None => return Ok(None),
+            },
+        };
+        let end = match end {
+            Some(end) => end,
+            None => self.search(up_to, size)?.map_or(size, |batch| batch.position),
+        };
+        Ok(Some((first, end)))
+    }
+
+    /// The first batch that ends at `offset` or later, by index and headers.
+    fn search(&self, offset: i64, size: u64) -> Result<Option<BatchAt>, SegmentError> {
+        let position = self.indexed_position(offset)?;
+        let file = self.open_log()?;
+        let mut scan = BatchScan::new(&*file, position, size);
+        loop {
+            let damage = match scan.find(|header| header.last_offset() >= offset) {
+                Ok(found) => return Ok(found),
+                Err(e @ ScanError::Corrupt { .. }) => e,
+                Err(e) => return Err(self.error(e)),
+            };
+            // What lies behind damaged bytes is still there.
+            let next = find_valid_batch(&*file, scan.position() + 1, size, self.base_offset);
+            match next.map_err(|e| self.error(e))? {
+                Some(next) if next.header.base_offset <= offset => scan = BatchScan::new(&*file, next.position, size),
+                _ => return Err(self.error(damage)),
+            }
+        }
+    }
+
+    fn indexed_position(&self, offset: i64) -> Result<u64, SegmentError> {
+        let entry = self.indexes()?.offset.lookup(offset).map_err(|e| self.io_error(e))?;
+        Ok(entry.map_or(0, |entry| entry.position))
+    }
+
+    /// The greatest timestamp in the segment and the last offset of the first batch that has it. `None` where no batch
+    /// has a timestamp.
+    pub fn max_timestamp(&self) -> Result<Option<TimestampOffset>, SegmentError> {
+        if self.size() > 0 {
+            self.indexes()?;
+        }
+        Ok(lock(&self.state).max_timestamp)
+    }
+
+    /// The first record from `start` on, and below `up_to`, whose timestamp is at least `timestamp`.
+    pub fn find_by_timestamp(
+        &self,
+        timestamp: TimestampMs,
+        start: i64,
+        up_to: i64,
+        times: RecordTimes<'_>,
+    ) -> Result<Option<FoundRecord>, SegmentError> {
+        let indexes = self.indexes()?;
+        let entry = indexes.time.lookup(timestamp).map_err(|e| self.io_error(e))?;
+        // An entry with the very timestamp stands for the first batch that has it.
+        let from = entry.map_or(start, |entry| entry.offset.max(start));
+        let position = self.indexed_position(from)?;
+        let file = self.open_log()?;
+        let mut scan = BatchScan::new(&*file, position, self.size());
+        while let Some(batch) = scan.next_batch().map_err(|e| self.error(e))? {
+            if batch.header.base_offset >= up_to {
+                break;
+            }
+            if batch.header.max_timestamp < timestamp || batch.header.last_offset() < start {
+                continue;
+            }
+            if let Some(found) = self.find_in_batch(&*file, &batch, timestamp, start, times)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    fn find_in_batch(
+        &self,
+        file: &dyn DiskFile,
+        batch: &BatchAt,
+        timestamp: TimestampMs,
+        start: i64,
+        times: RecordTimes<'_>,
+    ) -> Result<Option<FoundRecord>, SegmentError> {
+        let header = &batch.header;
+        let found = |timestamp, offset| FoundRecord { timestamp, offset, leader_epoch: header.partition_leader_epoch };
+        let by_header = found(header.max_timestamp, header.base_offset.max(start));
+        if header.is_log_append_time() {
+            return Ok(Some(by_header));
+        }
+        let whole = read_batch(file, batch).map_err(|e| self.error(e))?;
+        let Some(records) = times(&whole) else { return Ok(Some(by_header)) };
+        let record = records.into_iter().find(|(offset, time)| *time >= timestamp && *offset >= start);
+        Ok(record.map(|(offset, time)| found(time, offset)))
+    }
+}
+
+/// The indexes' life.
+impl Segment {
+    /// The indexes. At first use they are opened, checked against the log, and completed or rebuilt.
+    pub fn indexes(&self) -> Result<Arc<Indexes>, SegmentError> {
+        let mut slot = lock(&self.indexes);
+        if let Some(indexes) = &*slot {
+            return Ok(Arc::clone(indexes));
+        }
+        let (indexes, _) = self.open_indexes()?;
+        let indexes = Arc::new(indexes);
+        *slot = Some(Arc::clone(&indexes));
+        Ok(indexes)
+    }
+
+    /// Opens the indexes and tells where the good batches end, which a walk from the last index entry finds out.
+    pub fn open_tail(&self) -> Result<Tail, SegmentError> {
+        let mut tail = Tail { position: 0, next_offset: self.base_offset };
+        if self.size() > 0 {
+            let (indexes, found) = self.open_indexes()?;
+            *lock(&self.indexes) = Some(Arc::new(indexes));
+            tail = found;
+        }
+        lock(&self.state).next_offset = tail.next_offset;
+        Ok(tail)
+    }
+
+    /// Replaces the indexes by empty ones.
+    fn reset_indexes(&self) -> Result<Arc<Indexes>, SegmentError> {
+        let indexes = Arc::new(self.create_indexes().map_err(|e| self.io_error(e))?);
+        *lock(&self.indexes) = Some(Arc::clone(&indexes));
+        let mut state = lock(&self.state);
+        state.max_timestamp = None;
+        state.bytes_since_index_entry = 0;
+        Ok(indexes)
+    }
+
+    /// Forgets the index entries for `offset` and later. Returns where the last batch begins that is still indexed.
+    pub fn rewind_indexes(&self, offset: i64) -> Result<(Arc<Indexes>, u64), SegmentError> {
+        if offset <= self.base_offset || self.size() == 0 {
+            return Ok((self.reset_indexes()?, 0));
+        }
+        let indexes = self.indexes()?;
+        let truncated = indexes.offset.truncate_to(offset).and_then(|()| indexes.time.truncate_to(offset));
+        let last = truncated.and_then(|()| indexes.offset.last()).map_err(|e| self.io_error(e))?;
+        let max_timestamp = indexes.time.last().map_err(|e| self.io_error(e))?;
+        let mut state = lock(&self.state);
+        state.max_timestamp = max_timestamp;
+        state.bytes_since_index_entry = 0;
+        Ok((indexes, last.map_or(0, |entry| entry.position)))
+    }
+
+    /// Tells the segment that its last batch ends before `offset`, and that it is the active one.
+    pub fn set_next_offset(&self, offset: i64) {
+        lock(&self.state).next_offset = offset;
+    }
+
+    /// Cuts the log at `position`, where the batch with `next_offset` would begin, and the indexes with it.
+    pub fn cut(&self, tail: Tail) -> Result<(), SegmentError> {
+        let indexes = self.indexes()?;
+        let cut = self
+            .log
+            .set_len(tail.position)
+            .and_then(|()| indexes.offset.truncate_to(tail.next_offset))
+            .and_then(|()| indexes.time.truncate_to(tail.next_offset));
+        cut.map_err(|e| self.io_error(e))?;
+        let mut state = lock(&self.state);
+        state.size = tail.position;
+        state.next_offset = tail.next_offset;
+        state.recent = Recent::default();
+        Ok(())
+    }
+
+    /// Adds a batch that stands in the log to the indexes, as an append would have.
+    pub fn index_recovered(&self, indexes: &Indexes, batch: &BatchAt) {
+        let mut state = lock(&self.state);
+        state.see_timestamp(&batch.header);
+        if state.bytes_since_index_entry > self.index_interval_bytes {
+            state.bytes_since_index_entry = 0;
+            let entry = OffsetPosition { offset: batch.header.last_offset(), position: batch.position };
+            indexes.add(entry, state.max_timestamp);
+        }
+        state.bytes_since_index_entry += batch.header.size() as u64;
+    }
+
+    fn opened_indexes(&self) -> Option<Arc<Indexes>> {
+        lock(&self.indexes).clone()
+    }
+
+    fn create_indexes(&self) -> io::Result<Indexes> {
+        Ok(Indexes {
+            offset: OffsetIndex::create(self.file(FileKind::OffsetIndex), self.base_offset)?,
+            time: TimeIndex::create(self.file(FileKind::TimeIndex), self.base_offset)?,
+        })
+    }
+
+    fn file(&self, kind: FileKind) -> PooledFile {
+        PooledFile::new(Arc::clone(&self.pool), Arc::clone(&self.dir), self.base_offset, kind)
+    }
+
+    fn open_indexes(&self) -> Result<(Indexes, Tail), SegmentError> {
+        let (indexes, last) = match self.open_sane_indexes()? {
+            Ok(opened) => opened,
+            Err(reason) => {
+                tracing::warn!(segment = %self.log.path().display(), reason, "rebuilding the indexes");
+                (self.create_indexes().map_err(|e| self.io_error(e))?, None)
+            }
+        };
+        let tail = self.complete(&indexes, last)?;
+        let max_timestamp = lock(&self.state).max_timestamp;
+        indexes.write_with(max_timestamp).map_err(|e| self.io_error(e))?;
+        Ok((indexes, tail))
+    }
+
+    /// Opens the indexes and holds them against the log where that is cheap. The inner error says why they have to be
+    /// rebuilt.
+    fn open_sane_indexes(&self) -> Result<Result<(Indexes, Option<OffsetPosition>), &'static str>, SegmentError> {
+        let opened = OffsetIndex::open(self.file(FileKind::OffsetIndex), self.base_offset).and_then(|offset| {
+            let time = TimeIndex::open(self.file(FileKind::TimeIndex), self.base_offset)?;
+            Ok(Indexes { offset, time })
+        });
+        let indexes = match opened {
+            Ok(indexes) => indexes,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Err("an index is missing")),
+            Err(e) => return Err(self.io_error(e)),
+        };
+        let size = self.size();
+        let last = indexes.offset.last().map_err(|e| self.io_error(e))?;
+        let last_time = indexes.time.last().map_err(|e| self.io_error(e))?;
+        if size > 0 && last_time.is_none() {
+            return Ok(Err("the time index is empty"));
+        }
+        if last_time.is_some_and(|entry| entry.offset < self.base_offset) {
+            return Ok(Err("the time index ends before the segment's base offset"));
+        }
+        match last {
+            Some(entry) if !self.entry_is_true(entry, size)? => Ok(Err("the offset index disagrees with the log")),
+            last => Ok(Ok((indexes, last))),
+        }
+    }
+
+    /// Whether the batch that an index entry names is there and ends with its offset.
+    fn entry_is_true(&self, entry: OffsetPosition, size: u64) -> Result<bool, SegmentError> {
+        let file = self.open_log()?;
+        match BatchScan::new(&*file, entry.position, size).next_batch() {
+            Ok(batch) => Ok(batch.is_some_and(|batch| batch.header.last_offset() == entry.offset)),
+            Err(ScanError::Corrupt { .. }) => Ok(false),
+            Err(e) => Err(self.error(e)),
+        }
+    }
+
+    /// Walks from the last index entry to the end, adds the entries that are missing, and learns the greatest
+    /// timestamp. Ends at the first thing that is no batch.
+    fn complete(&self, indexes: &Indexes, last: Option<OffsetPosition>) -> Result<Tail, SegmentError> {
+        let last_time = indexes.time.last().map_err(|e| self.io_error(e))?;
+        let size = {
+            let mut state = lock(&self.state);
+            state.max_timestamp = last_time;
+            state.bytes_since_index_entry = 0;
+            state.size
+        };
+        let mut tail = Tail { position: last.map_or(0, |entry| entry.position), next_offset: self.base_offset };
+        let file = self.open_log()?;
+        let mut scan = BatchScan::new(&*file, tail.position, size);
+        loop {
+            match scan.next_batch() {
+                Ok(None) => return Ok(tail),
+                Ok(Some(batch)) if batch.header.base_offset < tail.next_offset => return Ok(tail),
+                Ok(Some(batch)) => {
+                    self.index_recovered(indexes, &batch);
+                    tail = Tail { position: batch.end(), next_offset: batch.header.last_offset() + 1 };
+                }
+                Err(ScanError::Corrupt { .. }) => return Ok(tail),
+                Err(e) => return Err(self.error(e)),
+            }
+        }
+    }
+}
+
+impl Indexes {
+    /// Writes what waits, and the time index's final entry.
+    fn write_with(&self, max_timestamp: Option<TimestampOffset>) -> io::Result<()> {
+        if let Some(max_timestamp) = max_timestamp {
+            self.time.append_if_later(max_timestamp)?;
+        }
+        self.offset.write()?;
+        self.time.write()
+    }
+
+    fn add(&self, entry: OffsetPosition, max_timestamp: Option<TimestampOffset>) {
+        let added = self.offset.append(entry);
+        debug_assert!(added, "a segment that {entry:?} does not fit into is rolled before");
+        if let Some(max_timestamp) = max_timestamp
+            && let Err(error) = self.time.append_if_later(max_timestamp)
+        {
+            tracing::warn!(%error, "an entry of the time index is missing until it is rebuilt");
+        }
+    }
+}
+
+impl State {
+    fn see_timestamp(&mut self, header: &BatchHeader) {
+        if header.max_timestamp > self.max_timestamp.map_or(-1, |max| max.timestamp) {
+            self.max_timestamp =
+                Some(TimestampOffset { timestamp: header.max_timestamp, offset: header.last_offset() });
+        }
+    }
+}
+
+/// Where a batch begins and ends.
+#[derive(Clone, Copy)]
+struct Extent {
+    position: u64,
+    end: u64,
+}
+
+impl Recent {
+    fn push(&mut self, base_offset: i64, position: u64) {
+        // A position that does not fit cannot be reached: the segment is rolled before.
+        let Ok(position) = u32::try_from(position) else { return self.0.clear() };
+        if self.0.len() == RECENT_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back((base_offset, position));
+    }
+
+    /// The batch with `offset`, unless it is older than what is remembered.
+    fn extent_of(&self, offset: i64, size: u64) -> Option<Extent> {
+        let next = self.0.partition_point(|(base_offset, _)| *base_offset <= offset);
+        let (_, position) = *self.0.get(next.checked_sub(1)?)?;
+        let end = self.0.get(next).map_or(size, |(_, position)| u64::from(*position));
+        Some(Extent { position: u64::from(position), end })
+    }
+
+    /// Where the batches end that precede `offset`, unless it is older than what is remembered.
+    fn end_before(&self, offset: i64, size: u64) -> Option<u64> {
+        let (oldest, _) = self.0.front()?;
+        if offset < *oldest {
+            return None;
+        }
+        let next = self.0.partition_point(|(base_offset, _)| *base_offset < offset);
+        Some(self.0.get(next).map_or(size, |(_, position)| u64::from(*position)))
+    }
+}
