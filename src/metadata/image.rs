@@ -1,0 +1,288 @@
+//! The state of the cluster after a certain record of the metadata log. Pure: a fold, the same live and at start.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use uuid::Uuid;
+
+use super::record::MetadataRecord;
+use crate::{
+    config::topic_name,
+    protocol::messages::{ConfigRecord, PartitionRecord, TopicRecord},
+};
+
+/// Topics, configurations and features.
+#[derive(Clone, Debug, Default)]
+pub struct Image {
+    topics: BTreeMap<Arc<str>, Arc<Topic>>,
+    names: HashMap<Uuid, Arc<str>>,
+    /// Names with every '.' as '_', of the topics that could collide by that.
+    collisions: HashMap<String, Arc<str>>,
+    configs: BTreeMap<ConfigResource, BTreeMap<String, String>>,
+    features: BTreeMap<String, i16>,
+    /// Offset after the last record that went in.
+    offset: i64,
+}
+
+/// A topic and its partitions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Topic {
+    /// The name.
+    pub name: Arc<str>,
+    /// The id, which a topic of the same name created later does not share.
+    pub id: Uuid,
+    /// By index, without gaps.
+    pub partitions: Vec<Partition>,
+}
+
+/// A partition of a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Partition {
+    /// Epoch of its leader, this broker.
+    pub leader_epoch: i32,
+    /// Counts the changes to the partition.
+    pub partition_epoch: i32,
+}
+
+/// What a configuration belongs to: Kafka's resource type, and a name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ConfigResource {
+    /// One of the constants below, or another of Kafka's.
+    pub kind: i8,
+    /// Topic name, node id or group id.
+    pub name: String,
+}
+
+impl ConfigResource {
+    /// Resource type of a topic.
+    pub const TOPIC: i8 = 2;
+
+    /// The configuration of a topic.
+    #[must_use]
+    pub fn topic(name: &str) -> Self {
+        Self { kind: Self::TOPIC, name: name.to_owned() }
+    }
+}
+
+/// A record that does not fit what came before it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ApplyError {
+    /// A partition or removal of a topic that is not there.
+    #[error("no topic has the id {0}")]
+    UnknownTopicId(Uuid),
+    /// A topic whose name or id is taken.
+    #[error("topic {0} is there already")]
+    TopicExists(String),
+    /// A partition out of order.
+    #[error("topic {topic} has {count} partitions, then comes partition {partition}")]
+    PartitionGap {
+        /// The topic.
+        topic: Arc<str>,
+        /// Partitions so far.
+        count: usize,
+        /// The record's partition.
+        partition: i32,
+    },
+}
+
+impl Image {
+    /// Offset after the last record that went in; 0 before the first.
+    #[must_use]
+    pub fn offset(&self) -> i64 {
+        self.offset
+    }
+
+    /// A topic by name.
+    #[must_use]
+    pub fn topic(&self, name: &str) -> Option<&Arc<Topic>> {
+        self.topics.get(name)
+    }
+
+    /// A topic by id.
+    #[must_use]
+    pub fn topic_by_id(&self, id: Uuid) -> Option<&Arc<Topic>> {
+        self.topics.get(self.names.get(&id)?)
+    }
+
+    /// All topics by name.
+    pub fn topics(&self) -> impl Iterator<Item = &Arc<Topic>> {
+        self.topics.values()
+    }
+
+    /// All topics from `name` on, that one included.
+    pub fn topics_from<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a Arc<Topic>> {
+        use std::ops::Bound;
+        self.topics.range::<str, _>((Bound::Included(name), Bound::Unbounded)).map(|(_, topic)| topic)
+    }
+
+    /// The topic that `name` would collide with: the same but for '.' and '_'.
+    #[must_use]
+    pub fn collision(&self, name: &str) -> Option<&Arc<str>> {
+        if !topic_name::has_collision_chars(name) {
+            return None;
+        }
+        self.collisions.get(&topic_name::unify_collision_chars(name)).filter(|other| other.as_ref() != name)
+    }
+
+    /// What was set for a resource; empty where nothing was.
+    #[must_use]
+    pub fn config(&self, resource: &ConfigResource) -> &BTreeMap<String, String> {
+        static NOTHING: BTreeMap<String, String> = BTreeMap::new();
+        self.configs.get(resource).unwrap_or(&NOTHING)
+    }
+
+    /// The finalized level of each feature.
+    #[must_use]
+    pub fn features(&self) -> &BTreeMap<String, i16> {
+        &self.features
+    }
+
+    /// Takes in the record at `offset`.
+    pub fn apply(&mut self, offset: i64, record: &MetadataRecord) -> Result<(), ApplyError> {
+        match record {
+            MetadataRecord::Topic(record) => self.add_topic(record)?,
+            MetadataRecord::Partition(record) => self.add_partition(record)?,
+            MetadataRecord::RemoveTopic(record) => self.remove_topic(record.topic_id)?,
+            MetadataRecord::Config(record) => self.set_config(record),
+            MetadataRecord::FeatureLevel(record) => {
+                self.features.insert(record.name.to_string(), record.feature_level);
+            }
+        }
+        self.offset = offset + 1;
+        Ok(())
+    }
+
+    fn add_topic(&mut self, record: &TopicRecord) -> Result<(), ApplyError> {
+        let name: Arc<str> = record.name.as_str().into();
+        if self.topics.contains_key(&name) || self.names.contains_key(&record.topic_id) {
+            return Err(ApplyError::TopicExists(name.to_string()));
+        }
+        self.names.insert(record.topic_id, name.clone());
+        if topic_name::has_collision_chars(&name) {
+            self.collisions.insert(topic_name::unify_collision_chars(&name), name.clone());
+        }
+        let topic = Topic { name: name.clone(), id: record.topic_id, partitions: Vec::new() };
+        self.topics.insert(name, Arc::new(topic));
+        Ok(())
+    }
+
+    fn add_partition(&mut self, record: &PartitionRecord) -> Result<(), ApplyError> {
+        let unknown = ApplyError::UnknownTopicId(record.topic_id);
+        let Some(name) = self.names.get(&record.topic_id) else { return Err(unknown) };
+        let Some(topic) = self.topics.get_mut(name).map(Arc::make_mut) else { return Err(unknown) };
+        let partition = Partition { leader_epoch: record.leader_epoch, partition_epoch: record.partition_epoch };
+        let count = topic.partitions.len();
+        match usize::try_from(record.partition_id) {
+            Ok(index) if index < count => topic.partitions[index] = partition,
+            Ok(index) if index == count => topic.partitions.push(partition),
+            _ => {
+                let topic = topic.name.clone();
+                return Err(ApplyError::PartitionGap { topic, count, partition: record.partition_id });
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_topic(&mut self, id: Uuid) -> Result<(), ApplyError> {
+        let name = self.names.remove(&id).ok_or(ApplyError::UnknownTopicId(id))?;
+        self.topics.remove(&name);
+        self.collisions.remove(&topic_name::unify_collision_chars(&name));
+        self.configs.remove(&ConfigResource::topic(&name));
+        Ok(())
+    }
+
+    fn set_config(&mut self, record: &ConfigRecord) {
+        let resource = ConfigResource { kind: record.resource_type, name: record.resource_name.to_string() };
+        let config = self.configs.entry(resource.clone()).or_default();
+        match &record.value {
+            Some(value) => {
+                config.insert(record.name.to_string(), value.to_string());
+            }
+            None => {
+                config.remove(record.name.as_str());
+            }
+        }
+        if config.is_empty() {
+            self.configs.remove(&resource);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::messages::RemoveTopicRecord;
+
+    fn topic(name: &str, id: u128) -> MetadataRecord {
+        let topic_id = Uuid::from_u128(id);
+        MetadataRecord::Topic(TopicRecord { name: name.into(), topic_id, ..TopicRecord::default() })
+    }
+
+    fn partition(id: u128, partition_id: i32) -> MetadataRecord {
+        let topic_id = Uuid::from_u128(id);
+        MetadataRecord::Partition(PartitionRecord { topic_id, partition_id, ..PartitionRecord::default() })
+    }
+
+    fn config(name: &str, key: &str, value: Option<&str>) -> MetadataRecord {
+        MetadataRecord::Config(ConfigRecord {
+            resource_type: ConfigResource::TOPIC,
+            resource_name: name.into(),
+            name: key.into(),
+            value: value.map(Into::into),
+            ..ConfigRecord::default()
+        })
+    }
+
+    fn image(records: &[MetadataRecord]) -> Image {
+        let mut image = Image::default();
+        for (offset, record) in (0..).zip(records) {
+            image.apply(offset, record).expect("fits");
+        }
+        image
+    }
+
+    #[test]
+    fn topics_are_found_by_name_and_by_id() {
+        let image = image(&[topic("a", 1), partition(1, 0), partition(1, 1), topic("b.c", 2)]);
+        assert_eq!(image.offset(), 4);
+        let a = image.topic("a").expect("is there");
+        assert_eq!(a.partitions.len(), 2);
+        assert_eq!(image.topic_by_id(Uuid::from_u128(1)), Some(a));
+        assert_eq!(image.topic_by_id(Uuid::from_u128(3)), None);
+        assert_eq!(image.collision("b_c").map(AsRef::as_ref), Some("b.c"));
+        assert_eq!(image.collision("b.c"), None);
+        assert_eq!(image.topics_from("ab").map(|topic| topic.name.as_ref()).collect::<Vec<_>>(), ["b.c"]);
+    }
+
+    #[test]
+    fn a_removed_topic_leaves_nothing() {
+        let remove = MetadataRecord::RemoveTopic(RemoveTopicRecord {
+            topic_id: Uuid::from_u128(1),
+            ..RemoveTopicRecord::default()
+        });
+        let image = image(&[topic("a.b", 1), config("a.b", "retention.ms", Some("5")), remove, topic("a_b", 2)]);
+        assert!(image.topic("a.b").is_none());
+        assert!(image.config(&ConfigResource::topic("a.b")).is_empty());
+        assert_eq!(image.collision("a_b"), None);
+    }
+
+    #[test]
+    fn a_null_value_unsets_a_configuration() {
+        let records = [topic("a", 1), config("a", "x", Some("1")), config("a", "y", Some("2")), config("a", "x", None)];
+        let image = image(&records);
+        let expected = BTreeMap::from([("y".to_owned(), "2".to_owned())]);
+        assert_eq!(*image.config(&ConfigResource::topic("a")), expected);
+    }
+
+    #[test]
+    fn records_that_do_not_fit_are_refused() {
+        let mut image = image(&[topic("a", 1)]);
+        assert_eq!(image.apply(1, &topic("a", 2)), Err(ApplyError::TopicExists("a".into())));
+        assert_eq!(image.apply(1, &partition(7, 0)), Err(ApplyError::UnknownTopicId(Uuid::from_u128(7))));
+        let gap = ApplyError::PartitionGap { topic: "a".into(), count: 0, partition: 1 };
+        assert_eq!(image.apply(1, &partition(1, 1)), Err(gap));
+        assert_eq!(image.offset(), 1);
+    }
+}

@@ -1,0 +1,253 @@
+//! Creating and deleting topics: what is asked for goes in, records or a refusal come out. Pure.
+//!
+//! The rules and the texts, which clients see, are those of Kafka's `ReplicationControlManager`. One broker is the one
+//! replica of every partition, so any replication factor is accepted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use uuid::Uuid;
+
+use super::{
+    image::{ConfigResource, Image},
+    record::MetadataRecord,
+};
+use crate::{
+    config::topic_name::{self, TopicNameError},
+    protocol::messages::{ConfigRecord, PartitionRecord, RemoveTopicRecord, TopicRecord},
+};
+
+/// The most partitions that one request may create.
+pub const PARTITIONS_PER_REQUEST_MAX: usize = 10_000;
+
+/// A topic to create.
+#[derive(Clone, Debug, Default)]
+pub struct NewTopic {
+    /// Its name.
+    pub name: String,
+    /// Its layout.
+    pub layout: Layout,
+    /// Replication factor asked for; `None` for the default.
+    pub replication_factor: Option<i16>,
+    /// Its own configuration.
+    pub configs: BTreeMap<String, String>,
+}
+
+/// How many partitions, and where.
+#[derive(Clone, Debug)]
+pub enum Layout {
+    /// So many, or the default number.
+    Count(Option<i32>),
+    /// The brokers of each partition by its index.
+    Manual(Vec<(i32, Vec<i32>)>),
+}
+
+impl Default for Layout {
+    fn default() -> Self {
+        Self::Count(None)
+    }
+}
+
+/// What the broker brings to the decision.
+#[derive(Clone, Copy, Debug)]
+pub struct Home {
+    /// This broker, the leader of every partition.
+    pub node_id: i32,
+    /// The directory that holds every partition.
+    pub directory_id: Uuid,
+    /// Partitions of a topic that asks for the default.
+    pub default_partitions: i32,
+}
+
+/// Why a topic is not created.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CreateTopicError {
+    /// The name is taken.
+    #[error("Topic '{0}' already exists.")]
+    Exists(String),
+    /// The name is not one.
+    #[error(transparent)]
+    Name(#[from] TopicNameError),
+    /// Zero or fewer partitions.
+    #[error("Number of partitions was set to an invalid non-positive value.")]
+    Partitions,
+    /// Zero or fewer replicas.
+    #[error("Replication factor must be larger than 0, or -1 to use the default value.")]
+    ReplicationFactor,
+    /// More partitions than one request may create.
+    #[error("{0} partitions are more than the {PARTITIONS_PER_REQUEST_MAX} that one request may create.")]
+    TooManyPartitions(usize),
+    /// A manual assignment that is none.
+    #[error("{0}")]
+    Assignment(String),
+}
+
+impl CreateTopicError {
+    /// Whether it is only that the topic is there already.
+    #[must_use]
+    pub fn is_exists(&self) -> bool {
+        matches!(self, Self::Exists(_))
+    }
+}
+
+/// The records that create `topic` under `id`.
+pub fn create(image: &Image, topic: &NewTopic, home: Home, id: Uuid) -> Result<Vec<MetadataRecord>, CreateTopicError> {
+    topic_name::validate(&topic.name)?;
+    if image.topic(&topic.name).is_some() {
+        return Err(CreateTopicError::Exists(topic.name.clone()));
+    }
+    if let Some(existing) = image.collision(&topic.name) {
+        let (name, existing) = (topic.name.clone(), existing.to_string());
+        return Err(TopicNameError::Collision { name, existing }.into());
+    }
+    if topic.replication_factor.is_some_and(|factor| factor <= 0) {
+        return Err(CreateTopicError::ReplicationFactor);
+    }
+    let partitions = partition_count(&topic.layout, home)?;
+    let topic_record = TopicRecord { name: topic.name.as_str().into(), topic_id: id, ..TopicRecord::default() };
+    let mut records = vec![MetadataRecord::Topic(topic_record)];
+    records.extend((0..partitions).map(|partition| MetadataRecord::Partition(partition_record(id, partition, home))));
+    records.extend(topic.configs.iter().map(|(key, value)| config_record(&topic.name, key, value)));
+    Ok(records)
+}
+
+/// The records that delete the topic with this id, if there is one.
+#[must_use]
+pub fn delete(image: &Image, id: Uuid) -> Option<MetadataRecord> {
+    image.topic_by_id(id)?;
+    Some(MetadataRecord::RemoveTopic(RemoveTopicRecord { topic_id: id, ..RemoveTopicRecord::default() }))
+}
+
+fn partition_count(layout: &Layout, home: Home) -> Result<i32, CreateTopicError> {
+    let count = match layout {
+        Layout::Count(None) => home.default_partitions,
+        Layout::Count(Some(count)) => *count,
+        Layout::Manual(assignment) => assigned_partitions(assignment, home)?,
+    };
+    match usize::try_from(count) {
+        Ok(1..=PARTITIONS_PER_REQUEST_MAX) => Ok(count),
+        Ok(0) | Err(_) => Err(CreateTopicError::Partitions),
+        Ok(more) => Err(CreateTopicError::TooManyPartitions(more)),
+    }
+}
+
+/// A manual assignment names each partition from 0 on once, and no broker but this one.
+fn assigned_partitions(assignment: &[(i32, Vec<i32>)], home: Home) -> Result<i32, CreateTopicError> {
+    let refuse = |reason: String| Err(CreateTopicError::Assignment(reason));
+    let mut seen = BTreeSet::new();
+    for (partition, brokers) in assignment {
+        if !seen.insert(*partition) {
+            return refuse(format!("Found multiple manual partition assignments for partition {partition}"));
+        }
+        if brokers.is_empty() {
+            return refuse(format!(
+                "The manual partition assignment for partition {partition} includes an empty replica list."
+            ));
+        }
+        if let Some(unknown) = brokers.iter().find(|broker| **broker != home.node_id) {
+            return refuse(format!(
+                "The manual partition assignment includes broker {unknown}, but no such broker is registered."
+            ));
+        }
+        if brokers.len() > 1 {
+            return refuse(format!(
+                "The manual partition assignment includes the broker {} more than once.",
+                home.node_id
+            ));
+        }
+    }
+    match seen.iter().zip(0..).find(|(partition, expected)| *partition != expected) {
+        Some(_) => refuse("partitions should be a consecutive 0-based integer sequence".to_owned()),
+        None => Ok(i32::try_from(seen.len()).unwrap_or(i32::MAX)),
+    }
+}
+
+fn partition_record(topic_id: Uuid, partition_id: i32, home: Home) -> PartitionRecord {
+    PartitionRecord {
+        partition_id,
+        topic_id,
+        replicas: vec![home.node_id],
+        isr: vec![home.node_id],
+        leader: home.node_id,
+        leader_epoch: 0,
+        partition_epoch: 0,
+        directories: vec![home.directory_id],
+        ..PartitionRecord::default()
+    }
+}
+
+fn config_record(topic: &str, key: &str, value: &str) -> MetadataRecord {
+    MetadataRecord::Config(ConfigRecord {
+        resource_type: ConfigResource::TOPIC,
+        resource_name: topic.into(),
+        name: key.into(),
+        value: Some(value.into()),
+        ..ConfigRecord::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOME: Home = Home { node_id: 1, directory_id: Uuid::from_u128(9), default_partitions: 3 };
+
+    fn new_topic(name: &str, layout: Layout) -> NewTopic {
+        NewTopic { name: name.to_owned(), layout, ..NewTopic::default() }
+    }
+
+    fn creates(layout: Layout) -> Result<usize, CreateTopicError> {
+        let image = Image::default();
+        let records = create(&image, &new_topic("a", layout), HOME, Uuid::from_u128(1))?;
+        let mut after = image;
+        for (offset, record) in (0..).zip(&records) {
+            after.apply(offset, record).expect("what was decided fits");
+        }
+        Ok(after.topic("a").expect("was created").partitions.len())
+    }
+
+    #[test]
+    fn a_topic_gets_the_partitions_asked_for() {
+        assert_eq!(creates(Layout::Count(None)), Ok(3));
+        assert_eq!(creates(Layout::Count(Some(10_000))), Ok(10_000));
+        assert_eq!(creates(Layout::Manual(vec![(1, vec![1]), (0, vec![1])])), Ok(2));
+        assert_eq!(creates(Layout::Count(Some(0))), Err(CreateTopicError::Partitions));
+        assert_eq!(creates(Layout::Count(Some(-5))), Err(CreateTopicError::Partitions));
+        assert_eq!(creates(Layout::Count(Some(10_001))), Err(CreateTopicError::TooManyPartitions(10_001)));
+    }
+
+    #[test]
+    fn an_assignment_names_every_partition_once_and_this_broker_alone() {
+        let said = |assignment: &[(i32, &[i32])]| {
+            let assignment = assignment.iter().map(|(partition, brokers)| (*partition, brokers.to_vec())).collect();
+            creates(Layout::Manual(assignment)).expect_err("must be refused").to_string()
+        };
+        assert!(said(&[(0, &[1]), (0, &[1])]).contains("multiple manual partition assignments for partition 0"));
+        assert!(said(&[(0, &[])]).contains("empty replica list"));
+        assert!(said(&[(0, &[2])]).contains("broker 2, but no such broker"));
+        assert!(said(&[(0, &[1, 1])]).contains("more than once"));
+        assert!(said(&[(0, &[1]), (2, &[1])]).contains("consecutive"));
+        assert!(said(&[(-1, &[1])]).contains("consecutive"));
+    }
+
+    #[test]
+    fn names_are_checked_against_rules_and_other_topics() {
+        let mut image = Image::default();
+        let records =
+            create(&image, &new_topic("a.b", Layout::Count(Some(1))), HOME, Uuid::from_u128(1)).expect("good");
+        for (offset, record) in (0..).zip(&records) {
+            image.apply(offset, record).expect("fits");
+        }
+        let said = |name: &str| {
+            let topic = new_topic(name, Layout::Count(Some(1)));
+            create(&image, &topic, HOME, Uuid::from_u128(2)).expect_err("must be refused")
+        };
+        assert_eq!(said("a.b"), CreateTopicError::Exists("a.b".into()));
+        assert!(matches!(said("a_b"), CreateTopicError::Name(TopicNameError::Collision { .. })));
+        assert!(matches!(said("../a"), CreateTopicError::Name(TopicNameError::Characters(_))));
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_deleted() {
+        assert_eq!(delete(&Image::default(), Uuid::from_u128(1)), None);
+    }
+}
