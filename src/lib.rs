@@ -3,9 +3,15 @@
 //! The wire protocol is generated from Apache Kafka's own message schemas; the log is written by hand in Apache Kafka's
 //! own on-disk format. The modules stand in layer order: each may use those above it, never those below.
 
+mod sys;
+
 pub mod clock;
 pub mod protocol;
 
 pub mod config;
 pub mod log;
 pub mod metadata;
+
+pub mod auth;
+pub mod broker;
+pub mod network;

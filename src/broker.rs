@@ -1,0 +1,359 @@
+//! The broker's state: what the metadata says, and the partition logs that it says are there. Knows no requests.
+//!
+//! A topic is hosted when its logs are open. That follows the metadata log, live and at start, so that a crash between
+//! the two is mended by the next start.
+
+mod hosted_topic;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+};
+
+use uuid::Uuid;
+
+pub use self::hosted_topic::HostedTopic;
+use crate::{
+    clock::wall_clock_ms,
+    config::{
+        broker::BrokerConfig,
+        listener::Advertised,
+        topic::{TopicConfig, TopicConfigError},
+        topic_name::CLUSTER_METADATA_TOPIC,
+    },
+    log::{
+        log_config::LogConfig,
+        log_dir::{LogDir, LogDirError},
+    },
+    metadata::{
+        image::{ConfigResource, Image, Topic},
+        journal::{CommitError, Journal, ReplayError},
+        record::MetadataRecord,
+        topics::{self, CreateTopicError, Home, NewTopic},
+    },
+    protocol::{
+        ids::{TopicPartition, random_uuid},
+        messages::FeatureLevelRecord,
+    },
+};
+
+/// The feature that says which records the metadata log may hold.
+const METADATA_VERSION_FEATURE: &str = "metadata.version";
+/// Its level 3.8-IV0: that of the records that this broker writes.
+pub const METADATA_VERSION: i16 = 20;
+
+/// Everything that handlers work on.
+pub struct Broker {
+    config: BrokerConfig,
+    cluster_id: String,
+    home: Home,
+    logs: LogDir,
+    journal: Journal,
+    hosted: RwLock<Hosted>,
+    /// Topics are hosted and retired one change at a time.
+    changing: Mutex<()>,
+}
+
+/// The hosted topics by name and by id.
+#[derive(Default)]
+struct Hosted {
+    by_name: HashMap<Arc<str>, Arc<HostedTopic>>,
+    by_id: HashMap<Uuid, Arc<HostedTopic>>,
+}
+
+/// Which cluster, node and directory this is.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The cluster's id.
+    pub cluster_id: String,
+    /// The data directory's id.
+    pub directory_id: Uuid,
+}
+
+/// Why the broker's state could not be built from its directory.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the texts say it")]
+pub enum LoadError {
+    #[error(transparent)]
+    Logs(#[from] LogDirError),
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    #[error("topic {topic}: {source}")]
+    TopicConfig { topic: Arc<str>, source: TopicConfigError },
+}
+
+/// Why a topic was not created.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the texts say it")]
+pub enum CreateTopicFailure {
+    #[error(transparent)]
+    Refused(#[from] CreateTopicError),
+    #[error(transparent)]
+    Config(#[from] TopicConfigError),
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    #[error(transparent)]
+    Logs(#[from] LogDirError),
+}
+
+/// Why a topic was not deleted.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the texts say it")]
+pub enum DeleteTopicFailure {
+    #[error("this server does not host a topic with this id")]
+    Unknown,
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    #[error(transparent)]
+    Logs(#[from] LogDirError),
+}
+
+/// A topic that was created, or could be.
+#[derive(Clone, Debug)]
+pub struct CreatedTopic {
+    /// Its id.
+    pub id: Uuid,
+    /// How many partitions it has.
+    pub partitions: i32,
+}
+
+/// Life.
+impl Broker {
+    /// Replays the metadata log and hosts the topics in it. Blocks.
+    pub fn load(config: BrokerConfig, identity: Identity, logs: LogDir) -> Result<Self, LoadError> {
+        let home = Home {
+            node_id: config.node_id,
+            directory_id: identity.directory_id,
+            default_partitions: config.num_partitions,
+        };
+        let journal = Journal::open(metadata_log(&logs)?)?;
+        let broker = Self {
+            config,
+            cluster_id: identity.cluster_id,
+            home,
+            logs,
+            journal,
+            hosted: RwLock::default(),
+            changing: Mutex::new(()),
+        };
+        broker.write_features()?;
+        let image = broker.image();
+        for topic in image.topics() {
+            broker.host(&image, topic).map_err(|failure| match failure {
+                CreateTopicFailure::Logs(error) => LoadError::Logs(error),
+                CreateTopicFailure::Commit(error) => LoadError::Commit(error),
+                CreateTopicFailure::Config(source) => LoadError::TopicConfig { topic: topic.name.clone(), source },
+                CreateTopicFailure::Refused(_) => unreachable!("hosting refuses nothing"),
+            })?;
+        }
+        broker.put_strays_aside(&image)?;
+        Ok(broker)
+    }
+
+    /// Ends appending, makes everything durable, and leaves the mark of a clean stop. Blocks.
+    pub fn close(&self) -> Result<(), LogDirError> {
+        self.logs.close(self.journal.image().offset())
+    }
+
+    /// A new metadata log begins with the level of its records.
+    fn write_features(&self) -> Result<(), CommitError> {
+        self.journal.change(wall_clock_ms(), |image| {
+            let is_new = !image.features().contains_key(METADATA_VERSION_FEATURE);
+            let level = is_new.then(|| {
+                MetadataRecord::FeatureLevel(FeatureLevelRecord {
+                    name: METADATA_VERSION_FEATURE.into(),
+                    feature_level: METADATA_VERSION,
+                    ..FeatureLevelRecord::default()
+                })
+            });
+            Ok::<_, CommitError>((level.into_iter().collect(), ()))
+        })
+    }
+
+    /// Partitions that the metadata does not know, or knows under another id, leave the way.
+    fn put_strays_aside(&self, image: &Image) -> Result<(), LogDirError> {
+        for log in self.logs.partitions() {
+            let partition = log.topic_partition();
+            let known = image.topic(&partition.topic).is_some_and(|topic| {
+                let index = usize::try_from(partition.partition).unwrap_or(usize::MAX);
+                index < topic.partitions.len() && log.topic_id().is_none_or(|id| id == topic.id)
+            });
+            if !known && partition.topic.as_ref() != CLUSTER_METADATA_TOPIC {
+                self.logs.set_stray(partition)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What there is.
+impl Broker {
+    /// The settings.
+    #[must_use]
+    pub fn config(&self) -> &BrokerConfig {
+        &self.config
+    }
+
+    /// The cluster's id.
+    #[must_use]
+    pub fn cluster_id(&self) -> &str {
+        &self.cluster_id
+    }
+
+    /// This node's id.
+    #[must_use]
+    pub fn node_id(&self) -> i32 {
+        self.home.node_id
+    }
+
+    /// What the listener of this name advertises.
+    #[must_use]
+    pub fn advertised(&self, listener: &str) -> Option<&Advertised> {
+        let listener = self.config.listeners.iter().find(|known| known.endpoint.name == listener)?;
+        Some(&listener.advertised)
+    }
+
+    /// The metadata as of now.
+    #[must_use]
+    pub fn image(&self) -> Arc<Image> {
+        self.journal.image()
+    }
+
+    /// The data directory.
+    #[must_use]
+    pub fn logs(&self) -> &LogDir {
+        &self.logs
+    }
+
+    /// A hosted topic by name.
+    #[must_use]
+    pub fn topic(&self, name: &str) -> Option<Arc<HostedTopic>> {
+        self.hosted.read().unwrap_or_else(PoisonError::into_inner).by_name.get(name).cloned()
+    }
+
+    /// A hosted topic by id.
+    #[must_use]
+    pub fn topic_by_id(&self, id: Uuid) -> Option<Arc<HostedTopic>> {
+        self.hosted.read().unwrap_or_else(PoisonError::into_inner).by_id.get(&id).cloned()
+    }
+}
+
+/// Changes. Each blocks for as long as the disk takes, so the async ones leave the threads that serve sockets.
+impl Broker {
+    /// Creates a topic; it is durable and hosted when this returns.
+    pub async fn create_topic(self: &Arc<Self>, topic: NewTopic) -> Result<CreatedTopic, CreateTopicFailure> {
+        let broker = Arc::clone(self);
+        blocking(move || broker.create_topic_blocking(&topic)).await
+    }
+
+    /// Whether a topic could be created, and what it would be.
+    pub fn validate_topic(&self, topic: &NewTopic) -> Result<CreatedTopic, CreateTopicFailure> {
+        TopicConfig::resolve(&self.config.values, &topic.configs)?;
+        let records = topics::create(&self.image(), topic, self.home, Uuid::nil())?;
+        Ok(CreatedTopic { id: Uuid::nil(), partitions: partitions_in(&records) })
+    }
+
+    /// Deletes a topic by its id; its partitions are gone when this returns, their files soon after.
+    pub async fn delete_topic(self: &Arc<Self>, id: Uuid) -> Result<(), DeleteTopicFailure> {
+        let broker = Arc::clone(self);
+        blocking(move || broker.delete_topic_blocking(id)).await?;
+        let broker = Arc::clone(self);
+        tokio::task::spawn_blocking(move || broker.remove_deleted());
+        Ok(())
+    }
+
+    /// Removes the files of deleted topics.
+    pub fn remove_deleted(&self) {
+        if let Err(error) = self.logs.remove_deleted() {
+            tracing::warn!(%error, "files of deleted partitions are left behind for now");
+        }
+    }
+
+    fn create_topic_blocking(&self, topic: &NewTopic) -> Result<CreatedTopic, CreateTopicFailure> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        TopicConfig::resolve(&self.config.values, &topic.configs)?;
+        let created = self.journal.change(wall_clock_ms(), |image| {
+            let id = random_uuid();
+            let records = topics::create(image, topic, self.home, id)?;
+            let created = CreatedTopic { id, partitions: partitions_in(&records) };
+            Ok::<_, CreateTopicFailure>((records, created))
+        })?;
+        let image = self.image();
+        if let Some(topic) = image.topic_by_id(created.id) {
+            self.host(&image, topic)?;
+        }
+        Ok(created)
+    }
+
+    /// Opens the logs of a topic, creating those that are missing.
+    fn host(&self, image: &Image, topic: &Topic) -> Result<(), CreateTopicFailure> {
+        let config = TopicConfig::resolve(&self.config.values, image.config(&ConfigResource::topic(&topic.name)))?;
+        let log_config = hosted_topic::log_config(&config);
+        let mut logs = Vec::with_capacity(topic.partitions.len());
+        for (index, partition) in (0..).zip(&topic.partitions) {
+            let name = TopicPartition::new(topic.name.clone(), index);
+            if let Some(log) = self.logs.partition(&name) {
+                if log.topic_id().is_none_or(|id| id == topic.id) {
+                    log.set_config(log_config);
+                    logs.push(log);
+                    continue;
+                }
+                self.logs.set_stray(&name)?;
+            }
+            let epoch = partition.leader_epoch;
+            logs.push(self.logs.create_partition(&name, topic.id, log_config, epoch, wall_clock_ms())?);
+        }
+        let hosted = Arc::new(HostedTopic::new(topic, config, logs));
+        let mut all = self.hosted.write().unwrap_or_else(PoisonError::into_inner);
+        all.by_id.insert(topic.id, Arc::clone(&hosted));
+        all.by_name.insert(topic.name.clone(), hosted);
+        Ok(())
+    }
+
+    fn delete_topic_blocking(&self, id: Uuid) -> Result<(), DeleteTopicFailure> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.journal.change(wall_clock_ms(), |image| {
+            let record = topics::delete(image, id).ok_or(DeleteTopicFailure::Unknown)?;
+            Ok::<_, DeleteTopicFailure>((vec![record], ()))
+        })?;
+        let removed = {
+            let mut all = self.hosted.write().unwrap_or_else(PoisonError::into_inner);
+            let topic = all.by_id.remove(&id);
+            if let Some(topic) = &topic {
+                all.by_name.remove(topic.name());
+            }
+            topic
+        };
+        for log in removed.iter().flat_map(|topic| topic.logs()) {
+            self.logs.delete_partition(log.topic_partition())?;
+        }
+        Ok(())
+    }
+}
+
+/// The log of the metadata, new or as it was left.
+fn metadata_log(logs: &LogDir) -> Result<Arc<crate::log::partition_log::PartitionLog>, LogDirError> {
+    let name = TopicPartition::new(CLUSTER_METADATA_TOPIC, 0);
+    match logs.partition(&name) {
+        Some(log) => Ok(log),
+        None => logs.create_partition(&name, METADATA_TOPIC_ID, LogConfig::default(), 1, wall_clock_ms()),
+    }
+}
+
+/// The id that every cluster's metadata topic has (`Uuid.METADATA_TOPIC_ID`).
+const METADATA_TOPIC_ID: Uuid = Uuid::from_u128(1);
+
+fn partitions_in(records: &[MetadataRecord]) -> i32 {
+    let partitions = records.iter().filter(|record| matches!(record, MetadataRecord::Partition(_)));
+    i32::try_from(partitions.count()).unwrap_or(i32::MAX)
+}
+
+/// Runs what blocks on a thread that serves no sockets.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}

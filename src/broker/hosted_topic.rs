@@ -1,0 +1,121 @@
+//! A topic whose partitions are open: what Produce and Fetch look up.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::{
+    config::topic::{TimestampType, TopicCompression, TopicConfig},
+    log::{
+        log_config::LogConfig,
+        partition_log::PartitionLog,
+        validate::{self, Rules, TargetCompression},
+    },
+    metadata::image::Topic,
+    protocol::records::compression::Compression,
+};
+
+/// A topic, its settings and its logs.
+pub struct HostedTopic {
+    name: Arc<str>,
+    id: Uuid,
+    config: TopicConfig,
+    rules: Rules,
+    /// By partition, without gaps, each with its leader epoch.
+    partitions: Vec<(Arc<PartitionLog>, i32)>,
+}
+
+impl HostedTopic {
+    /// `logs` are those of the topic's partitions, in order.
+    pub(super) fn new(topic: &Topic, config: TopicConfig, logs: Vec<Arc<PartitionLog>>) -> Self {
+        assert_eq!(logs.len(), topic.partitions.len(), "one log for each partition of {}", topic.name);
+        let epochs = topic.partitions.iter().map(|partition| partition.leader_epoch);
+        Self {
+            name: topic.name.clone(),
+            id: topic.id,
+            rules: rules(&config),
+            config,
+            partitions: logs.into_iter().zip(epochs).collect(),
+        }
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The id.
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn config(&self) -> &TopicConfig {
+        &self.config
+    }
+
+    /// What a batch must satisfy.
+    #[must_use]
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// The log of a partition, and the epoch of its leader, this broker.
+    #[must_use]
+    pub fn partition(&self, index: i32) -> Option<(&Arc<PartitionLog>, i32)> {
+        let (log, epoch) = self.partitions.get(usize::try_from(index).ok()?)?;
+        Some((log, *epoch))
+    }
+
+    /// All logs, in order.
+    pub fn logs(&self) -> impl Iterator<Item = &Arc<PartitionLog>> {
+        self.partitions.iter().map(|(log, _)| log)
+    }
+}
+
+/// What the log needs of a topic's settings.
+pub(super) fn log_config(config: &TopicConfig) -> LogConfig {
+    LogConfig {
+        segment_bytes: config.segment_bytes.into(),
+        segment_ms: config.segment_ms,
+        segment_jitter_ms: config.segment_jitter_ms,
+        segment_index_bytes: config.segment_index_bytes.into(),
+        index_interval_bytes: config.index_interval_bytes.into(),
+    }
+}
+
+/// What validation needs of a topic's settings.
+fn rules(config: &TopicConfig) -> Rules {
+    Rules {
+        max_message_bytes: to_usize(config.max_message_bytes),
+        max_decompressed_bytes: to_usize(config.max_decompressed_message_bytes),
+        segment_bytes: to_usize(config.segment_bytes),
+        compacted: config.cleanup_policy.compact,
+        timestamp_type: match config.message_timestamp_type {
+            TimestampType::CreateTime => validate::TimestampType::CreateTime,
+            TimestampType::LogAppendTime => validate::TimestampType::LogAppendTime,
+        },
+        timestamp_before_max_ms: config.message_timestamp_before_max_ms,
+        timestamp_after_max_ms: config.message_timestamp_after_max_ms,
+        compression: target(config.compression),
+    }
+}
+
+fn to_usize(bytes: u32) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+fn target(compression: TopicCompression) -> TargetCompression {
+    let codec = |codec, level| TargetCompression::Codec { codec, level };
+    match compression {
+        TopicCompression::Producer => TargetCompression::Producer,
+        TopicCompression::Uncompressed => codec(Compression::None, None),
+        TopicCompression::Snappy => codec(Compression::Snappy, None),
+        TopicCompression::Gzip(level) => codec(Compression::Gzip, Some(level)),
+        TopicCompression::Lz4(level) => codec(Compression::Lz4, Some(level)),
+        TopicCompression::Zstd(level) => codec(Compression::Zstd, Some(level)),
+    }
+}

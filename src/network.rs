@@ -1,0 +1,146 @@
+//! Listeners and connections: moves frames between sockets and a [`Service`]. Knows nothing of what a frame means.
+//!
+//! A connection is one task and one loop; nothing in it runs beside it. Its requests take effect one after the other in
+//! the order sent, and are answered in that order; a response that comes later ([`Reply::Later`]) holds up neither the
+//! effects of the requests behind it nor, within bounds, the reading. Every bound is in [`NetworkSettings`]: whoever
+//! sends more, sends slower or does not read is not read from, then closed.
+
+mod budget;
+mod connection;
+mod connections;
+mod counters;
+mod deadlines;
+mod listener;
+mod send;
+mod shutdown;
+mod transport;
+
+use std::{borrow::Cow, fmt::Display, future::Future, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+
+pub use self::{
+    counters::{CloseKind, NetworkCounters},
+    listener::{BindError, Endpoint, Listener, Network, bind},
+    shutdown::Shutdown,
+};
+use crate::protocol::frame::Frame;
+
+/// What answers requests.
+pub trait Service: Send + Sync + 'static {
+    /// Runs until the request has taken effect. Requests of a connection are called one after the other, in order. The
+    /// future is not dropped because the client goes away: only when a shutdown runs out of time.
+    fn call(
+        &self,
+        connection: &Arc<ConnectionContext>,
+        frame: Bytes,
+    ) -> impl Future<Output = Result<Reply, Refusal>> + Send;
+}
+
+/// A boxed future.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What a request got, once it has taken effect.
+pub enum Reply {
+    /// No response, ever: produce with `acks=0`.
+    None,
+    /// The response.
+    Ready(Frame),
+    /// The response comes later, `None` if there turns out to be none; requests behind this one already take effect. It
+    /// is first polled when all responses before it have been handed over, so what it waits for must have been set going
+    /// by the call. It is dropped when the client goes away.
+    Later(BoxFuture<'static, Result<Option<Frame>, Refusal>>),
+}
+
+/// Closes the connection, with one log line that gives the reason.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Refusal {
+    reason: Cow<'static, str>,
+}
+
+impl Refusal {
+    /// A refusal for `reason`, which completes the sentence "connection closed: …".
+    pub fn new(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { reason: reason.into() }
+    }
+
+    /// A refusal whose reason is an error's text.
+    pub fn because(error: impl Display) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
+/// Who is at the other end.
+#[derive(Clone, Debug)]
+pub struct ConnectionContext {
+    /// Unique within the process, ascending.
+    pub id: u64,
+    /// The name of the listener that accepted the connection.
+    pub listener: Arc<str>,
+    /// The client's address. IPv4 is shown as IPv4, on an IPv6 socket too.
+    pub peer: SocketAddr,
+    /// The address that the client connected to: one that it can reach.
+    pub local: SocketAddr,
+}
+
+/// The bounds of the network layer. The defaults of those that Kafka has are Kafka's.
+#[derive(Clone, Debug)]
+pub struct NetworkSettings {
+    /// `socket.request.max.bytes`: the greatest size of a frame.
+    pub request_max_bytes: usize,
+    /// `connections.max.idle.ms`: a connection with nothing in flight is closed after this.
+    pub max_idle: Duration,
+    /// `max.connections`: over it a new connection is closed at once.
+    pub max_connections: usize,
+    /// `socket.send.buffer.bytes`; `None` (-1 in Kafka) leaves it to the operating system.
+    pub socket_send_buffer: Option<usize>,
+    /// `socket.receive.buffer.bytes`; `None` (-1 in Kafka) leaves it to the operating system.
+    pub socket_receive_buffer: Option<usize>,
+    /// Requests of a connection that may be without a sent response before reading stops.
+    pub in_flight_max: usize,
+    /// Bytes of responses in memory that may wait to be sent before reading stops.
+    pub response_bytes_max: usize,
+    /// Bytes that all requests larger than a first buffer (16 KiB) may hold together while they arrive and take effect.
+    /// At the limit connections wait, all but one, which goes on so that the others get their turn.
+    pub queued_request_bytes_max: usize,
+    /// How long the size prefix of a frame may take from its first byte on.
+    pub header_deadline: Duration,
+    /// How long a frame may take to arrive, beside what its size earns.
+    pub frame_deadline: Duration,
+    /// The slowest acceptable arrival of a frame, in bytes per second.
+    pub frame_rate_min: usize,
+    /// How long a client may take no byte of a response that is ready.
+    pub write_deadline: Duration,
+    /// How long requests in flight may go on after a shutdown has begun.
+    pub shutdown_grace: Duration,
+}
+
+impl Default for NetworkSettings {
+    fn default() -> Self {
+        Self {
+            request_max_bytes: 100 << 20,
+            max_idle: Duration::from_mins(10),
+            max_connections: usize::try_from(i32::MAX).unwrap_or(usize::MAX),
+            socket_send_buffer: Some(100 << 10),
+            socket_receive_buffer: Some(100 << 10),
+            in_flight_max: 16,
+            response_bytes_max: 1 << 20,
+            queued_request_bytes_max: 256 << 20,
+            header_deadline: Duration::from_secs(10),
+            frame_deadline: Duration::from_secs(30),
+            frame_rate_min: 64 << 10,
+            write_deadline: Duration::from_mins(1),
+            shutdown_grace: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Raises the soft limit of open files to the hard one and returns what is in force then: sockets and segments both
+/// draw on it.
+pub fn raise_open_file_limit() -> io::Result<u64> {
+    crate::sys::raise_open_file_limit()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,484 @@
+//! One connection: one task, which reads, lets requests take effect, and sends responses, all from one `poll`.
+//!
+//! A quiet connection is a socket and a timer. The first byte starts a [`Burst`], which owns the buffer and the responses
+//! and lasts until nothing is in flight; so nothing has to be given back piece by piece.
+//!
+//! Within a burst the order of preference is: take a whole frame that has arrived, send what is ready, read. Thus frames
+//! that arrive together take effect together, and their responses leave together. While a request takes effect nothing
+//! is read, while a response is waited for, reading goes on up to the bounds.
+
+use std::{
+    collections::VecDeque,
+    future::{Future, poll_fn},
+    io,
+    pin::{Pin, pin},
+    sync::{Arc, atomic::Ordering::Relaxed},
+    task::{Context, Poll, ready},
+    time::Instant,
+};
+
+use bytes::{Bytes, BytesMut};
+
+use super::{
+    BoxFuture, CloseKind, ConnectionContext, NetworkCounters, NetworkSettings, Refusal, Reply, Service,
+    budget::{Budget, Charge},
+    connections::Entry,
+    deadlines::{Timer, frame_deadline},
+    send::{Outgoing, SendError},
+    transport::Transport,
+};
+use crate::{
+    clock,
+    protocol::frame::{Frame, FrameError, SIZE_PREFIX, announced_size, next_frame},
+};
+
+/// The buffer that a burst begins with. Requests that fit are not charged to the budget.
+const FIRST_BUFFER: usize = 16 << 10;
+/// Less free room than this is not worth a read, unless it completes the frame.
+const READ_MIN: usize = 4 << 10;
+/// By what the buffer of a large frame exceeds the bytes that have arrived.
+const GROWTH: usize = 4;
+
+/// What all connections share.
+pub(super) struct Shared<S> {
+    pub(super) service: Arc<S>,
+    pub(super) settings: NetworkSettings,
+    pub(super) counters: Arc<NetworkCounters>,
+    pub(super) budget: Arc<Budget>,
+}
+
+/// Serves a connection to its end.
+pub(super) async fn run<S: Service>(
+    shared: Arc<Shared<S>>,
+    transport: Transport,
+    context: Arc<ConnectionContext>,
+    entry: Entry,
+) {
+    let timer = Timer::new(clock::monotonic() + shared.settings.max_idle);
+    let mut connection = Connection { shared: &shared, context: &context, transport, entry, timer };
+    let mut end = End::new(&shared.counters);
+    poll_fn(|cx| {
+        connection.entry.register(cx.waker());
+        Poll::Ready(())
+    })
+    .await;
+    let reason = connection.serve().await;
+    end.kind = reason.kind();
+    reason.log(&context);
+}
+
+struct Connection<'s, S> {
+    shared: &'s Shared<S>,
+    context: &'s Arc<ConnectionContext>,
+    transport: Transport,
+    entry: Entry,
+    timer: Timer,
+}
+
+impl<S: Service> Connection<'_, S> {
+    async fn serve(&mut self) -> CloseReason {
+        loop {
+            let quiet_since = clock::monotonic();
+            if let Err(reason) = poll_fn(|cx| self.poll_readable(quiet_since, cx)).await {
+                return reason;
+            }
+            // Boxed, so that a quiet connection does not hold the room that a request needs.
+            if let Err(reason) = Box::pin(Burst::new(self).run()).await {
+                return reason;
+            }
+        }
+    }
+
+    fn poll_readable(&mut self, quiet_since: Instant, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
+        if self.entry.stop_at().is_some() {
+            return Poll::Ready(Err(CloseReason::Shutdown));
+        }
+        if let Poll::Ready(readable) = self.transport.poll_readable(cx) {
+            return Poll::Ready(readable.map_err(CloseReason::Lost));
+        }
+        ready!(self.timer.poll(quiet_since + self.shared.settings.max_idle, cx));
+        Poll::Ready(Err(CloseReason::Idle))
+    }
+}
+
+/// From the first byte that arrives at a quiet connection until nothing is in flight.
+struct Burst<'c, 's, S> {
+    connection: &'c mut Connection<'s, S>,
+    /// What has arrived and is not taken: whole frames only while reading is held up.
+    buffer: BytesMut,
+    /// What `buffer` holds of the budget, for the large frame at its front.
+    charge: Option<Charge>,
+    /// Responses that wait for one before them. The first is a `Later`.
+    pending: VecDeque<Pending>,
+    pending_bytes: usize,
+    outgoing: Outgoing,
+    /// The connection ends for this reason when the responses before it are sent.
+    closing: Option<CloseReason>,
+    /// Sending has failed: the connection ends when the request at hand has taken effect.
+    broken: Option<CloseReason>,
+    /// Since when the client is waited for to complete a frame.
+    frame_since: Option<Instant>,
+    /// Since when the client takes nothing, and how much it had taken.
+    stalled: Option<(u64, Instant)>,
+}
+
+struct Request {
+    frame: Bytes,
+    /// Held until the request has taken effect.
+    charge: Option<Charge>,
+}
+
+enum Pending {
+    Ready(Frame),
+    Later(BoxFuture<'static, Result<Option<Frame>, Refusal>>),
+}
+
+impl<'c, 's, S: Service> Burst<'c, 's, S> {
+    fn new(connection: &'c mut Connection<'s, S>) -> Self {
+        Self {
+            connection,
+            buffer: BytesMut::new(),
+            charge: None,
+            pending: VecDeque::new(),
+            pending_bytes: 0,
+            outgoing: Outgoing::default(),
+            closing: None,
+            broken: None,
+            frame_since: None,
+            stalled: None,
+        }
+    }
+
+    async fn run(mut self) -> Result<(), CloseReason> {
+        let (shared, context) = (self.connection.shared, self.connection.context);
+        while let Some(Request { frame, charge }) = poll_fn(|cx| self.poll_request(cx)).await? {
+            shared.counters.requests.fetch_add(1, Relaxed);
+            let mut call = pin!(shared.service.call(context, frame));
+            let reply = poll_fn(|cx| self.poll_call(call.as_mut(), cx)).await?;
+            drop(charge);
+            match reply {
+                Ok(reply) => self.queue(reply),
+                Err(refusal) => self.close(CloseReason::Refused(refusal)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The next request; `None` when the connection is quiet.
+    fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Request>, CloseReason>> {
+        let request = self.poll_arrival(cx);
+        if request.is_pending()
+            && let Poll::Ready(overdue) = self.poll_overdue(cx)
+        {
+            return Poll::Ready(Err(overdue));
+        }
+        request
+    }
+
+    fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Request>, CloseReason>> {
+        loop {
+            let took = self.takes_requests();
+            if took && let Some(request) = self.take_request() {
+                return Poll::Ready(Ok(Some(request)));
+            }
+            let sent = self.poll_responses(cx)?;
+            if sent.is_ready()
+                && let Some(reason) = self.ending()
+            {
+                return Poll::Ready(Err(reason));
+            }
+            if !self.takes_requests() {
+                self.frame_since = None;
+                return Poll::Pending;
+            }
+            if took && self.poll_fill(cx).is_pending() {
+                let quiet = sent.is_ready() && self.buffer.is_empty();
+                return if quiet { Poll::Ready(Ok(None)) } else { Poll::Pending };
+            }
+        }
+    }
+
+    /// Lets a request take effect. Meanwhile responses are sent.
+    fn poll_call<F>(&mut self, call: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<Result<F::Output, CloseReason>>
+    where
+        F: Future<Output = Result<Reply, Refusal>>,
+    {
+        if let Poll::Ready(reply) = call.poll(cx) {
+            return Poll::Ready(self.broken.take().map_or(Ok(reply), Err));
+        }
+        if self.broken.is_none()
+            && let Poll::Ready(Err(reason)) = self.poll_responses(cx)
+        {
+            self.broken = Some(reason);
+        }
+        match ready!(self.poll_overdue(cx)) {
+            CloseReason::ShutdownOverdue => Poll::Ready(Err(CloseReason::ShutdownOverdue)),
+            overdue => {
+                self.stalled = None;
+                self.broken = Some(overdue);
+                // Polled again for the deadline that is left.
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Whether a request may be taken, and thus read.
+    fn takes_requests(&self) -> bool {
+        let settings = &self.connection.shared.settings;
+        self.closing.is_none()
+            && self.connection.entry.stop_at().is_none()
+            && self.pending.len() + self.outgoing.frames() < settings.in_flight_max
+            && self.pending_bytes + self.outgoing.bytes_in_memory() < settings.response_bytes_max
+    }
+
+    fn take_request(&mut self) -> Option<Request> {
+        match next_frame(&mut self.buffer, self.connection.shared.settings.request_max_bytes) {
+            Ok(frame) => {
+                let frame = frame?;
+                self.frame_since = None;
+                Some(Request { frame, charge: self.charge.take() })
+            }
+            Err(error) => {
+                self.close(CloseReason::BadFrame(error));
+                None
+            }
+        }
+    }
+
+    fn queue(&mut self, reply: Reply) {
+        match reply {
+            Reply::None => {}
+            Reply::Ready(frame) if self.pending.is_empty() => self.outgoing.push(frame),
+            Reply::Ready(frame) => {
+                self.pending_bytes += frame.len_in_memory();
+                self.pending.push_back(Pending::Ready(frame));
+            }
+            Reply::Later(response) => self.pending.push_back(Pending::Later(response)),
+        }
+    }
+
+    /// Takes no more requests and waits for no more responses: what is ready is sent, then the connection ends.
+    fn close(&mut self, reason: CloseReason) {
+        self.closing.get_or_insert(reason);
+        self.pending.clear();
+        self.pending_bytes = 0;
+        self.buffer = BytesMut::new();
+    }
+
+    /// Why the connection ends now that nothing is in flight, if it does.
+    fn ending(&mut self) -> Option<CloseReason> {
+        self.closing.take().or_else(|| self.connection.entry.stop_at().map(|_| CloseReason::Shutdown))
+    }
+
+    /// Sends what is ready. Ready when nothing is in flight.
+    fn poll_responses(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
+        loop {
+            let head = self.poll_pending(cx);
+            ready!(self.poll_outgoing(cx))?;
+            ready!(head);
+            if self.pending.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// Hands over pending responses from the front on. Pending when the first one is not known yet.
+    fn poll_pending(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.outgoing.bytes_in_memory() < self.connection.shared.settings.response_bytes_max {
+            let Some(first) = self.pending.front_mut() else { break };
+            let response = match first {
+                Pending::Ready(_) => None,
+                Pending::Later(response) => Some(ready!(response.as_mut().poll(cx))),
+            };
+            match (response, self.pending.pop_front()) {
+                (Some(Ok(Some(frame))), _) => self.outgoing.push(frame),
+                (Some(Err(refusal)), _) => self.close(CloseReason::Refused(refusal)),
+                (None, Some(Pending::Ready(frame))) => {
+                    self.pending_bytes -= frame.len_in_memory();
+                    self.outgoing.push(frame);
+                }
+                _ => {}
+            }
+        }
+        Poll::Ready(())
+    }
+
+    fn poll_outgoing(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
+        let written_before = self.outgoing.written();
+        let sent = self.outgoing.poll_send(&mut self.connection.transport, cx);
+        let written = self.outgoing.written();
+        if written != written_before {
+            self.connection.shared.counters.bytes_out.fetch_add(written - written_before, Relaxed);
+        }
+        if sent.is_ready() || self.outgoing.is_loading() {
+            self.stalled = None;
+        } else if self.stalled.is_none_or(|(written_then, _)| written_then != written) {
+            self.stalled = Some((written, clock::monotonic()));
+        }
+        sent.map_err(|error| self.closing.take().unwrap_or_else(|| error.into()))
+    }
+
+    /// Reads once. Ready when something has changed.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.poll_room(cx).is_pending() {
+            self.frame_since = None;
+            return Poll::Pending;
+        }
+        match self.connection.transport.poll_read(&mut self.buffer, cx) {
+            Poll::Pending => {
+                if !self.buffer.is_empty() {
+                    self.frame_since.get_or_insert_with(clock::monotonic);
+                }
+                return Poll::Pending;
+            }
+            Poll::Ready(Ok(0)) if self.buffer.is_empty() => self.close(CloseReason::Peer),
+            Poll::Ready(Ok(0)) => self.close(CloseReason::Truncated { arrived: self.buffer.len() }),
+            Poll::Ready(Ok(n)) => {
+                self.connection.shared.counters.bytes_in.fetch_add(n as u64, Relaxed);
+            }
+            Poll::Ready(Err(error)) => self.close(CloseReason::Lost(error)),
+        }
+        Poll::Ready(())
+    }
+
+    /// Makes room to read into, in proportion to what has arrived and not to what is announced. Pending when the budget
+    /// has none.
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let arrived = self.buffer.len();
+        let room = self.buffer.capacity() - arrived;
+        let Some(total) = self.announced() else {
+            if room < READ_MIN {
+                self.buffer.reserve(FIRST_BUFFER);
+            }
+            return Poll::Ready(());
+        };
+        if room >= READ_MIN.min(total.saturating_sub(arrived)) {
+            return Poll::Ready(());
+        }
+        let target = total.min(FIRST_BUFFER.max(arrived.saturating_mul(GROWTH)));
+        if target > FIRST_BUFFER {
+            let budget = &self.connection.shared.budget;
+            ready!(self.charge.get_or_insert_with(|| budget.charge()).poll_grow(target, cx));
+        }
+        self.buffer.reserve(target - arrived);
+        Poll::Ready(())
+    }
+
+    /// The whole length of the frame at the front, its prefix included, once it is known. A bad one is found when the
+    /// frame is taken.
+    fn announced(&self) -> Option<usize> {
+        let size = announced_size(&self.buffer, self.connection.shared.settings.request_max_bytes).ok()??;
+        Some(SIZE_PREFIX + size)
+    }
+
+    /// Ready when a deadline is over.
+    fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        let Some((deadline, overdue)) = self.next_deadline() else { return Poll::Pending };
+        ready!(self.connection.timer.poll(deadline, cx));
+        Poll::Ready(match overdue {
+            Overdue::Shutdown => CloseReason::ShutdownOverdue,
+            Overdue::Response => CloseReason::SlowReader { unsent: self.outgoing.frames() },
+            Overdue::Frame => CloseReason::SlowRequest { arrived: self.buffer.len(), announced: self.announced() },
+        })
+    }
+
+    fn next_deadline(&self) -> Option<(Instant, Overdue)> {
+        let settings = &self.connection.shared.settings;
+        let stop = self.connection.entry.stop_at().map(|at| (at, Overdue::Shutdown));
+        let stalled = self.stalled.map(|(_, since)| (since + settings.write_deadline, Overdue::Response));
+        let frame = self.frame_since.map(|since| (frame_deadline(settings, since, self.announced()), Overdue::Frame));
+        [stop, stalled, frame].into_iter().flatten().min_by_key(|(deadline, _)| *deadline)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Overdue {
+    Shutdown,
+    Response,
+    Frame,
+}
+
+/// Why a connection ends.
+#[derive(Debug, thiserror::Error)]
+enum CloseReason {
+    #[error("the client closed it")]
+    Peer,
+    #[error("{0}")]
+    Lost(io::Error),
+    #[error("nothing happened for connections.max.idle.ms")]
+    Idle,
+    #[error("the server stops")]
+    Shutdown,
+    #[error("the server stops and a request did not finish in time")]
+    ShutdownOverdue,
+    #[error("the client closed it {arrived} bytes into a frame")]
+    Truncated { arrived: usize },
+    #[error("{0}")]
+    BadFrame(FrameError),
+    #[error("{0}")]
+    Refused(Refusal),
+    #[error("a frame takes too long: {arrived} bytes arrived of {}", announced.map_or("an unknown number".into(), |n| n.to_string()))]
+    SlowRequest { arrived: usize, announced: Option<usize> },
+    #[error("the client does not read its responses: {unsent} wait")]
+    SlowReader { unsent: usize },
+    #[error("cannot send from a file: {0}")]
+    File(io::Error),
+}
+
+impl CloseReason {
+    fn kind(&self) -> CloseKind {
+        match self {
+            Self::Peer | Self::Lost(_) => CloseKind::Peer,
+            Self::Idle => CloseKind::Idle,
+            Self::Shutdown | Self::ShutdownOverdue => CloseKind::Shutdown,
+            Self::Truncated { .. } => CloseKind::Truncated,
+            Self::BadFrame(_) => CloseKind::BadFrame,
+            Self::Refused(_) => CloseKind::Refused,
+            Self::SlowRequest { .. } => CloseKind::SlowRequest,
+            Self::SlowReader { .. } => CloseKind::SlowReader,
+            Self::File(_) => CloseKind::File,
+        }
+    }
+
+    /// Says it once, aloud only if somebody may have to do something about it.
+    fn log(&self, context: &ConnectionContext) {
+        let ConnectionContext { id, listener, peer, .. } = context;
+        match self {
+            Self::Peer | Self::Lost(_) | Self::Idle | Self::Shutdown => {
+                tracing::debug!(id, "connection from {peer} to {listener} closed: {self}");
+            }
+            Self::File(_) => tracing::error!(id, "connection from {peer} to {listener} closed: {self}"),
+            _ => tracing::warn!(id, "connection from {peer} to {listener} closed: {self}"),
+        }
+    }
+}
+
+impl From<SendError> for CloseReason {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Socket(error) => Self::Lost(error),
+            SendError::File(error) => Self::File(error),
+        }
+    }
+}
+
+/// Counts a connection as open for as long as it lives, and then the way in which it ended.
+struct End<'a> {
+    counters: &'a NetworkCounters,
+    kind: CloseKind,
+}
+
+impl<'a> End<'a> {
+    fn new(counters: &'a NetworkCounters) -> Self {
+        counters.active.fetch_add(1, Relaxed);
+        Self { counters, kind: CloseKind::Panicked }
+    }
+}
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.counters.active.fetch_sub(1, Relaxed);
+        self.counters.count_closed(self.kind);
+    }
+}
