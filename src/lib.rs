@@ -15,3 +15,9 @@ pub mod metadata;
 pub mod auth;
 pub mod broker;
 pub mod network;
+
+pub mod handlers;
+
+pub mod server;
+
+pub mod cli;

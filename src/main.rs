@@ -1,3 +1,7 @@
 //! The `ottla` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ottla::cli::run()
+}

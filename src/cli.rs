@@ -1,0 +1,70 @@
+//! The command line: which command, and its exit code.
+
+use std::{
+    io::{self, IsTerminal},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+
+pub mod broker;
+mod codec;
+pub mod decode;
+pub mod encode;
+mod nearest;
+
+pub use broker::BrokerArgs;
+pub use decode::DecodeArgs;
+pub use encode::EncodeArgs;
+
+/// A Kafka broker in one binary: without a subcommand, the broker.
+#[derive(Debug, Parser)]
+#[command(name = "ottla", version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    #[command(flatten)]
+    broker: BrokerArgs,
+}
+
+/// What to do instead of being the broker.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Shows the bytes of a Kafka message as JSON.
+    Decode(DecodeArgs),
+    /// Turns JSON into the bytes of a Kafka message.
+    Encode(EncodeArgs),
+}
+
+/// Runs the program on the arguments of this process.
+pub fn run() -> ExitCode {
+    match execute(Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            if !is_broken_pipe(&error) {
+                eprintln!("error: {error:#}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Some(Command::Decode(mut args)) => {
+            args.pretty |= io::stdout().is_terminal();
+            args.run(io::stdin().lock(), io::stdout().lock())
+        }
+        Some(Command::Encode(args)) => args.run(io::stdin().lock(), io::stdout().lock()),
+        None => broker::run(cli.broker),
+    }
+}
+
+/// Whether the reader of our output went away, as `head` does. There is nobody to tell.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+//! The arguments of the broker: what `ottla` without a subcommand takes.
+//!
+//! Values are texts here. The configuration checks them together with those of the other sources, so that a mistake is
+//! told in the same words wherever it was made.
+
+use std::{io::IsTerminal, process::ExitCode};
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    config::{self, ConfigError, Warning, broker::BrokerConfig, sources::CommandLine},
+    server::Server,
+};
+
+/// Names the environment variable with the log's levels, as in `info,ottla::network=debug`.
+const LOG_LEVELS: &str = "OTTLA_LOG";
+
+/// The arguments.
+#[derive(Args, Clone, Debug, Default)]
+#[command(after_help = EXAMPLES)]
+pub struct BrokerArgs {
+    /// Where to listen: an IPv4 address, an IPv6 address in brackets, or a name; 0.0.0.0 for every interface. Can be
+    /// given more than once. [default: 127.0.0.1:9092]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub listen: Vec<String>,
+
+    /// What clients are told to connect to, if that is not the address of --listen. The first belongs to the first
+    /// --listen, and so on
+    #[arg(long, value_name = "HOST:PORT")]
+    pub advertise: Vec<String>,
+
+    /// Where the data is kept (log.dirs) [default: ./data]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<String>,
+
+    /// The broker's number (node.id) [default: 1]
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+    pub node_id: Option<String>,
+
+    /// The cluster's id, for a data directory that is new [default: a random one]
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+    pub cluster_id: Option<String>,
+
+    /// Settings under Kafka's names, as in Kafka's server.properties
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<String>,
+
+    /// Any setting under Kafka's name. Can be given more than once
+    #[arg(long = "override", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+}
+
+const EXAMPLES: &str = "\
+Settings come from the command line, else from environment variables (KAFKA_NUM_PARTITIONS is num.partitions; CLUSTER_ID
+is the cluster's id), else from the file of --config.
+
+Examples:
+  ottla
+  ottla --listen 0.0.0.0:9092 --advertise broker.example:9092 --data-dir /var/lib/ottla
+  ottla --config server.properties --override num.partitions=4 --override log.retention.hours=24";
+
+/// What the arguments, the environment and the file come to. Pure, apart from reading the file.
+pub fn load(
+    args: BrokerArgs,
+    env: impl Iterator<Item = (String, String)>,
+) -> Result<(BrokerConfig, Vec<Warning>), ConfigError> {
+    config::load(&args.into(), env)
+}
+
+/// Is the broker, until a signal ends it.
+pub fn run(args: BrokerArgs) -> anyhow::Result<ExitCode> {
+    let (config, warnings) = load(args, environment())?;
+    log_to_stderr();
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(config))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The environment variables that are text; no setting can be any other.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+fn log_to_stderr() {
+    let levels = EnvFilter::try_from_env(LOG_LEVELS).unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(levels)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
+}
+
+async fn serve(config: BrokerConfig) -> anyhow::Result<()> {
+    // The handlers stand before the ready line, so that whoever waits for it may signal at once.
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let server = Server::start(config).await?;
+    tracing::info!("{server}");
+    let name = tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    };
+    tracing::info!("{name}: stopping");
+    server.stop().await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+impl From<BrokerArgs> for CommandLine {
+    fn from(args: BrokerArgs) -> Self {
+        let BrokerArgs { listen, advertise, data_dir, node_id, cluster_id, config, overrides } = args;
+        Self { listen, advertise, data_dir, node_id, cluster_id, config, overrides }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        broker: BrokerArgs,
+    }
+
+    #[test]
+    fn every_flag_reaches_the_configuration() {
+        let line = "ottla --listen 127.0.0.1:1 --listen [::1]:2 --advertise a:3 --data-dir d --node-id 7 \
+                    --cluster-id -abc --override num.partitions=4 --override log.retention.hours=24";
+        let args = Program::try_parse_from(line.split_whitespace()).expect("a valid command line").broker;
+        let (config, warnings) = load(args, std::iter::empty()).expect("valid settings");
+        let listeners: Vec<_> = config.listeners.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            listeners,
+            ["PLAINTEXT://127.0.0.1:1 (advertises a:3)", "PLAINTEXT_2://[::1]:2 (advertises [::1]:2)"]
+        );
+        assert_eq!((config.node_id, config.num_partitions), (7, 4));
+        assert_eq!(config.cluster_id.as_deref(), Some("-abc"));
+        assert_eq!(config.data_dir, std::path::Path::new("d"));
+        assert_eq!(warnings, []);
+    }
+
+    #[test]
+    fn help_has_an_example_that_works() {
+        let help = Program::try_parse_from(["ottla", "--help"]).err().expect("help is asked for").to_string();
+        let examples = help.lines().filter_map(|line| line.strip_prefix("  ottla"));
+        let loaded = examples.filter(|line| !line.contains("--config")).map(|line| {
+            let words = std::iter::once("ottla").chain(line.split_whitespace());
+            load(Program::try_parse_from(words).expect(line).broker, std::iter::empty()).expect(line)
+        });
+        assert_eq!(loaded.count(), 2);
+    }
+}

@@ -1,0 +1,198 @@
+//! The table of APIs, and the way from a frame to its handler and back.
+//!
+//! One table has key, versions and handler: `ApiVersions` shows it, dispatch goes by it. A handler takes its request's
+//! type and returns its response's; what is decoded and encoded in between is here.
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use bytes::Bytes;
+
+use super::{
+    api_versions::{self, api_versions},
+    context::{Context, Services},
+    create_topics::create_topics,
+    delete_topics::delete_topics,
+    describe_cluster::describe_cluster,
+    describe_topic_partitions::describe_topic_partitions,
+    fetch::fetch,
+    list_offsets::list_offsets,
+    metadata::metadata,
+    offset_for_leader_epoch::offset_for_leader_epoch,
+    produce::produce,
+    unsupported,
+};
+use crate::{
+    network::{ConnectionContext, Refusal, Reply, Service},
+    protocol::{
+        frame::Frame,
+        message::{Message, Request},
+        messages::{
+            ApiKey, ApiVersionsRequest, CreateTopicsRequest, DeleteTopicsRequest, DescribeClusterRequest,
+            DescribeTopicPartitionsRequest, FetchRequest, ListOffsetsRequest, MetadataRequest,
+            OffsetForLeaderEpochRequest, ProduceRequest, RequestHeader, ResponseHeader,
+        },
+        wire::{Reader, Writer},
+    },
+};
+
+/// What a handler answers.
+pub enum Answer<R> {
+    /// This, now.
+    Now(R),
+    /// Nothing, ever.
+    None,
+    /// Later; what the request does has been done.
+    Later(Pin<Box<dyn Future<Output = Option<R>> + Send>>),
+    /// Nothing: the connection ends.
+    Close(Refusal),
+}
+
+impl<R> From<R> for Answer<R> {
+    fn from(response: R) -> Self {
+        Self::Now(response)
+    }
+}
+
+/// A row of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SupportedApi {
+    /// The API.
+    pub key: ApiKey,
+    /// The lowest version that clients are told of.
+    pub lowest_advertised: i16,
+    /// The lowest version that is served.
+    pub lowest: i16,
+    /// The highest of both.
+    pub highest: i16,
+}
+
+impl SupportedApi {
+    const fn new(key: ApiKey, lowest: i16, highest: i16) -> Self {
+        Self { key, lowest_advertised: lowest, lowest, highest }
+    }
+
+    /// Widens what clients are told, down to `lowest`.
+    const fn advertised_from(mut self, lowest: i16) -> Self {
+        self.lowest_advertised = lowest;
+        self
+    }
+}
+
+/// The table, and the dispatch that goes by it: request type, lowest and highest version, handler.
+macro_rules! apis {
+    ($($request:ident $lowest:literal..=$highest:literal $handler:path $(, advertised_from $advertised:literal)?;)*) => {
+        /// The APIs that are served, by key.
+        pub static SUPPORTED: &[SupportedApi] = &[$(
+            SupportedApi::new(<$request as Request>::KEY, $lowest, $highest)
+                $(.advertised_from($advertised))?
+        ),*];
+
+        $(const _: () = assert!(
+            $lowest >= $request::LOWEST_VERSION && $highest <= $request::HIGHEST_VERSION,
+            "no code was generated for a version that is served"
+        );)*
+
+        async fn dispatch(cx: &Context, header: &RequestHeader, key: ApiKey, r: &mut Reader<'_>) -> Result<Reply, Refusal> {
+            match key {
+                $(<$request as Request>::KEY => {
+                    let request = $request::decode(r, cx.version).map_err(Refusal::because)?;
+                    r.finish().map_err(Refusal::because)?;
+                    reply::<$request>(cx, header, $handler(cx, request).await.into())
+                })*
+                _ => unreachable!("only served APIs are dispatched"),
+            }
+        }
+    };
+}
+
+apis! {
+    // From version 0 on in the eyes of clients: many librdkafka releases stop compressing otherwise (KAFKA-18659).
+    ProduceRequest 3..=13 produce, advertised_from 0;
+    FetchRequest 4..=18 fetch;
+    ListOffsetsRequest 1..=11 list_offsets;
+    MetadataRequest 0..=13 metadata;
+    ApiVersionsRequest 0..=5 api_versions;
+    CreateTopicsRequest 0..=7 create_topics;
+    DeleteTopicsRequest 0..=6 delete_topics;
+    OffsetForLeaderEpochRequest 0..=4 offset_for_leader_epoch;
+    DescribeClusterRequest 0..=2 describe_cluster;
+    DescribeTopicPartitionsRequest 0..=0 describe_topic_partitions;
+}
+
+/// Answers the requests of all connections.
+pub struct Dispatcher {
+    services: Arc<Services>,
+}
+
+impl Dispatcher {
+    /// With these services behind the handlers.
+    #[must_use]
+    pub fn new(services: Arc<Services>) -> Self {
+        Self { services }
+    }
+}
+
+impl Service for Dispatcher {
+    async fn call(&self, connection: &Arc<ConnectionContext>, frame: Bytes) -> Result<Reply, Refusal> {
+        let (key, version) = key_and_version(&frame)?;
+        let header_version = key.request_header_version(version);
+        let mut r = Reader::new(&frame);
+        let header = RequestHeader::decode(&mut r, header_version).map_err(Refusal::because)?;
+        let cx = Context::new(&self.services, connection, version);
+        match SUPPORTED.iter().find(|api| api.key == key) {
+            Some(api) if (api.lowest..=api.highest).contains(&version) => dispatch(&cx, &header, key, &mut r).await,
+            _ if key == ApiKey::ApiVersions => {
+                ready(header.correlation_id, key, 0, &api_versions::unsupported_version())
+            }
+            _ => unsupported::reply(header.correlation_id, key, version, &frame.slice(r.position()..)),
+        }
+    }
+}
+
+/// The first two fields of every request header. A key that no schema knows ends the connection: what follows it could
+/// be anything.
+fn key_and_version(frame: &Bytes) -> Result<(ApiKey, i16), Refusal> {
+    let mut r = Reader::new(frame);
+    let bad = |error| Refusal::new(format!("not a request header: {error}"));
+    let key = r.int16().map_err(bad)?;
+    let version = r.int16().map_err(bad)?;
+    let key = ApiKey::from_code(key).ok_or_else(|| Refusal::new(format!("unknown API key {key}")))?;
+    Ok((key, version))
+}
+
+fn reply<R: Request>(cx: &Context, header: &RequestHeader, answer: Answer<R::Response>) -> Result<Reply, Refusal> {
+    let (correlation_id, version) = (header.correlation_id, cx.version);
+    match answer {
+        Answer::Now(response) => ready(correlation_id, R::KEY, version, &response),
+        Answer::None => Ok(Reply::None),
+        Answer::Close(refusal) => Err(refusal),
+        Answer::Later(response) => Ok(Reply::Later(Box::pin(async move {
+            match response.await {
+                None => Ok(None),
+                Some(response) => encode(correlation_id, R::KEY, version, &response).map(Some),
+            }
+        }))),
+    }
+}
+
+fn ready<M: Message>(correlation_id: i32, key: ApiKey, version: i16, response: &M) -> Result<Reply, Refusal> {
+    encode(correlation_id, key, version, response).map(Reply::Ready)
+}
+
+fn encode<M: Message>(correlation_id: i32, key: ApiKey, version: i16, response: &M) -> Result<Frame, Refusal> {
+    let mut w = Writer::for_frame();
+    let header = ResponseHeader { correlation_id, ..ResponseHeader::default() };
+    header.encode(&mut w, key.response_header_version(version)).map_err(Refusal::because)?;
+    response.encode(&mut w, version).map_err(Refusal::because)?;
+    w.into_frame().map_err(Refusal::because)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_the_order_of_the_keys_and_has_each_once() {
+        assert!(SUPPORTED.is_sorted_by(|a, b| a.key < b.key));
+    }
+}

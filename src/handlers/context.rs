@@ -1,0 +1,94 @@
+//! What a handler knows of a request beside its body, and what it may reach.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use super::fetch::session::SessionCache;
+
+use crate::{
+    auth::{Authorizer, Denied, Operation, Resource},
+    broker::Broker,
+    config::listener::Advertised,
+    network::{ConnectionContext, Shutdown},
+    protocol::wire::StrBytes,
+};
+
+/// What all requests share.
+pub struct Services {
+    broker: Arc<Broker>,
+    fetch_sessions: Mutex<SessionCache>,
+    shutdown: Shutdown,
+}
+
+impl Services {
+    /// Handlers' services over a broker; what waits gives up when the shutdown begins.
+    #[must_use]
+    pub fn new(broker: Arc<Broker>, shutdown: Shutdown) -> Self {
+        let slots = broker.config().max_incremental_fetch_session_cache_slots;
+        let slots = usize::try_from(slots).unwrap_or(usize::MAX);
+        Self { broker, fetch_sessions: Mutex::new(SessionCache::new(slots)), shutdown }
+    }
+}
+
+/// One request's surroundings.
+#[derive(Clone)]
+pub struct Context {
+    services: Arc<Services>,
+    /// The broker.
+    pub broker: Arc<Broker>,
+    /// Who sent the request.
+    pub connection: Arc<ConnectionContext>,
+    /// The version of the request, and so of the response.
+    pub version: i16,
+}
+
+impl Context {
+    pub(super) fn new(services: &Arc<Services>, connection: &Arc<ConnectionContext>, version: i16) -> Self {
+        Self {
+            services: Arc::clone(services),
+            broker: Arc::clone(&services.broker),
+            connection: Arc::clone(connection),
+            version,
+        }
+    }
+
+    /// The fetch sessions of all clients. Held for a moment only.
+    pub(super) fn fetch_sessions(&self) -> MutexGuard<'_, SessionCache> {
+        self.services.fetch_sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The signal that ends all waiting.
+    pub(super) fn shutdown(&self) -> &Shutdown {
+        &self.services.shutdown
+    }
+
+    /// Whether the client may do this.
+    pub fn authorize(&self, operation: Operation, resource: Resource<'_>) -> Result<(), Denied> {
+        Authorizer.authorize(operation, resource)
+    }
+
+    /// What the client may do with a resource, as a bit field.
+    #[must_use]
+    pub fn authorized_operations(&self, resource: Resource<'_>) -> i32 {
+        Authorizer.authorized_operations(resource)
+    }
+
+    /// Host and port under which this client reaches the broker: those that its listener advertises.
+    #[must_use]
+    pub fn advertised(&self) -> (StrBytes, i32) {
+        let local = self.connection.local;
+        match self.broker.advertised(&self.connection.listener) {
+            Some(Advertised::Fixed { host, port }) => {
+                let port = if *port == 0 { local.port() } else { *port };
+                (host.as_str().into(), i32::from(port))
+            }
+            Some(Advertised::AsConnected) | None => (host_of(local), i32::from(local.port())),
+        }
+    }
+}
+
+fn host_of(address: SocketAddr) -> StrBytes {
+    address.ip().to_canonical().to_string().into()
+}

@@ -1,0 +1,98 @@
+//! `DeleteTopics` (key 20): by name, and from version 6 on by id too.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use super::{context::Context, errors};
+use crate::{
+    auth::{Operation, Resource},
+    config::topic_name::CLUSTER_METADATA_TOPIC,
+    protocol::{
+        error_code::ErrorCode,
+        messages::{DeleteTopicsRequest, DeleteTopicsResponse, delete_topics_response::DeletableTopicResult},
+        wire::StrBytes,
+    },
+};
+
+/// How a request names a topic.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Named {
+    name: Option<StrBytes>,
+    id: Uuid,
+}
+
+/// Why a topic is not deleted.
+type Refusal = (ErrorCode, String);
+
+/// Deletes each topic on its own.
+pub async fn delete_topics(cx: &Context, request: DeleteTopicsRequest) -> DeleteTopicsResponse {
+    let by_name = request.topic_names.iter().map(|name| Named { name: Some(name.clone()), id: Uuid::nil() });
+    let by_either = request.topics.iter().map(|topic| Named { name: topic.name.clone(), id: topic.topic_id });
+    let named: Vec<_> = by_name.chain(by_either).collect();
+    let mut asked = HashMap::new();
+    for topic in &named {
+        *asked.entry(topic.clone()).or_insert(0) += 1;
+    }
+    let mut responses = Vec::new();
+    for topic in named {
+        let outcome = match asked.remove(&topic) {
+            None => continue,
+            Some(count) if count > 1 => Err((ErrorCode::InvalidRequest, "Duplicate topic.".to_owned())),
+            Some(_) => delete(cx, &topic).await,
+        };
+        responses.push(answer(topic, outcome));
+    }
+    DeleteTopicsResponse { responses, ..DeleteTopicsResponse::default() }
+}
+
+fn answer(topic: Named, outcome: Result<(StrBytes, Uuid), Refusal>) -> DeletableTopicResult {
+    match outcome {
+        Ok((name, topic_id)) => DeletableTopicResult { name: Some(name), topic_id, ..DeletableTopicResult::default() },
+        Err((error, message)) => DeletableTopicResult {
+            name: topic.name,
+            topic_id: topic.id,
+            error_code: error.code(),
+            error_message: Some(message.into()),
+            ..DeletableTopicResult::default()
+        },
+    }
+}
+
+async fn delete(cx: &Context, topic: &Named) -> Result<(StrBytes, Uuid), Refusal> {
+    let (name, id) = resolve(cx, topic)?;
+    if cx.authorize(Operation::Delete, Resource::Topic(&name)).is_err() {
+        return Err((ErrorCode::TopicAuthorizationFailed, "Authorization failed.".to_owned()));
+    }
+    if !cx.broker.config().delete_topic_enable {
+        return Err((ErrorCode::TopicDeletionDisabled, "Topic deletion is disabled.".to_owned()));
+    }
+    match cx.broker.delete_topic(id).await {
+        Ok(()) => Ok((name, id)),
+        Err(failure) => Err((errors::delete_topic(&failure), failure.to_string())),
+    }
+}
+
+/// The topic's name and id, whichever of them was given.
+fn resolve(cx: &Context, topic: &Named) -> Result<(StrBytes, Uuid), Refusal> {
+    let image = cx.broker.image();
+    match (&topic.name, topic.id) {
+        (Some(_), id) if !id.is_nil() => {
+            Err((ErrorCode::InvalidRequest, "You may not specify both topic name and topic id.".to_owned()))
+        }
+        (None, id) if id.is_nil() => {
+            Err((ErrorCode::InvalidRequest, "Neither topic name nor id were specified.".to_owned()))
+        }
+        (Some(name), _) => match image.topic(name) {
+            Some(found) => Ok((name.clone(), found.id)),
+            None if name == CLUSTER_METADATA_TOPIC => {
+                Err((ErrorCode::InvalidRequest, "The metadata log cannot be deleted.".to_owned()))
+            }
+            None => Err((ErrorCode::UnknownTopicOrPartition, "This server does not host this topic.".to_owned())),
+        },
+        (None, id) => match image.topic_by_id(id) {
+            Some(found) => Ok((found.name.as_ref().into(), id)),
+            None => Err((ErrorCode::UnknownTopicId, "This server does not host this topic ID.".to_owned())),
+        },
+    }
+}

@@ -1,0 +1,130 @@
+//! `DescribeTopicPartitions` (key 75): topics a page at a time (KIP-966).
+
+use std::collections::BTreeSet;
+
+use super::{context::Context, topic_entry};
+use crate::{
+    auth::{Operation, Resource},
+    config::topic_name,
+    metadata::image::{Image, Partition, Topic},
+    protocol::{
+        error_code::ErrorCode,
+        messages::{
+            DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse,
+            describe_topic_partitions_response::{
+                Cursor, DescribeTopicPartitionsResponsePartition, DescribeTopicPartitionsResponseTopic,
+            },
+        },
+    },
+};
+
+/// Where a page begins: a topic, and the first partition of it.
+struct Start {
+    topic: String,
+    partition: i32,
+}
+
+/// Answers for the named topics, or for all, in the order of their names, from the cursor on, up to the limit of
+/// partitions; then says where the next page begins.
+pub async fn describe_topic_partitions(
+    cx: &Context,
+    request: DescribeTopicPartitionsRequest,
+) -> DescribeTopicPartitionsResponse {
+    let image = cx.broker.image();
+    let limit = request.response_partition_limit.min(cx.broker.config().max_request_partition_size_limit.cast_signed());
+    let mut room = usize::try_from(limit).unwrap_or(0).max(1);
+    let start = request.cursor.map_or(Start { topic: String::new(), partition: 0 }, |cursor| Start {
+        topic: cursor.topic_name.to_string(),
+        partition: cursor.partition_index,
+    });
+    let names: BTreeSet<String> = if request.topics.is_empty() {
+        image.topics_from(&start.topic).map(|topic| topic.name.to_string()).collect()
+    } else {
+        request.topics.iter().map(|topic| topic.name.to_string()).collect()
+    };
+    let all = request.topics.is_empty();
+    let mut response = DescribeTopicPartitionsResponse::default();
+    for name in names.range(start.topic.clone()..) {
+        if room == 0 {
+            response.next_cursor = Some(cursor(name, 0));
+            break;
+        }
+        let first = if *name == start.topic { start.partition } else { 0 };
+        match describe(cx, &image, name, first, room, all) {
+            None => {}
+            Some((topic, next)) => {
+                room -= topic.partitions.len().min(room);
+                response.topics.push(topic);
+                if let Some(next) = next {
+                    response.next_cursor = Some(cursor(name, next));
+                    break;
+                }
+            }
+        }
+    }
+    response
+}
+
+fn cursor(topic: &str, partition_index: i32) -> Cursor {
+    Cursor { topic_name: topic.into(), partition_index, ..Cursor::default() }
+}
+
+/// A topic from partition `first` on with at most `room` partitions, and the partition that did not fit any more.
+fn describe(
+    cx: &Context,
+    image: &Image,
+    name: &str,
+    first: i32,
+    room: usize,
+    all: bool,
+) -> Option<(DescribeTopicPartitionsResponseTopic, Option<i32>)> {
+    let failed = |error: ErrorCode| {
+        let topic = DescribeTopicPartitionsResponseTopic {
+            error_code: error.code(),
+            name: Some(name.into()),
+            is_internal: topic_name::is_internal(name),
+            ..DescribeTopicPartitionsResponseTopic::default()
+        };
+        Some((topic, None))
+    };
+    if cx.authorize(Operation::Describe, Resource::Topic(name)).is_err() {
+        return if all { None } else { failed(ErrorCode::TopicAuthorizationFailed) };
+    }
+    let Some(topic) = image.topic(name) else {
+        let is_name = topic_name::validate(name).is_ok();
+        return failed(if is_name { ErrorCode::UnknownTopicOrPartition } else { ErrorCode::InvalidTopicException });
+    };
+    let mut rest = topic_entry::partitions(topic).filter(|(index, _)| *index >= first);
+    let partitions = rest.by_ref().take(room).map(|(index, partition)| described(cx, index, partition)).collect();
+    let next = rest.next().map(|(index, _)| index);
+    Some((entry(cx, topic, partitions), next))
+}
+
+fn entry(
+    cx: &Context,
+    topic: &Topic,
+    partitions: Vec<DescribeTopicPartitionsResponsePartition>,
+) -> DescribeTopicPartitionsResponseTopic {
+    DescribeTopicPartitionsResponseTopic {
+        name: Some(topic.name.as_ref().into()),
+        topic_id: topic.id,
+        is_internal: topic_name::is_internal(&topic.name),
+        partitions,
+        topic_authorized_operations: cx.authorized_operations(Resource::Topic(&topic.name)),
+        ..DescribeTopicPartitionsResponseTopic::default()
+    }
+}
+
+fn described(cx: &Context, index: i32, partition: &Partition) -> DescribeTopicPartitionsResponsePartition {
+    let node = cx.broker.node_id();
+    DescribeTopicPartitionsResponsePartition {
+        partition_index: index,
+        leader_id: node,
+        leader_epoch: partition.leader_epoch,
+        replica_nodes: vec![node],
+        isr_nodes: vec![node],
+        eligible_leader_replicas: Some(Vec::new()),
+        last_known_elr: Some(Vec::new()),
+        ..DescribeTopicPartitionsResponsePartition::default()
+    }
+}

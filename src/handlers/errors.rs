@@ -1,0 +1,89 @@
+//! Errors of the layers below, in the protocol's vocabulary. The only file that speaks both, and without a `_` arm: a new
+//! error does not compile until it is given a code.
+
+use crate::{
+    broker::{CreateTopicFailure, DeleteTopicFailure},
+    log::{
+        partition_log::{AppendError, ReadError},
+        validate::ValidateError,
+    },
+    metadata::{journal::CommitError, topics::CreateTopicError},
+    protocol::error_code::ErrorCode,
+};
+
+/// A batch that does not satisfy the rules.
+#[must_use]
+pub fn validate(error: &ValidateError) -> ErrorCode {
+    match error {
+        ValidateError::Corrupt(_) => ErrorCode::CorruptMessage,
+        ValidateError::InvalidBatch(_) | ValidateError::InvalidRecords(_) => ErrorCode::InvalidRecord,
+        ValidateError::InvalidTimestamps(_) | ValidateError::LogAppendTimeByProducer => ErrorCode::InvalidTimestamp,
+        ValidateError::MessageTooLarge { .. } => ErrorCode::MessageTooLarge,
+        ValidateError::RecordListTooLarge { .. } => ErrorCode::RecordListTooLarge,
+        ValidateError::UnknownCodec { .. } | ValidateError::ZstdTooEarly { .. } => {
+            ErrorCode::UnsupportedCompressionType
+        }
+        ValidateError::UnsupportedForMessageFormat { .. } => ErrorCode::UnsupportedForMessageFormat,
+        ValidateError::Compress(_) => ErrorCode::UnknownServerError,
+    }
+}
+
+/// A batch that could not be appended.
+#[must_use]
+pub fn append(error: &AppendError) -> ErrorCode {
+    match error {
+        AppendError::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
+        AppendError::OffsetsExhausted { .. } => ErrorCode::UnknownServerError,
+        AppendError::DiskFull | AppendError::Write { .. } | AppendError::Segment(_) | AppendError::Offline { .. } => {
+            ErrorCode::KafkaStorageError
+        }
+        AppendError::Closed => ErrorCode::NotLeaderOrFollower,
+    }
+}
+
+/// A range that could not be read.
+#[must_use]
+pub fn read(error: &ReadError) -> ErrorCode {
+    match error {
+        ReadError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+        ReadError::Corrupt { .. } => ErrorCode::CorruptMessage,
+        ReadError::Io { .. } => ErrorCode::KafkaStorageError,
+        ReadError::Deleted => ErrorCode::UnknownTopicOrPartition,
+    }
+}
+
+/// A topic that was not created.
+#[must_use]
+pub fn create_topic(failure: &CreateTopicFailure) -> ErrorCode {
+    match failure {
+        CreateTopicFailure::Refused(refusal) => match refusal {
+            CreateTopicError::Exists(_) => ErrorCode::TopicAlreadyExists,
+            CreateTopicError::Name(_) => ErrorCode::InvalidTopicException,
+            CreateTopicError::Partitions => ErrorCode::InvalidPartitions,
+            CreateTopicError::ReplicationFactor => ErrorCode::InvalidReplicationFactor,
+            CreateTopicError::TooManyPartitions(_) => ErrorCode::PolicyViolation,
+            CreateTopicError::Assignment(_) => ErrorCode::InvalidReplicaAssignment,
+        },
+        CreateTopicFailure::Config(_) => ErrorCode::InvalidConfig,
+        CreateTopicFailure::Commit(error) => commit(error),
+        CreateTopicFailure::Logs(_) => ErrorCode::KafkaStorageError,
+    }
+}
+
+/// A topic that was not deleted.
+#[must_use]
+pub fn delete_topic(failure: &DeleteTopicFailure) -> ErrorCode {
+    match failure {
+        DeleteTopicFailure::Unknown => ErrorCode::UnknownTopicId,
+        DeleteTopicFailure::Commit(error) => commit(error),
+        DeleteTopicFailure::Logs(_) => ErrorCode::KafkaStorageError,
+    }
+}
+
+/// A change of the metadata that was not made. Kafka's controller has one error for its storage.
+fn commit(error: &CommitError) -> ErrorCode {
+    match error {
+        CommitError::Encode(_) | CommitError::Build(_) => ErrorCode::UnknownServerError,
+        CommitError::Append(_) | CommitError::Flush(_) => ErrorCode::UnknownServerError,
+    }
+}

@@ -1,0 +1,187 @@
+//! A fetch that waits until it has something to say. It is complete when
+//!
+//! - A: no partition is asked for;
+//! - B: a partition has an error or diverges;
+//! - C: at least `min.bytes` were read;
+//! - D: the time is up;
+//! - E: the broker is stopping.
+//!
+//! It waits for appends, never polling: it registers with its logs first and reads then, so that no append is missed.
+
+use std::time::Instant;
+
+use uuid::Uuid;
+
+use super::{
+    plan::{Bounds, Isolation, Reading, Target, read_all},
+    session::{NO_SESSION, Outcome, PartitionKey, Plan, Position, TopicKey},
+};
+use crate::{
+    clock,
+    handlers::context::Context,
+    log::waiters::Waiter,
+    protocol::{
+        error_code::ErrorCode,
+        messages::{
+            FetchResponse,
+            fetch_response::{EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData},
+        },
+        records::Records,
+    },
+};
+
+/// From this version on an error names the leader and its address (KIP-951).
+const LEADER_ENDPOINTS_FROM: i16 = 16;
+/// How often a random session id is tried that might be taken.
+const SESSION_ID_ATTEMPTS: usize = 4;
+
+/// A fetch whose partitions are found.
+pub(super) struct DelayedFetch {
+    pub(super) cx: Context,
+    pub(super) plan: Plan,
+    /// As the plan's partitions.
+    pub(super) targets: Vec<Target>,
+    pub(super) bounds: Bounds,
+    pub(super) min_bytes: usize,
+    pub(super) deadline: Instant,
+}
+
+impl DelayedFetch {
+    /// The response, if there is no need to wait or no wish to.
+    pub(super) fn complete_now(self, expired: bool) -> Result<FetchResponse, Self> {
+        let readings = read_all(&self.targets, self.bounds);
+        if expired || self.is_complete(&readings) { Ok(self.respond(readings)) } else { Err(self) }
+    }
+
+    /// The response, as soon as one of the cases holds.
+    pub(super) async fn complete(self) -> Option<FetchResponse> {
+        let waiter = Waiter::new();
+        let logs = self.targets.iter().filter_map(|target| target.source.as_ref().ok());
+        let registrations: Vec<_> = logs.map(|(log, _)| log.register(&waiter)).collect();
+        let readings = loop {
+            let readings = read_all(&self.targets, self.bounds);
+            let is_over = clock::monotonic() >= self.deadline || self.cx.shutdown().has_begun();
+            if is_over || self.is_complete(&readings) {
+                break readings;
+            }
+            // Whichever comes first: what it means is seen by reading again.
+            tokio::select! {
+                () = waiter.woken() => {}
+                () = tokio::time::sleep_until(self.deadline.into()) => {}
+                () = self.cx.shutdown().begun() => {}
+            }
+        };
+        drop(registrations);
+        Some(self.respond(readings))
+    }
+
+    fn is_complete(&self, readings: &[Reading]) -> bool {
+        let has_news = |reading: &Reading| reading.error != ErrorCode::None || reading.diverging.is_some();
+        readings.is_empty()
+            || readings.iter().any(has_news)
+            || readings.iter().map(Reading::len).sum::<usize>() >= self.min_bytes.max(1)
+    }
+
+    fn respond(self, readings: Vec<Reading>) -> FetchResponse {
+        let outcomes: Vec<Outcome> = readings.iter().map(Reading::outcome).collect();
+        let Self { cx, plan, bounds, .. } = self;
+        let (session_id, partitions, told) = match plan {
+            Plan::Full { partitions, opens_session: false } => (NO_SESSION, partitions, None),
+            Plan::Full { partitions, opens_session: true } => {
+                (open_session(&cx, &partitions, &outcomes), partitions, None)
+            }
+            Plan::Incremental { id, partitions } => {
+                let keyed: Vec<_> = partitions.iter().map(|(key, _)| key.clone()).zip(outcomes).collect();
+                let told = cx.fetch_sessions().changed(id, &keyed);
+                (id, partitions, Some(told))
+            }
+        };
+        let mut response = FetchResponse { session_id, ..FetchResponse::default() };
+        let is_told = |place: usize| told.as_ref().is_none_or(|told| told[place]);
+        let told = partitions.into_iter().zip(readings).enumerate().filter(|(place, _)| is_told(*place));
+        for (_, ((key, _), reading)) in told {
+            add(&mut response, &key, partition_data(&cx, key.partition, reading, bounds.isolation));
+        }
+        add_leader_endpoints(&cx, &mut response);
+        response
+    }
+}
+
+fn open_session(cx: &Context, partitions: &[(PartitionKey, Position)], outcomes: &[Outcome]) -> i32 {
+    let uses_topic_ids = matches!(partitions.first(), Some((PartitionKey { topic: TopicKey::Id(_), .. }, _)));
+    let mut sessions = cx.fetch_sessions();
+    let opened = (0..SESSION_ID_ATTEMPTS).find_map(|_| {
+        sessions.open(random_session_id(), uses_topic_ids, partitions.to_vec(), outcomes, clock::monotonic())
+    });
+    opened.unwrap_or(NO_SESSION)
+}
+
+/// A positive number that nobody can guess.
+fn random_session_id() -> i32 {
+    let [a, b, c, d, ..] = Uuid::new_v4().into_bytes();
+    i32::from_be_bytes([a & 0x7f, b, c, d]).max(1)
+}
+
+/// Adds a partition; neighbours of one topic share an entry.
+fn add(response: &mut FetchResponse, key: &PartitionKey, partition: PartitionData) {
+    if let Some(last) = response.responses.last_mut().filter(|last| is_of(last, &key.topic)) {
+        last.partitions.push(partition);
+        return;
+    }
+    let (topic, topic_id) = match &key.topic {
+        TopicKey::Name(name) => (name.as_ref().into(), Uuid::nil()),
+        TopicKey::Id(id) => (Default::default(), *id),
+    };
+    let partitions = vec![partition];
+    response.responses.push(FetchableTopicResponse {
+        topic,
+        topic_id,
+        partitions,
+        ..FetchableTopicResponse::default()
+    });
+}
+
+fn is_of(entry: &FetchableTopicResponse, topic: &TopicKey) -> bool {
+    match topic {
+        TopicKey::Name(name) => entry.topic == name.as_ref(),
+        TopicKey::Id(id) => entry.topic_id == *id,
+    }
+}
+
+fn partition_data(cx: &Context, index: i32, reading: Reading, isolation: Isolation) -> PartitionData {
+    let mut data = PartitionData {
+        partition_index: index,
+        error_code: reading.error.code(),
+        high_watermark: reading.offsets.map_or(-1, |offsets| offsets.high_watermark()),
+        last_stable_offset: reading.offsets.map_or(-1, |offsets| offsets.last_stable()),
+        log_start_offset: reading.offsets.map_or(-1, |offsets| offsets.log_start()),
+        aborted_transactions: (isolation == Isolation::ReadCommitted).then(Vec::new),
+        records: Some(reading.records.map_or_else(Records::default, Records::File)),
+        ..PartitionData::default()
+    };
+    if let Some(end) = reading.diverging {
+        data.diverging_epoch =
+            EpochEndOffset { epoch: end.epoch, end_offset: end.end_offset, ..EpochEndOffset::default() };
+    }
+    if cx.version >= LEADER_ENDPOINTS_FROM && names_leader(reading.error) {
+        data.current_leader = LeaderIdAndEpoch {
+            leader_id: cx.broker.node_id(),
+            leader_epoch: reading.leader_epoch.unwrap_or(-1),
+            ..LeaderIdAndEpoch::default()
+        };
+    }
+    data
+}
+
+fn names_leader(error: ErrorCode) -> bool {
+    matches!(error, ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch)
+}
+
+fn add_leader_endpoints(cx: &Context, response: &mut FetchResponse) {
+    let partitions = response.responses.iter().flat_map(|topic| &topic.partitions);
+    if partitions.into_iter().any(|partition| partition.current_leader.leader_id >= 0) {
+        let (host, port) = cx.advertised();
+        let node = NodeEndpoint { node_id: cx.broker.node_id(), host, port, ..NodeEndpoint::default() };
+        response.node_endpoints.push(node);
+    }
+}

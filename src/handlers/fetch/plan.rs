@@ -1,0 +1,141 @@
+//! How the byte budget of one fetch is spent over its partitions.
+//!
+//! Partitions are read in order, each within its own limit and what is left of the request's. The first batch that is
+//! found is returned whole, even if it is larger than both (KIP-74): a consumer always gets on.
+
+use std::sync::Arc;
+
+use crate::{
+    handlers::errors,
+    log::{
+        leader_epochs::EpochEnd,
+        partition_log::{LogOffsets, PartitionLog},
+    },
+    protocol::{error_code::ErrorCode, file_range::FileRange},
+};
+
+use super::session::{Outcome, Position};
+
+/// Up to where a consumer reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Isolation {
+    /// To the high watermark.
+    ReadUncommitted,
+    /// To the last stable offset.
+    ReadCommitted,
+}
+
+/// The limits of a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// Most bytes of all partitions together.
+    pub(super) max_bytes: usize,
+    /// Up to where is read.
+    pub(super) isolation: Isolation,
+}
+
+/// A partition to read from.
+pub(super) struct Target {
+    /// What is asked of it.
+    pub(super) position: Position,
+    /// Its log and the current leader epoch, or why it cannot be read.
+    pub(super) source: Result<(Arc<PartitionLog>, i32), ErrorCode>,
+}
+
+/// What was read of a partition.
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub(super) error: ErrorCode,
+    /// Where the log stood, unless the error hides it.
+    pub(super) offsets: Option<LogOffsets>,
+    pub(super) records: Option<FileRange>,
+    /// Where the client's log and this one part, if they do.
+    pub(super) diverging: Option<EpochEnd>,
+    pub(super) leader_epoch: Option<i32>,
+}
+
+impl Reading {
+    fn failed(error: ErrorCode, leader_epoch: Option<i32>) -> Self {
+        Self { error, offsets: None, records: None, diverging: None, leader_epoch }
+    }
+
+    /// Bytes read.
+    pub(super) fn len(&self) -> usize {
+        self.records.as_ref().map_or(0, |range| range.length)
+    }
+
+    /// What a session remembers of it.
+    pub(super) fn outcome(&self) -> Outcome {
+        Outcome {
+            error: self.error,
+            high_watermark: self.offsets.map_or(-1, |offsets| offsets.high_watermark()),
+            log_start_offset: self.offsets.map_or(-1, |offsets| offsets.log_start()),
+            has_records: self.len() > 0 || self.diverging.is_some(),
+        }
+    }
+}
+
+/// Reads the targets in order.
+pub(super) fn read_all(targets: &[Target], bounds: Bounds) -> Vec<Reading> {
+    let mut left = bounds.max_bytes;
+    let mut found = false;
+    let mut readings = Vec::with_capacity(targets.len());
+    for target in targets {
+        let own = target.position.max_bytes.try_into().unwrap_or(0);
+        let reading = target.read(left.min(own), !found, bounds.isolation);
+        found |= reading.len() > 0;
+        left = left.saturating_sub(reading.len());
+        readings.push(reading);
+    }
+    readings
+}
+
+impl Target {
+    fn read(&self, max_bytes: usize, min_one_batch: bool, isolation: Isolation) -> Reading {
+        let (log, leader_epoch) = match &self.source {
+            Ok((log, leader_epoch)) => (log, *leader_epoch),
+            Err(error) => return Reading::failed(*error, None),
+        };
+        if let Err(error) = check_leader_epoch(self.position.current_leader_epoch, leader_epoch) {
+            return Reading::failed(error, Some(leader_epoch));
+        }
+        let offsets = log.offsets();
+        if let Some(diverging) = self.divergence(log) {
+            let reading = Reading::failed(ErrorCode::None, Some(leader_epoch));
+            return Reading { offsets: Some(offsets), diverging: Some(diverging), ..reading };
+        }
+        let up_to = match isolation {
+            Isolation::ReadUncommitted => offsets.high_watermark(),
+            Isolation::ReadCommitted => offsets.last_stable(),
+        };
+        match log.read(self.position.fetch_offset, max_bytes, min_one_batch, up_to) {
+            Ok(slice) => Reading {
+                error: ErrorCode::None,
+                offsets: Some(offsets),
+                records: slice.records,
+                diverging: None,
+                leader_epoch: Some(leader_epoch),
+            },
+            Err(error) => {
+                tracing::debug!(partition = %log.topic_partition(), %error, "fetch failed");
+                Reading::failed(errors::read(&error), Some(leader_epoch))
+            }
+        }
+    }
+
+    /// Where the epoch of the client's last record ended here, if that is before the client's offset (KIP-595).
+    fn divergence(&self, log: &PartitionLog) -> Option<EpochEnd> {
+        let last_fetched = self.position.last_fetched_epoch?;
+        let end = log.end_offset_for_epoch(last_fetched)?;
+        (end.epoch < last_fetched || end.end_offset < self.position.fetch_offset).then_some(end)
+    }
+}
+
+/// A client with another leader epoch than the current one has to look for the leader again, or to wait (KIP-320).
+pub(in crate::handlers) fn check_leader_epoch(given: Option<i32>, current: i32) -> Result<(), ErrorCode> {
+    match given {
+        Some(given) if given < current => Err(ErrorCode::FencedLeaderEpoch),
+        Some(given) if given > current => Err(ErrorCode::UnknownLeaderEpoch),
+        Some(_) | None => Ok(()),
+    }
+}

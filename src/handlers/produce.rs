@@ -1,0 +1,250 @@
+//! `Produce` (key 0). Each partition has its own result; nothing of a refused batch is written.
+
+use std::{collections::HashMap, sync::Arc};
+
+use uuid::Uuid;
+
+use super::{api::Answer, context::Context, errors};
+use crate::{
+    auth::{Operation, Resource},
+    broker::HostedTopic,
+    clock::wall_clock_ms,
+    log::{
+        partition_log::{AppendBatch, AppendError, PartitionLog},
+        validate::{self, Rules, ValidBatch, ValidateError},
+    },
+    network::Refusal,
+    protocol::{
+        error_code::ErrorCode,
+        messages::{
+            ProduceRequest, ProduceResponse,
+            produce_request::{PartitionProduceData, TopicProduceData},
+            produce_response::{BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse},
+        },
+        records::Records,
+        wire::StrBytes,
+    },
+};
+
+/// From this version on topics are named by id.
+const TOPIC_IDS_FROM: i16 = 13;
+/// `acks` of a producer that wants no response.
+const ACKS_NONE: i16 = 0;
+
+/// Where a batch went.
+struct Written {
+    base_offset: i64,
+    /// With LogAppendTime, the time that all its records got.
+    log_append_time_ms: Option<i64>,
+    log_start_offset: i64,
+}
+
+/// Why a batch was not written.
+#[derive(Debug)]
+enum NotWritten {
+    Refused(ErrorCode, &'static str),
+    Invalid(ValidateError),
+    Append(AppendError),
+}
+
+/// Appends each partition's batch. The appends have taken effect when this returns.
+pub async fn produce(cx: &Context, request: ProduceRequest) -> Answer<ProduceResponse> {
+    let refusal = refusal_of_all(&request);
+    let repeated = repeated_partitions(&request.topic_data);
+    let mut responses = Vec::with_capacity(request.topic_data.len());
+    let mut failed = None;
+    for topic in &request.topic_data {
+        let hosted = find(cx, topic);
+        let mut partition_responses = Vec::with_capacity(topic.partition_data.len());
+        for partition in &topic.partition_data {
+            let result = match (&refusal, &hosted) {
+                (Some((error, message)), _) => Err(NotWritten::Refused(*error, message)),
+                _ if repeated.contains(&key(topic, partition)) => {
+                    Err(NotWritten::Refused(ErrorCode::InvalidRequest, "The request names this partition twice."))
+                }
+                (None, Err(error)) => Err(NotWritten::Refused(*error, "")),
+                (None, Ok(hosted)) => write(cx, hosted, partition).await,
+            };
+            let response = partition_response(partition.index, result);
+            if response.error_code != ErrorCode::None.code() {
+                failed = Some(response.error_code);
+            }
+            partition_responses.push(response);
+        }
+        responses.push(TopicProduceResponse {
+            name: topic.name.clone(),
+            topic_id: topic.topic_id,
+            partition_responses,
+            ..TopicProduceResponse::default()
+        });
+    }
+    if request.acks == ACKS_NONE {
+        return without_response(failed);
+    }
+    Answer::Now(ProduceResponse { responses, ..ProduceResponse::default() })
+}
+
+/// A producer that wants no responses learns of an error by losing its connection, as with Kafka.
+fn without_response(failed: Option<i16>) -> Answer<ProduceResponse> {
+    match failed {
+        None => Answer::None,
+        Some(code) => {
+            let name = ErrorCode::from_code(code).map_or("unknown error", ErrorCode::name);
+            Answer::Close(Refusal::new(format!("a produce request with acks=0 failed with {name}")))
+        }
+    }
+}
+
+/// Why nothing of the request can be written, if that is so.
+fn refusal_of_all(request: &ProduceRequest) -> Option<(ErrorCode, &'static str)> {
+    if !(-1..=1).contains(&request.acks) {
+        return Some((ErrorCode::InvalidRequiredAcks, ""));
+    }
+    if request.transactional_id.is_some() {
+        return Some((ErrorCode::InvalidTxnState, "No transaction is open under this transactional id."));
+    }
+    None
+}
+
+/// A partition as the request names it.
+type Key = (StrBytes, Uuid, i32);
+
+fn key(topic: &TopicProduceData, partition: &PartitionProduceData) -> Key {
+    (topic.name.clone(), topic.topic_id, partition.index)
+}
+
+fn repeated_partitions(topics: &[TopicProduceData]) -> Vec<Key> {
+    let [topic] = topics else { return repeated(topics) };
+    // The common case, without a table.
+    match topic.partition_data.len() {
+        0 | 1 => Vec::new(),
+        _ => repeated(topics),
+    }
+}
+
+fn repeated(topics: &[TopicProduceData]) -> Vec<Key> {
+    let mut counts = HashMap::new();
+    for topic in topics {
+        for partition in &topic.partition_data {
+            *counts.entry(key(topic, partition)).or_insert(0) += 1;
+        }
+    }
+    counts.into_iter().filter(|(_, count)| *count > 1).map(|(key, _)| key).collect()
+}
+
+fn find(cx: &Context, topic: &TopicProduceData) -> Result<Arc<HostedTopic>, ErrorCode> {
+    let hosted = if cx.version >= TOPIC_IDS_FROM {
+        cx.broker.topic_by_id(topic.topic_id).ok_or(ErrorCode::UnknownTopicId)?
+    } else {
+        // Somebody who may not write must not learn what is there.
+        let allowed = cx.authorize(Operation::Write, Resource::Topic(&topic.name));
+        allowed.map_err(|_| ErrorCode::TopicAuthorizationFailed)?;
+        return cx.broker.topic(&topic.name).ok_or(ErrorCode::UnknownTopicOrPartition);
+    };
+    match cx.authorize(Operation::Write, Resource::Topic(hosted.name())) {
+        Ok(()) => Ok(hosted),
+        Err(_) => Err(ErrorCode::TopicAuthorizationFailed),
+    }
+}
+
+async fn write(cx: &Context, topic: &HostedTopic, partition: &PartitionProduceData) -> Result<Written, NotWritten> {
+    let unknown = NotWritten::Refused(ErrorCode::UnknownTopicOrPartition, "");
+    let (log, leader_epoch) = topic.partition(partition.index).ok_or(unknown)?;
+    let now = wall_clock_ms();
+    let valid = validated(partition.records.as_ref(), cx.version, topic.rules(), now).await?;
+    append(log, leader_epoch, valid, now)
+}
+
+/// Validates here where that is quick, on a thread of its own where it is not.
+async fn validated(records: Option<&Records>, version: i16, rules: &Rules, now: i64) -> Result<ValidBatch, NotWritten> {
+    let bytes = match records {
+        Some(Records::Bytes(bytes)) => Some(bytes),
+        Some(Records::File(_)) | None => None,
+    };
+    if let Some(done) = validate::validate_if_light(bytes, version, rules, now) {
+        return done.map_err(NotWritten::Invalid);
+    }
+    let (bytes, rules) = (bytes.cloned(), *rules);
+    let work = move || validate::validate(bytes.as_ref(), version, &rules, now);
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done.map_err(NotWritten::Invalid),
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+fn append(log: &Arc<PartitionLog>, leader_epoch: i32, valid: ValidBatch, now: i64) -> Result<Written, NotWritten> {
+    if valid.header.is_transactional() {
+        return Err(NotWritten::Refused(ErrorCode::TransactionalIdAuthorizationFailed, ""));
+    }
+    let log_append_time_ms = valid.header.is_log_append_time().then_some(valid.header.max_timestamp);
+    let batch = AppendBatch { header: valid.header, payload: valid.payload };
+    let appended = log.append(&batch, leader_epoch, now).map_err(NotWritten::Append)?;
+    if appended.rolled {
+        flush_in_background(log);
+    }
+    let log_start_offset = log.offsets().log_start();
+    Ok(Written { base_offset: appended.first_offset, log_append_time_ms, log_start_offset })
+}
+
+/// A segment was completed: it goes to the disk on a thread that may block.
+fn flush_in_background(log: &Arc<PartitionLog>) {
+    let log = Arc::clone(log);
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = log.flush() {
+            tracing::error!(partition = %log.topic_partition(), %error, "flush failed");
+        }
+    });
+}
+
+fn partition_response(index: i32, result: Result<Written, NotWritten>) -> PartitionProduceResponse {
+    match result {
+        Ok(written) => PartitionProduceResponse {
+            index,
+            base_offset: written.base_offset,
+            log_append_time_ms: written.log_append_time_ms.unwrap_or(-1),
+            log_start_offset: written.log_start_offset,
+            ..PartitionProduceResponse::default()
+        },
+        Err(error) => PartitionProduceResponse {
+            index,
+            error_code: error.code().code(),
+            base_offset: -1,
+            record_errors: error.record_errors(),
+            error_message: error.message().map(Into::into),
+            ..PartitionProduceResponse::default()
+        },
+    }
+}
+
+impl NotWritten {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Refused(error, _) => *error,
+            Self::Invalid(error) => errors::validate(error),
+            Self::Append(error) => errors::append(error),
+        }
+    }
+
+    fn message(&self) -> Option<String> {
+        match self {
+            Self::Refused(_, "") => None,
+            Self::Refused(_, message) => Some((*message).to_owned()),
+            Self::Invalid(error) => Some(error.to_string()),
+            Self::Append(error) => Some(error.to_string()),
+        }
+    }
+
+    fn record_errors(&self) -> Vec<BatchIndexAndErrorMessage> {
+        let (Self::Invalid(ValidateError::InvalidRecords(rejected))
+        | Self::Invalid(ValidateError::InvalidTimestamps(rejected))) = self
+        else {
+            return Vec::new();
+        };
+        let errors = rejected.first.iter().map(|rejection| BatchIndexAndErrorMessage {
+            batch_index: rejection.batch_index,
+            batch_index_error_message: Some(rejection.message.as_str().into()),
+            ..BatchIndexAndErrorMessage::default()
+        });
+        errors.collect()
+    }
+}

@@ -1,0 +1,247 @@
+//! Puts the layers together: starts them from the bottom up, stops them from the top down.
+
+mod maintenance;
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+};
+
+use tokio::task::{JoinError, JoinHandle};
+
+use crate::{
+    broker::{Broker, Identity, LoadError},
+    clock::wall_clock_ms,
+    config::broker::BrokerConfig,
+    handlers::{api::Dispatcher, context::Services},
+    log::{
+        disk::{Disk, real::RealDisk},
+        log_config::LogConfig,
+        log_dir::{LogDir, LogDirError, LogDirSettings},
+        meta_properties::{MetaProperties, MetaPropertiesError},
+    },
+    network::{self, BindError, Endpoint, Network, NetworkCounters, NetworkSettings, Shutdown},
+    protocol::ids::{random_uuid, uuid_to_base64},
+};
+
+/// Open files assumed where the system does not tell.
+const OPEN_FILES_ASSUMED: u64 = 1024;
+/// Open files left for everything that is neither a segment nor a connection.
+const OPEN_FILES_RESERVED: u64 = 64;
+/// Where a wildcard listener binds: IPv6 with IPv4 mapped into it.
+const EVERY_INTERFACE: &str = "::";
+/// The same where the system has no IPv6.
+const EVERY_IPV4_INTERFACE: &str = "0.0.0.0";
+
+/// A broker that runs.
+pub struct Server {
+    broker: Arc<Broker>,
+    shutdown: Shutdown,
+    serving: JoinHandle<()>,
+    maintenance: JoinHandle<()>,
+    counters: Arc<NetworkCounters>,
+    listeners: Vec<Bound>,
+}
+
+/// A listener and what it got.
+#[derive(Clone, Debug)]
+pub struct Bound {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// What clients are told.
+    pub advertised: String,
+}
+
+/// Why the broker did not start.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the texts say it")]
+pub enum StartError {
+    #[error("{}: {source}", path.display())]
+    MetaProperties { path: PathBuf, source: MetaPropertiesError },
+    #[error(transparent)]
+    Logs(#[from] LogDirError),
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error("a thread of the start failed: {0}")]
+    Thread(#[from] JoinError),
+}
+
+/// Why the broker did not stop cleanly.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the texts say it")]
+pub enum StopError {
+    #[error(transparent)]
+    Logs(#[from] LogDirError),
+    #[error("a thread of the broker failed: {0}")]
+    Thread(#[from] JoinError),
+}
+
+impl Server {
+    /// Opens the data directory, then the listeners. Clients are served when this returns.
+    pub async fn start(config: BrokerConfig) -> Result<Self, StartError> {
+        let open_files = network::raise_open_file_limit().unwrap_or(OPEN_FILES_ASSUMED);
+        let files = FileShares::new(open_files);
+        let settings = network_settings(&config, &files);
+        let broker = {
+            let config = config.clone();
+            Arc::new(tokio::task::spawn_blocking(move || open(config, files.segments)).await??)
+        };
+        let listeners = bind(&config, &settings).await?;
+        let bound = listeners.iter().zip(&config.listeners).map(|(bound, listener)| Bound {
+            address: bound.local_addr(),
+            advertised: advertised(&listener.advertised, bound.local_addr()),
+        });
+        let bound = bound.collect();
+        let shutdown = Shutdown::default();
+        let services = Arc::new(Services::new(Arc::clone(&broker), shutdown.clone()));
+        let network = Network::new(Arc::new(Dispatcher::new(services)), settings);
+        let counters = network.counters();
+        let until = shutdown.clone();
+        let serving = tokio::spawn(async move { network.serve(listeners, &until).await });
+        let maintenance = tokio::spawn(maintenance::run(Arc::clone(&broker), shutdown.clone()));
+        Ok(Self { broker, shutdown, serving, maintenance, counters, listeners: bound })
+    }
+
+    /// Where it listens, in the order of the settings.
+    #[must_use]
+    pub fn listeners(&self) -> &[Bound] {
+        &self.listeners
+    }
+
+    /// The broker's state.
+    #[must_use]
+    pub fn broker(&self) -> &Arc<Broker> {
+        &self.broker
+    }
+
+    /// What the network layer counts.
+    #[must_use]
+    pub fn network_counters(&self) -> &NetworkCounters {
+        &self.counters
+    }
+
+    /// Stops: no new connections, what is in flight is finished within a bound, then everything is flushed.
+    pub async fn stop(self) -> Result<(), StopError> {
+        self.shutdown.begin();
+        self.serving.await?;
+        self.maintenance.await?;
+        let broker = self.broker;
+        Ok(tokio::task::spawn_blocking(move || broker.close()).await??)
+    }
+}
+
+/// The one line of a start.
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ready: listening on ")?;
+        for (place, bound) in self.listeners.iter().enumerate() {
+            let separator = if place == 0 { "" } else { ", " };
+            write!(f, "{separator}{} (advertised as {})", bound.address, bound.advertised)?;
+        }
+        let directory = self.broker.logs().path();
+        let directory = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
+        write!(f, "; data in {}; ", directory.display())?;
+        write!(f, "cluster {}, node {}", self.broker.cluster_id(), self.broker.node_id())
+    }
+}
+
+/// How the process's open files are divided.
+struct FileShares {
+    segments: usize,
+    connections: usize,
+}
+
+impl FileShares {
+    fn new(limit: u64) -> Self {
+        let shared = limit.saturating_sub(OPEN_FILES_RESERVED).max(2);
+        let half = usize::try_from(shared / 2).unwrap_or(usize::MAX);
+        Self { segments: half, connections: half }
+    }
+}
+
+fn network_settings(config: &BrokerConfig, files: &FileShares) -> NetworkSettings {
+    let to_usize = |bytes: u32| usize::try_from(bytes).unwrap_or(usize::MAX);
+    let defaults = NetworkSettings::default();
+    NetworkSettings {
+        request_max_bytes: to_usize(config.socket_request_max_bytes),
+        max_idle: config.connections_max_idle.unwrap_or(std::time::Duration::MAX),
+        max_connections: to_usize(config.max_connections).min(files.connections),
+        socket_send_buffer: config.socket_send_buffer_bytes.map(to_usize),
+        socket_receive_buffer: config.socket_receive_buffer_bytes.map(to_usize),
+        ..defaults
+    }
+}
+
+/// Opens the data directory and everything in it. Blocks.
+fn open(config: BrokerConfig, open_files_max: usize) -> Result<Broker, StartError> {
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let path = config.data_dir.clone();
+    let at = |source| StartError::MetaProperties { path: path.clone(), source };
+    // A directory of another cluster or node is left alone, so this comes before anything is written.
+    if let Some(known) = MetaProperties::read(&*disk, &path).map_err(at)? {
+        known.check(config.cluster_id.as_deref(), config.node_id).map_err(at)?;
+    }
+    let settings = LogDirSettings {
+        open_files_max,
+        recovery_threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+        config: LogConfig::default(),
+    };
+    let logs = LogDir::open(Arc::clone(&disk), &path, &settings, wall_clock_ms())?;
+    let identity = identity(&*disk, &path, &config).map_err(at)?;
+    Ok(Broker::load(config, identity, logs)?)
+}
+
+/// What meta.properties says, or is made to say.
+fn identity(disk: &dyn Disk, path: &Path, config: &BrokerConfig) -> Result<Identity, MetaPropertiesError> {
+    let known = MetaProperties::read(disk, path)?;
+    let is_complete = known.as_ref().is_some_and(|known| known.directory_id.is_some());
+    let cluster_id = known.as_ref().map(|known| known.cluster_id.clone()).or_else(|| config.cluster_id.clone());
+    let identity = Identity {
+        cluster_id: cluster_id.unwrap_or_else(|| uuid_to_base64(random_uuid())),
+        directory_id: known.and_then(|known| known.directory_id).unwrap_or_else(random_uuid),
+    };
+    if !is_complete {
+        let properties = MetaProperties {
+            cluster_id: identity.cluster_id.clone(),
+            node_id: config.node_id,
+            directory_id: Some(identity.directory_id),
+        };
+        properties.write(disk, path)?;
+    }
+    Ok(identity)
+}
+
+async fn bind(config: &BrokerConfig, settings: &NetworkSettings) -> Result<Vec<network::Listener>, BindError> {
+    let endpoints = |every: &str| -> Vec<Endpoint> {
+        let endpoints = config.listeners.iter().map(|listener| Endpoint {
+            listener: listener.endpoint.name.clone(),
+            host: listener.endpoint.host.clone().unwrap_or_else(|| every.to_owned()),
+            port: listener.endpoint.port,
+        });
+        endpoints.collect()
+    };
+    let has_wildcard = config.listeners.iter().any(|listener| listener.endpoint.host.is_none());
+    match network::bind(&endpoints(EVERY_INTERFACE), settings).await {
+        Err(error) if has_wildcard && error.is_without_ipv6() => {
+            network::bind(&endpoints(EVERY_IPV4_INTERFACE), settings).await
+        }
+        bound => bound,
+    }
+}
+
+fn advertised(advertised: &crate::config::listener::Advertised, address: SocketAddr) -> String {
+    use crate::config::listener::Advertised;
+    match advertised {
+        Advertised::AsConnected => "the address that a client connects to".to_owned(),
+        Advertised::Fixed { host, port } => {
+            let port = if *port == 0 { address.port() } else { *port };
+            if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+        }
+    }
+}
