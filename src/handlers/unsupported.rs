@@ -3,7 +3,7 @@
 //! The shape comes from the schemas alone. Where the error stands beside each thing asked for, the request is read too,
 //! and every element of it gets its error. Where no schema describes the response, the error code is all there is.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use ottla_codegen::{
     Message,
     interpret::{self, StructValue, Value},
@@ -35,10 +35,7 @@ pub fn reply(correlation_id: i32, key: ApiKey, version: i16, body: &Bytes) -> Re
         None => (0, ErrorCode::UnsupportedVersion.code().to_be_bytes().to_vec()),
     };
     let header = response_header(correlation_id, header_version).map_err(Refusal::because)?;
-    let mut frame = BytesMut::with_capacity(SIZE_PREFIX + header.len() + response.len());
-    frame.put_bytes(0, SIZE_PREFIX);
-    frame.put_slice(&header);
-    frame.put_slice(&response);
+    let frame = [&[0; SIZE_PREFIX], &header[..], &response].concat();
     Frame::new(frame, Vec::new()).map(Reply::Ready).map_err(Refusal::because)
 }
 

@@ -13,7 +13,7 @@ use std::{
     },
 };
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -78,7 +78,9 @@ impl Toy {
         match frame[0] {
             b'e' => Ok(Reply::Ready(response(&frame))),
             b'b' => Ok(Reply::Ready(response(&[0; BIG_RESPONSE]))),
-            b'f' => Ok(Reply::Ready(Frame::new(BytesMut::from(&[0; 4][..]), self.parts.clone()).unwrap())),
+            b'f' => Ok(Reply::Ready(
+                Frame::new(vec![0; 4], self.parts.iter().map(|part| (4, part.clone())).collect()).unwrap(),
+            )),
             b'n' => Ok(Reply::None),
             b's' => {
                 self.gate.subscribe().wait_for(|open| *open).await.unwrap();
@@ -130,9 +132,7 @@ impl Drop for Waits {
 }
 
 fn response(content: &[u8]) -> Frame {
-    let mut head = BytesMut::from(&[0; 4][..]);
-    head.put_slice(content);
-    Frame::new(head, Vec::new()).unwrap()
+    Frame::new([&[0; 4], content].concat(), Vec::new()).unwrap()
 }
 
 fn framed(content: &[u8]) -> Vec<u8> {

@@ -114,16 +114,33 @@ pub struct Frame {
 pub struct ResponseTooLarge(pub usize);
 
 impl Frame {
-    /// The frame of `head` followed by `rest`. The encoder leaves the first [`SIZE_PREFIX`] bytes of `head` free; the size
-    /// is written there, once it is known.
+    /// The frame of `buffer` with the pieces of `inserted` put in, each where the buffer had that length. The encoder
+    /// leaves the first [`SIZE_PREFIX`] bytes of the buffer free; the size is written there, once it is known.
     ///
     /// # Panics
-    /// If `head` is shorter than the prefix.
-    pub fn new(mut head: BytesMut, rest: Vec<Part>) -> Result<Self, ResponseTooLarge> {
-        let content = head.len() - SIZE_PREFIX + rest.iter().map(Part::len).sum::<usize>();
+    /// If the buffer is shorter than the prefix, or a piece stands before the one in front of it.
+    pub fn new(mut buffer: Vec<u8>, inserted: Vec<(usize, Part)>) -> Result<Self, ResponseTooLarge> {
+        let inserted_length = inserted.iter().map(|(_, part)| part.len()).sum::<usize>();
+        let content = buffer.len() - SIZE_PREFIX + inserted_length;
         let size = i32::try_from(content).map_err(|_| ResponseTooLarge(content))?;
-        head[..SIZE_PREFIX].copy_from_slice(&size.to_be_bytes());
-        Ok(Self { head: head.freeze(), rest })
+        buffer[..SIZE_PREFIX].copy_from_slice(&size.to_be_bytes());
+        let mut head = Bytes::from(buffer);
+        let Some(&(first, _)) = inserted.first() else { return Ok(Self { head, rest: Vec::new() }) };
+        let mut behind = head.split_off(first);
+        let mut rest = Vec::with_capacity(2 * inserted.len());
+        let mut at = first;
+        for (place, part) in inserted {
+            let between = behind.split_to(place - at);
+            if !between.is_empty() {
+                rest.push(Part::Bytes(between));
+            }
+            rest.push(part);
+            at = place;
+        }
+        if !behind.is_empty() {
+            rest.push(Part::Bytes(behind));
+        }
+        Ok(Self { head, rest })
     }
 
     /// How many bytes are sent, the size prefix included.
@@ -198,9 +215,10 @@ mod tests {
 
     #[test]
     fn a_response_carries_its_own_size() {
-        let rest = vec![Part::Bytes(Bytes::from_static(b"xyz"))];
-        let frame = Frame::new(BytesMut::from(&b"????ab"[..]), rest).unwrap();
-        assert_eq!((frame.len(), frame.len_in_memory()), (9, 9));
+        let piece = |text: &'static str| Part::Bytes(Bytes::from_static(text.as_bytes()));
+        let inserted = vec![(6, piece("xyz")), (6, piece("-")), (7, piece("+"))];
+        let frame = Frame::new(b"????abcd".to_vec(), inserted).unwrap();
+        assert_eq!((frame.len(), frame.len_in_memory()), (13, 13));
         let sent: Vec<u8> = frame
             .into_parts()
             .flat_map(|part| match part {
@@ -208,7 +226,7 @@ mod tests {
                 Part::File(_) => unreachable!("no file was put in"),
             })
             .collect();
-        assert_eq!(sent, b"\0\0\0\x05abxyz");
+        assert_eq!(sent, b"\0\0\0\x09abxyz-c+d");
     }
 
     proptest! {

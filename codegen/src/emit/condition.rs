@@ -51,6 +51,7 @@ impl Condition {
             (false, false) => quote!(false),
             (true, false) => quote!(version < #low),
             (false, true) => quote!(version > #high),
+            (true, true) if lowest == highest => quote!(version != #low),
             (true, true) => quote!(!(#low..=#high).contains(&version)),
         }
     }
@@ -64,6 +65,34 @@ impl Condition {
                 let (yes, no) = (yes(), no());
                 quote!(if #condition { #yes } else { #no })
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn condition(range: &str, possible: &str) -> (String, String) {
+        let [range, possible] = [range, possible].map(|text| text.parse().expect("a range"));
+        let text = |tokens: TokenStream| tokens.to_string();
+        (text(Condition::new(range, possible).expression()), text(Condition::negation(range, possible)))
+    }
+
+    #[test]
+    fn only_what_can_be_false_is_asked() {
+        for (range, possible, inside, outside) in [
+            ("0+", "4-12", "true", "false"),
+            ("4-12", "4-12", "true", "false"),
+            ("13+", "4-12", "false", "true"),
+            ("none", "4-12", "false", "true"),
+            ("7+", "4-12", "version >= 7", "version < 7"),
+            ("0-6", "4-12", "version <= 6", "version > 6"),
+            ("6", "4-12", "version == 6", "version != 6"),
+            ("5-6", "4-12", "(5 ..= 6) . contains (& version)", "! (5 ..= 6) . contains (& version)"),
+            ("4", "4-12", "version <= 4", "version > 4"),
+        ] {
+            assert_eq!(condition(range, possible), (inside.to_owned(), outside.to_owned()), "{range} of {possible}");
         }
     }
 }

@@ -134,7 +134,7 @@ pub(super) fn is_set(message: &Message, field: &Field) -> TokenStream {
 
 /// The field's documentation: the schema's description, then the versions.
 pub(super) fn documentation(message: &Message, field: &Field) -> String {
-    let about = escape(field.about.trim());
+    let about = wrapped(&escape(&field.about));
     let mut versions = format!("Versions {}", field.versions);
     if is_optional(message, field) {
         versions += &format!(", nullable {}", field.nullable.intersect(field.versions));
@@ -145,7 +145,25 @@ pub(super) fn documentation(message: &Message, field: &Field) -> String {
     if let Some(entity) = &field.entity {
         versions += &format!(", a {entity}");
     }
-    if about.is_empty() { format!(" {versions}.") } else { format!(" {about}\n\n {versions}.") }
+    if about.is_empty() { format!(" {versions}.") } else { format!("{about}\n\n {versions}.") }
+}
+
+/// Fills lines of about a hundred characters. None begins with what Markdown would take for a list or a heading.
+fn wrapped(text: &str) -> String {
+    const WIDTH: usize = 100;
+    let mut lines = String::new();
+    let mut width = 0;
+    for word in text.split_whitespace() {
+        let can_begin = word.starts_with(|c: char| c.is_alphabetic() || c == '(');
+        if width > 0 && can_begin && width + word.len() > WIDTH {
+            lines.push('\n');
+            width = 0;
+        }
+        lines.push(' ');
+        lines.push_str(word);
+        width += 1 + word.len();
+    }
+    lines
 }
 
 /// Keeps rustdoc from taking a description's brackets for links and tags.

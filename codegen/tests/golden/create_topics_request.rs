@@ -80,11 +80,13 @@ pub struct CreatableTopic {
     ///
     /// Versions 0+, a topicName.
     pub name: StrBytes,
-    /// The number of partitions to create in the topic, or -1 if we are either specifying a manual partition assignment or using the default partitions.
+    /// The number of partitions to create in the topic, or -1 if we are either specifying a manual
+    /// partition assignment or using the default partitions.
     ///
     /// Versions 0+.
     pub num_partitions: i32,
-    /// The number of replicas to create for each partition in the topic, or -1 if we are either specifying a manual partition assignment or using the default replication factor.
+    /// The number of replicas to create for each partition in the topic, or -1 if we are either specifying
+    /// a manual partition assignment or using the default replication factor.
     ///
     /// Versions 0+.
     pub replication_factor: i16,

@@ -12,7 +12,8 @@ use crate::protocol::{
 /// The response `DescribeTopicPartitionsResponse`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribeTopicPartitionsResponse {
-    /// The duration in milliseconds for which the request was throttled due to a quota violation, or zero if the request did not violate any quota.
+    /// The duration in milliseconds for which the request was throttled due to a quota violation, or zero
+    /// if the request did not violate any quota.
     ///
     /// Versions 0+.
     pub throttle_time_ms: i32,

@@ -33,11 +33,16 @@ pub struct FetchRequest {
     ///
     /// Versions 0+.
     pub min_bytes: i32,
-    /// The maximum bytes to fetch.  See KIP-74 for cases where this limit may not be honored.
+    /// The maximum bytes to fetch. See KIP-74 for cases where this limit may not be honored.
     ///
     /// Versions 3+.
     pub max_bytes: i32,
-    /// This setting controls the visibility of transactional records. Using READ\_UNCOMMITTED (isolation\_level = 0) makes all records visible. With READ\_COMMITTED (isolation\_level = 1), non-transactional and COMMITTED transactional records are visible. To be more concrete, READ\_COMMITTED returns all data from offsets smaller than the current LSO (last stable offset), and enables the inclusion of the list of aborted transactions in the result, which allows consumers to discard ABORTED transactional records.
+    /// This setting controls the visibility of transactional records. Using READ\_UNCOMMITTED
+    /// (isolation\_level = 0) makes all records visible. With READ\_COMMITTED (isolation\_level = 1),
+    /// non-transactional and COMMITTED transactional records are visible. To be more concrete,
+    /// READ\_COMMITTED returns all data from offsets smaller than the current LSO (last stable offset), and
+    /// enables the inclusion of the list of aborted transactions in the result, which allows consumers to
+    /// discard ABORTED transactional records.
     ///
     /// Versions 4+.
     pub isolation_level: i8,
@@ -344,11 +349,13 @@ pub struct FetchPartition {
     ///
     /// Versions 12+.
     pub last_fetched_epoch: i32,
-    /// The earliest available offset of the follower replica.  The field is only used when the request is sent by the follower.
+    /// The earliest available offset of the follower replica. The field is only used when the request is
+    /// sent by the follower.
     ///
     /// Versions 5+.
     pub log_start_offset: i64,
-    /// The maximum bytes to fetch from this partition.  See KIP-74 for cases where this limit may not be honored.
+    /// The maximum bytes to fetch from this partition. See KIP-74 for cases where this limit may not be
+    /// honored.
     ///
     /// Versions 0+.
     pub partition_max_bytes: i32,
@@ -356,7 +363,8 @@ pub struct FetchPartition {
     ///
     /// Versions 17+, tag 0 in 17+.
     pub replica_directory_id: Uuid,
-    /// The high-watermark known by the replica. -1 if the high-watermark is not known and 9223372036854775807 if the feature is not supported.
+    /// The high-watermark known by the replica. -1 if the high-watermark is not known and 9223372036854775807
+    /// if the feature is not supported.
     ///
     /// Versions 18+, tag 1 in 18+.
     pub high_watermark: i64,

@@ -17,7 +17,8 @@ pub struct OffsetCommitRequest {
     ///
     /// Versions 0+, a groupId.
     pub group_id: StrBytes,
-    /// The generation of the group if using the classic group protocol or the member epoch if using the consumer protocol.
+    /// The generation of the group if using the classic group protocol or the member epoch if using the
+    /// consumer protocol.
     ///
     /// Versions 1+.
     pub generation_id_or_member_epoch: i32,

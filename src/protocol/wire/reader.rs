@@ -14,8 +14,9 @@ use crate::protocol::records::Records;
 #[derive(Debug)]
 pub struct Reader<'a> {
     frame: &'a Bytes,
-    position: usize,
-    /// Where reading ends: the frame's end, or that of the tagged field being read.
+    /// What is still to be read: up to the frame's end, or that of the tagged field being read.
+    rest: &'a [u8],
+    /// Where in the frame that ends.
     end: usize,
 }
 
@@ -28,19 +29,19 @@ impl<'a> Reader<'a> {
     /// Reads from the start of `frame`.
     #[must_use]
     pub fn new(frame: &'a Bytes) -> Self {
-        Self { frame, position: 0, end: frame.len() }
+        Self { frame, rest: frame, end: frame.len() }
     }
 
     /// Bytes read so far.
     #[must_use]
     pub fn position(&self) -> usize {
-        self.position
+        self.end - self.rest.len()
     }
 
     /// Bytes left to read.
     #[must_use]
     pub fn remaining(&self) -> usize {
-        self.end - self.position
+        self.rest.len()
     }
 
     /// Fails unless everything has been read.
@@ -53,14 +54,14 @@ impl<'a> Reader<'a> {
 
     #[cold]
     fn error(&self, reason: DecodeReason) -> DecodeError {
-        DecodeError::new(self.position, reason)
+        DecodeError::new(self.position(), reason)
     }
 
     #[inline]
     fn fixed<const N: usize>(&mut self) -> Decoded<[u8; N]> {
-        match self.frame[self.position..self.end].first_chunk::<N>() {
-            Some(bytes) => {
-                self.position += N;
+        match self.rest.split_first_chunk::<N>() {
+            Some((bytes, rest)) => {
+                self.rest = rest;
                 Ok(*bytes)
             }
             None => Err(self.error(DecodeReason::Truncated { needed: N, available: self.remaining() })),
@@ -124,9 +125,13 @@ impl<'a> Reader<'a> {
     /// An unsigned varint of at most 32 bits.
     #[inline]
     pub fn unsigned_varint(&mut self) -> Decoded<u32> {
-        match unsigned_varint(&self.frame[self.position..self.end]) {
+        if let [short @ ..0x80, rest @ ..] = self.rest {
+            self.rest = rest;
+            return Ok(u32::from(*short));
+        }
+        match unsigned_varint(self.rest) {
             Ok((value, length)) => {
-                self.position += length;
+                self.rest = &self.rest[length..];
                 Ok(value)
             }
             Err(reason) => Err(self.error(reason)),
@@ -136,13 +141,11 @@ impl<'a> Reader<'a> {
     /// The next `length` bytes, as a slice of the frame.
     #[inline]
     pub fn take(&mut self, length: usize) -> Decoded<Bytes> {
-        let available = self.remaining();
-        if length > available {
-            return Err(self.error(DecodeReason::Truncated { needed: length, available }));
-        }
-        let start = self.position;
-        self.position += length;
-        Ok(self.frame.slice(start..self.position))
+        let Some((taken, rest)) = self.rest.split_at_checked(length) else {
+            return Err(self.error(DecodeReason::Truncated { needed: length, available: self.remaining() }));
+        };
+        self.rest = rest;
+        Ok(self.frame.slice_ref(taken))
     }
 
     /// A compact length: one more than the length, 0 for null.
@@ -153,7 +156,7 @@ impl<'a> Reader<'a> {
 
     /// A length of four bytes, -1 for null.
     fn length(&mut self) -> Decoded<Option<usize>> {
-        let start = self.position;
+        let start = self.position();
         match self.int32()? {
             -1 => Ok(None),
             length => usize::try_from(length)
@@ -164,7 +167,7 @@ impl<'a> Reader<'a> {
 
     /// A string or null.
     pub fn nullable_string(&mut self, compact: bool) -> Decoded<Option<StrBytes>> {
-        let start = self.position;
+        let start = self.position();
         let length = if compact {
             self.compact_length()?
         } else {
@@ -186,7 +189,7 @@ impl<'a> Reader<'a> {
 
     /// A string.
     pub fn string(&mut self, compact: bool) -> Decoded<StrBytes> {
-        let start = self.position;
+        let start = self.position();
         present(start, self.nullable_string(compact)?)
     }
 
@@ -200,7 +203,7 @@ impl<'a> Reader<'a> {
 
     /// Bytes.
     pub fn bytes(&mut self, compact: bool) -> Decoded<Bytes> {
-        let start = self.position;
+        let start = self.position();
         present(start, self.nullable_bytes(compact)?)
     }
 
@@ -225,7 +228,7 @@ impl<'a> Reader<'a> {
         least_size: usize,
         mut element: impl FnMut(&mut Self) -> Decoded<T>,
     ) -> Decoded<Option<Vec<T>>> {
-        let start = self.position;
+        let start = self.position();
         let Some(count) = (if compact { self.compact_length()? } else { self.length()? }) else { return Ok(None) };
         let available = self.remaining();
         if count > available / least_size.max(1) {
@@ -245,13 +248,13 @@ impl<'a> Reader<'a> {
         least_size: usize,
         element: impl FnMut(&mut Self) -> Decoded<T>,
     ) -> Decoded<Vec<T>> {
-        let start = self.position;
+        let start = self.position();
         present(start, self.nullable_array(compact, least_size, element)?)
     }
 
     /// A struct behind the byte that says whether it is there.
     pub fn nullable_struct<T>(&mut self, content: impl FnOnce(&mut Self) -> Decoded<T>) -> Decoded<Option<T>> {
-        let start = self.position;
+        let start = self.position();
         match self.int8()? {
             -1 => Ok(None),
             1 => content(self).map(Some),
@@ -261,7 +264,7 @@ impl<'a> Reader<'a> {
 
     /// A struct that is a tagged field and may be null: the marker in front of it is a varint, and another one.
     pub fn nullable_tagged_struct<T>(&mut self, content: impl FnOnce(&mut Self) -> Decoded<T>) -> Decoded<Option<T>> {
-        let start = self.position;
+        let start = self.position();
         match self.unsigned_varint()? {
             0 => Ok(None),
             1 => content(self).map(Some),
@@ -271,33 +274,46 @@ impl<'a> Reader<'a> {
 
     /// The tagged fields of a struct. `known` reads the content of a tag that it knows and says so; of any other it
     /// must not read anything. Tags ascend, each comes once, and a known one's content fills its declared size.
+    #[inline]
     pub fn tagged_fields(
         &mut self,
+        known: impl FnMut(&mut Self, u32) -> Decoded<bool>,
+    ) -> Decoded<UnknownTaggedFields> {
+        match self.unsigned_varint()? {
+            0 => Ok(UnknownTaggedFields::default()),
+            count => self.some_tagged_fields(count, known),
+        }
+    }
+
+    fn some_tagged_fields(
+        &mut self,
+        count: u32,
         mut known: impl FnMut(&mut Self, u32) -> Decoded<bool>,
     ) -> Decoded<UnknownTaggedFields> {
         let mut unknown = Gatherer::new(self.frame);
         let mut previous = None;
-        for _ in 0..self.unsigned_varint()? {
-            let start = self.position;
+        for _ in 0..count {
+            let start = self.position();
             let tag = self.unsigned_varint()?;
             if let Some(previous) = previous.replace(tag).filter(|&previous| previous >= tag) {
                 return Err(DecodeError::new(start, DecodeReason::TagOrder { tag, previous }));
             }
             let declared = self.unsigned_varint()? as usize;
-            let available = self.remaining();
-            if declared > available {
-                return Err(self.error(DecodeReason::Truncated { needed: declared, available }));
-            }
-            let content = self.position;
-            let outer_end = std::mem::replace(&mut self.end, content + declared);
+            let Some((content, after)) = self.rest.split_at_checked(declared) else {
+                return Err(self.error(DecodeReason::Truncated { needed: declared, available: self.remaining() }));
+            };
+            let content_start = self.position();
+            let content_end = content_start + declared;
+            let outer_end = std::mem::replace(&mut self.end, content_end);
+            self.rest = content;
             let is_known = known(self, tag)?;
-            self.end = outer_end;
-            let used = self.position - content;
+            let left = self.remaining();
+            (self.rest, self.end) = (after, outer_end);
             if !is_known {
-                self.position = content + declared;
-                unknown.push(start..self.position);
-            } else if used != declared {
-                return Err(DecodeError::new(content, DecodeReason::TagSize { tag, declared, used }));
+                unknown.push(start..content_end);
+            } else if left > 0 {
+                let reason = DecodeReason::TagSize { tag, declared, used: declared - left };
+                return Err(DecodeError::new(content_start, reason));
             }
         }
         Ok(unknown.finish())

@@ -34,6 +34,18 @@ impl StrBytes {
         str::from_utf8(&self.0).unwrap_or_default()
     }
 
+    /// How many bytes it takes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether it is the empty text.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &Bytes {
@@ -82,13 +94,13 @@ impl From<String> for StrBytes {
 
 impl PartialEq<str> for StrBytes {
     fn eq(&self, other: &str) -> bool {
-        self.as_str() == other
+        self.0 == other.as_bytes()
     }
 }
 
 impl PartialEq<&str> for StrBytes {
     fn eq(&self, other: &&str) -> bool {
-        self.as_str() == *other
+        self.0 == other.as_bytes()
     }
 }
 
@@ -137,6 +149,7 @@ mod tests {
         let text = StrBytes::from_static("a\"b");
         assert_eq!((text.to_string(), format!("{text:?}")), ("a\"b".to_owned(), "\"a\\\"b\"".to_owned()));
         assert!(StrBytes::from_static("a") < StrBytes::from_static("b"));
-        assert!(StrBytes::default().is_empty());
+        assert_eq!((StrBytes::default().is_empty(), StrBytes::from("é").len()), (true, 2));
+        assert!(text == *"a\"b" && text != *"a");
     }
 }

@@ -1,6 +1,6 @@
 //! Writing a message: small values into one buffer, big byte strings and file ranges as parts of their own.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use uuid::Uuid;
 
 use super::{
@@ -24,10 +24,10 @@ const FRAME_CAPACITY: usize = 256;
 /// Collects an encoded message, or only counts its bytes.
 #[derive(Debug, Default)]
 pub struct Writer {
-    /// What was in the buffer when the first part of its own came.
-    head: Option<BytesMut>,
-    parts: Vec<Part>,
-    buffer: BytesMut,
+    /// All that is copied, one after the other.
+    buffer: Vec<u8>,
+    /// What is not copied, each with the length that the buffer had then.
+    shared: Vec<(usize, Part)>,
     /// Bytes written, or counted.
     length: usize,
     counting: bool,
@@ -45,8 +45,8 @@ impl Writer {
     /// A writer for a frame: room for the size prefix is left, and [`into_frame`](Self::into_frame) fills it in.
     #[must_use]
     pub fn for_frame() -> Self {
-        let mut buffer = BytesMut::with_capacity(FRAME_CAPACITY);
-        buffer.put_bytes(0, SIZE_PREFIX);
+        let mut buffer = Vec::with_capacity(FRAME_CAPACITY);
+        buffer.extend_from_slice(&[0; SIZE_PREFIX]);
         Self { buffer, ..Self::default() }
     }
 
@@ -69,40 +69,35 @@ impl Writer {
     }
 
     /// The frame that was written into a writer [for one](Self::for_frame).
-    pub fn into_frame(mut self) -> Result<Frame, ResponseTooLarge> {
-        self.seal_buffer();
-        Frame::new(self.head.unwrap_or_default(), self.parts)
+    pub fn into_frame(self) -> Result<Frame, ResponseTooLarge> {
+        Frame::new(self.buffer, self.shared)
     }
 
     /// What was written, as one byte string; file ranges are not part of it, so only messages without them fit.
     #[must_use]
-    pub fn into_bytes(mut self) -> Bytes {
-        self.seal_buffer();
-        let mut joined = self.head.unwrap_or_default();
-        for part in self.parts {
+    pub fn into_bytes(self) -> Bytes {
+        if self.shared.is_empty() {
+            return self.buffer.into();
+        }
+        let mut joined = Vec::with_capacity(self.length);
+        let mut from = 0;
+        for (to, part) in &self.shared {
+            joined.extend_from_slice(&self.buffer[from..*to]);
+            from = *to;
             match part {
-                Part::Bytes(bytes) => joined.extend_from_slice(&bytes),
+                Part::Bytes(bytes) => joined.extend_from_slice(bytes),
                 Part::File(_) => debug_assert!(false, "a file range is sent, not copied"),
             }
         }
-        joined.freeze()
-    }
-
-    /// Ends the buffer's part: one of its own follows, or nothing.
-    fn seal_buffer(&mut self) {
-        let filled = self.buffer.split();
-        if self.head.is_none() {
-            self.head = Some(filled);
-        } else if !filled.is_empty() {
-            self.parts.push(Part::Bytes(filled.freeze()));
-        }
+        joined.extend_from_slice(&self.buffer[from..]);
+        joined.into()
     }
 
     #[inline]
     fn put(&mut self, bytes: &[u8]) {
         self.length += bytes.len();
         if !self.counting {
-            self.buffer.put_slice(bytes);
+            self.buffer.extend_from_slice(bytes);
         }
     }
 
@@ -111,8 +106,7 @@ impl Writer {
             return self.put(bytes);
         }
         self.length += bytes.len();
-        self.seal_buffer();
-        self.parts.push(Part::Bytes(bytes.clone()));
+        self.shared.push((self.buffer.len(), Part::Bytes(bytes.clone())));
     }
 
     fn put_file(&mut self, range: &FileRange) {
@@ -120,8 +114,7 @@ impl Writer {
         if self.counting || range.length == 0 {
             return;
         }
-        self.seal_buffer();
-        self.parts.push(Part::File(range.clone()));
+        self.shared.push((self.buffer.len(), Part::File(range.clone())));
     }
 
     /// One byte, 0 or 1.
