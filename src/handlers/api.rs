@@ -195,4 +195,15 @@ mod tests {
     fn the_table_is_in_the_order_of_the_keys_and_has_each_once() {
         assert!(SUPPORTED.is_sorted_by(|a, b| a.key < b.key));
     }
+
+    #[test]
+    fn the_readme_has_the_same_table() {
+        let readme = include_str!("../../README.md");
+        let rows: Vec<_> = readme.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| key")).collect();
+        let expected = SUPPORTED.iter().map(|SupportedApi { key, lowest, highest, .. }| {
+            let versions = if lowest == highest { lowest.to_string() } else { format!("{lowest}–{highest}") };
+            format!("| {} | {} | {versions} |", key.code(), key.name())
+        });
+        assert_eq!(rows, expected.collect::<Vec<_>>());
+    }
 }
