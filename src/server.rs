@@ -17,7 +17,10 @@ use crate::{
     broker::{Broker, Identity, LoadError},
     clock::wall_clock_ms,
     config::broker::BrokerConfig,
-    handlers::{api::Dispatcher, context::Services},
+    handlers::{
+        api::{ApiCounters, Dispatcher},
+        context::Services,
+    },
     log::{
         disk::{Disk, real::RealDisk},
         log_config::LogConfig,
@@ -43,7 +46,8 @@ pub struct Server {
     shutdown: Shutdown,
     serving: JoinHandle<()>,
     maintenance: JoinHandle<()>,
-    counters: Arc<NetworkCounters>,
+    network_counters: Arc<NetworkCounters>,
+    api_counters: Arc<ApiCounters>,
     listeners: Vec<Bound>,
 }
 
@@ -100,12 +104,14 @@ impl Server {
         let bound = bound.collect();
         let shutdown = Shutdown::default();
         let services = Arc::new(Services::new(Arc::clone(&broker), shutdown.clone()));
-        let network = Network::new(Arc::new(Dispatcher::new(services)), settings);
-        let counters = network.counters();
+        let dispatcher = Dispatcher::new(services);
+        let api_counters = dispatcher.counters();
+        let network = Network::new(Arc::new(dispatcher), settings);
+        let network_counters = network.counters();
         let until = shutdown.clone();
         let serving = tokio::spawn(async move { network.serve(listeners, &until).await });
         let maintenance = tokio::spawn(maintenance::run(Arc::clone(&broker), shutdown.clone()));
-        Ok(Self { broker, shutdown, serving, maintenance, counters, listeners: bound })
+        Ok(Self { broker, shutdown, serving, maintenance, network_counters, api_counters, listeners: bound })
     }
 
     /// Where it listens, in the order of the settings.
@@ -123,7 +129,13 @@ impl Server {
     /// What the network layer counts.
     #[must_use]
     pub fn network_counters(&self) -> &NetworkCounters {
-        &self.counters
+        &self.network_counters
+    }
+
+    /// What came in, by API.
+    #[must_use]
+    pub fn api_counters(&self) -> &ApiCounters {
+        &self.api_counters
     }
 
     /// Stops: no new connections, what is in flight is finished within a bound, then everything is flushed.

@@ -3,7 +3,14 @@
 //! One table has key, versions and handler: `ApiVersions` shows it, dispatch goes by it. A handler takes its request's
 //! type and returns its response's; what is decoded and encoded in between is here.
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use bytes::Bytes;
 
@@ -119,16 +126,38 @@ apis! {
     DescribeTopicPartitionsRequest 0..=0 describe_topic_partitions;
 }
 
+/// What came in, by API.
+#[derive(Debug)]
+pub struct ApiCounters {
+    /// Requests that were dispatched, in the order of [`SUPPORTED`].
+    pub requests: Box<[AtomicU64]>,
+    /// Requests of a version or an API that is not served.
+    pub unsupported: AtomicU64,
+}
+
+impl Default for ApiCounters {
+    fn default() -> Self {
+        Self { requests: SUPPORTED.iter().map(|_| AtomicU64::default()).collect(), unsupported: AtomicU64::default() }
+    }
+}
+
 /// Answers the requests of all connections.
 pub struct Dispatcher {
     services: Arc<Services>,
+    counters: Arc<ApiCounters>,
 }
 
 impl Dispatcher {
     /// With these services behind the handlers.
     #[must_use]
     pub fn new(services: Arc<Services>) -> Self {
-        Self { services }
+        Self { services, counters: Arc::default() }
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub fn counters(&self) -> Arc<ApiCounters> {
+        Arc::clone(&self.counters)
     }
 }
 
@@ -139,13 +168,16 @@ impl Service for Dispatcher {
         let mut r = Reader::new(&frame);
         let header = RequestHeader::decode(&mut r, header_version).map_err(Refusal::because)?;
         let cx = Context::new(&self.services, connection, version);
-        match SUPPORTED.iter().find(|api| api.key == key) {
-            Some(api) if (api.lowest..=api.highest).contains(&version) => dispatch(&cx, &header, key, &mut r).await,
-            _ if key == ApiKey::ApiVersions => {
-                ready(header.correlation_id, key, 0, &api_versions::unsupported_version())
-            }
-            _ => unsupported::reply(header.correlation_id, key, version, &frame.slice(r.position()..)),
+        let served = |api: &SupportedApi| api.key == key && (api.lowest..=api.highest).contains(&version);
+        if let Some(place) = SUPPORTED.iter().position(served) {
+            self.counters.requests[place].fetch_add(1, Ordering::Relaxed);
+            return dispatch(&cx, &header, key, &mut r).await;
         }
+        self.counters.unsupported.fetch_add(1, Ordering::Relaxed);
+        if key == ApiKey::ApiVersions {
+            return ready(header.correlation_id, key, 0, &api_versions::unsupported_version());
+        }
+        unsupported::reply(header.correlation_id, key, version, &frame.slice(r.position()..))
     }
 }
 

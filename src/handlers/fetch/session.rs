@@ -13,7 +13,7 @@
 //! (Apache Kafka: `FetchManager`, `FetchSessionCache`.)
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, hash_map::Entry},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -28,6 +28,9 @@ pub const NO_SESSION: i32 = 0;
 const INITIAL_EPOCH: i32 = 0;
 /// The epoch of a request that wants none.
 const FINAL_EPOCH: i32 = -1;
+/// Partitions that all sessions may remember together, for each slot: what one session may hold of memory is not one
+/// client's to choose.
+const PARTITIONS_PER_SLOT: usize = 1000;
 /// A session that was used within this time is not evicted for another of the same size.
 const EVICTION_AGE: Duration = Duration::from_mins(2);
 
@@ -134,6 +137,8 @@ pub struct SessionCache {
     sessions: HashMap<i32, Session>,
     /// Sessions by last use, for eviction.
     by_age: BTreeSet<(Instant, i32)>,
+    /// Partitions of all sessions.
+    partitions: usize,
     evictions: u64,
 }
 
@@ -141,7 +146,7 @@ impl SessionCache {
     /// An empty cache with room for `slots` sessions (`max.incremental.fetch.session.cache.slots`).
     #[must_use]
     pub fn new(slots: usize) -> Self {
-        Self { slots, sessions: HashMap::new(), by_age: BTreeSet::new(), evictions: 0 }
+        Self { slots, sessions: HashMap::new(), by_age: BTreeSet::new(), partitions: 0, evictions: 0 }
     }
 
     /// How many sessions are open.
@@ -177,17 +182,30 @@ impl SessionCache {
         if session.uses_topic_ids != request.uses_topic_ids {
             return Err(ErrorCode::FetchSessionTopicIdError);
         }
+        let before = session.partitions.len();
         session.update(request.wanted, &request.forgotten);
-        if session.partitions.is_empty() {
-            self.close(id);
-            return Ok(Plan::Full { partitions: Vec::new(), opens_session: false });
-        }
+        self.partitions = self.partitions - before + session.partitions.len();
         session.epoch = next_epoch(session.epoch);
-        let partitions = session.partitions.iter().map(|cached| (cached.key.clone(), cached.position)).collect();
-        self.by_age.remove(&(session.last_used, id));
-        session.last_used = now;
-        self.by_age.insert((now, id));
+        let partitions: Vec<_> =
+            session.partitions.iter().map(|cached| (cached.key.clone(), cached.position)).collect();
+        if partitions.is_empty() || self.partitions > self.partitions_max() {
+            self.close(id);
+            return Ok(Plan::Full { partitions, opens_session: false });
+        }
+        self.touch(id, now);
         Ok(Plan::Incremental { id, partitions })
+    }
+
+    fn touch(&mut self, id: i32, now: Instant) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            self.by_age.remove(&(session.last_used, id));
+            session.last_used = now;
+            self.by_age.insert((now, id));
+        }
+    }
+
+    fn partitions_max(&self) -> usize {
+        self.slots.saturating_mul(PARTITIONS_PER_SLOT)
     }
 
     /// Opens a session for a full fetch that has been answered with `outcomes`, under `id` if that is free. `None` where
@@ -206,18 +224,21 @@ impl SessionCache {
         if self.sessions.len() >= self.slots && !self.make_room(partitions.len(), now) {
             return None;
         }
-        let cached = partitions.into_iter().zip(outcomes).map(|((key, position), outcome)| Cached {
-            key,
-            position,
-            told: outcome.remembered(),
-        });
-        let session = Session {
+        let told: HashMap<PartitionKey, Outcome> =
+            partitions.iter().map(|(key, _)| key.clone()).zip(outcomes.iter().copied()).collect();
+        let mut session = Session {
             epoch: next_epoch(INITIAL_EPOCH),
             uses_topic_ids,
-            partitions: cached.collect(),
+            partitions: Vec::new(),
             created: now,
             last_used: now,
         };
+        session.update(partitions, &[]);
+        session.remember(&told.iter().collect());
+        if self.partitions + session.partitions.len() > self.partitions_max() {
+            return None;
+        }
+        self.partitions += session.partitions.len();
         self.sessions.insert(id, session);
         self.by_age.insert((now, id));
         Some(id)
@@ -240,6 +261,7 @@ impl SessionCache {
     fn close(&mut self, id: i32) {
         if let Some(session) = self.sessions.remove(&id) {
             self.by_age.remove(&(session.last_used, id));
+            self.partitions -= session.partitions.len();
         }
     }
 
@@ -263,12 +285,15 @@ impl Session {
         if wanted.is_empty() && forgotten.is_empty() {
             return;
         }
-        let places: HashMap<PartitionKey, usize> =
+        let mut places: HashMap<PartitionKey, usize> =
             self.partitions.iter().enumerate().map(|(place, cached)| (cached.key.clone(), place)).collect();
         for (key, position) in wanted {
-            match places.get(&key) {
-                Some(&place) => self.partitions[place].position = position,
-                None => self.partitions.push(Cached { key, position, told: None }),
+            match places.entry(key) {
+                Entry::Occupied(place) => self.partitions[*place.get()].position = position,
+                Entry::Vacant(place) => {
+                    self.partitions.push(Cached { key: place.key().clone(), position, told: None });
+                    place.insert(self.partitions.len() - 1);
+                }
             }
         }
         if !forgotten.is_empty() {
@@ -424,6 +449,27 @@ mod tests {
         assert_eq!(open(&mut cache, 4, &[0], later), None);
         assert_eq!(open(&mut cache, 4, &[0, 1], later), Some(4), "a bigger session displaces a smaller old one");
         assert_eq!((cache.len(), cache.evictions()), (2, 2));
+    }
+
+    #[test]
+    fn sessions_remember_no_more_partitions_than_all_of_them_may() {
+        let now = Instant::now();
+        let mut cache = SessionCache::new(1);
+        let many: Vec<i32> = (0..1001).collect();
+        assert_eq!(open(&mut cache, 1, &many, now), None);
+        assert_eq!(open(&mut cache, 1, &many[..1000], now), Some(1));
+        let more = cache.begin(request(1, 1, &[1000]), now).expect("in step");
+        assert_eq!(more, Plan::Full { partitions: wanted(&many), opens_session: false });
+        assert!(cache.is_empty());
+        assert_eq!(open(&mut cache, 2, &many[..1000], now), Some(2), "what was closed is counted no more");
+    }
+
+    #[test]
+    fn a_partition_that_is_named_twice_is_remembered_once() {
+        let now = Instant::now();
+        let mut cache = SessionCache::new(10);
+        open(&mut cache, 1, &[0, 1, 0], now);
+        assert_eq!(partitions_of(cache.begin(request(1, 1, &[2, 2]), now)), [0, 1, 2]);
     }
 
     #[test]
