@@ -29,7 +29,9 @@ use ottla_codegen::{
     random::Rng,
 };
 
-#[path = "common/vectors.rs"]
+#[path = "codec/hex.rs"]
+mod hex;
+#[path = "codec/vectors.rs"]
 mod vectors;
 
 use vectors::{Vector, vectors};

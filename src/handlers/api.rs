@@ -102,8 +102,9 @@ macro_rules! apis {
         async fn dispatch(cx: &Context, header: &RequestHeader, key: ApiKey, r: &mut Reader<'_>) -> Result<Reply, Refusal> {
             match key {
                 $(<$request as Request>::KEY => {
+                    // What follows the request is left alone, as in Kafka: librdkafka's Metadata from version 9 on has
+                    // three bytes there (confluentinc/librdkafka#5049).
                     let request = $request::decode(r, cx.version).map_err(Refusal::because)?;
-                    r.finish().map_err(Refusal::because)?;
                     reply::<$request>(cx, header, $handler(cx, request).await.into())
                 })*
                 _ => unreachable!("only served APIs are dispatched"),

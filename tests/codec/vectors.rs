@@ -4,6 +4,8 @@ use std::io::Read;
 
 use bytes::Bytes;
 
+use crate::hex::unhex;
+
 pub(crate) struct Vector {
     pub(crate) name: String,
     pub(crate) version: i16,
@@ -21,9 +23,4 @@ fn vector(line: &str) -> Vector {
     let mut columns = line.split('\t');
     let mut column = || columns.next().expect("four columns");
     Vector { name: column().to_owned(), version: column().parse().expect("a version"), bytes: unhex(column()) }
-}
-
-fn unhex(text: &str) -> Bytes {
-    let digit = |c: u8| char::from(c).to_digit(16).and_then(|d| u8::try_from(d).ok()).expect("hex");
-    text.as_bytes().chunks(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
 }
