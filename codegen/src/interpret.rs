@@ -129,26 +129,6 @@ impl Value {
     }
 }
 
-/// A type's name as the schemas write it, for errors.
-fn type_name(ty: &Type) -> &'static str {
-    match ty {
-        Type::Bool => "bool",
-        Type::Int8 => "int8",
-        Type::Int16 => "int16",
-        Type::Uint16 => "uint16",
-        Type::Int32 => "int32",
-        Type::Uint32 => "uint32",
-        Type::Int64 => "int64",
-        Type::Float64 => "float64",
-        Type::Uuid => "uuid",
-        Type::String => "string",
-        Type::Bytes => "bytes",
-        Type::Records => "records",
-        Type::Struct(_) => "struct",
-        Type::Array(_) => "array",
-    }
-}
-
 /// Width in bytes, least and greatest value of an integer type; `None` for other types.
 pub(crate) fn integer(ty: &Type) -> Option<(usize, i64, i64)> {
     Some(match ty {

@@ -203,6 +203,27 @@ impl Type {
         }
     }
 
+    /// The type's name in the schemas, which is also what `Reader` and `Writer` call what they do with it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Bool => "bool",
+            Self::Int8 => "int8",
+            Self::Int16 => "int16",
+            Self::Uint16 => "uint16",
+            Self::Int32 => "int32",
+            Self::Uint32 => "uint32",
+            Self::Int64 => "int64",
+            Self::Float64 => "float64",
+            Self::Uuid => "uuid",
+            Self::String => "string",
+            Self::Bytes => "bytes",
+            Self::Records => "records",
+            Self::Struct(_) => "struct",
+            Self::Array(_) => "array",
+        }
+    }
+
     /// The struct that an array of structs holds, by index.
     #[must_use]
     pub fn element_struct(&self) -> Option<usize> {

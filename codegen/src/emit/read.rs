@@ -158,24 +158,9 @@ fn element_parts(message: &Message, field: &Field, element: &Type, possible: Ver
     (least, read)
 }
 
-/// The method of `Reader` and `Writer` for a type of fixed size.
+/// The method of `Reader` and `Writer` for a type that is no struct and no array: those have code of their own.
 pub(super) fn method(ty: &Type) -> Ident {
-    let name = match ty {
-        Type::Bool => "bool",
-        Type::Int8 => "int8",
-        Type::Int16 => "int16",
-        Type::Uint16 => "uint16",
-        Type::Int32 => "int32",
-        Type::Uint32 => "uint32",
-        Type::Int64 => "int64",
-        Type::Float64 => "float64",
-        Type::Uuid => "uuid",
-        Type::String => "string",
-        Type::Bytes => "bytes",
-        Type::Records => "records",
-        Type::Struct(_) | Type::Array(_) => unreachable!("structs and arrays have code of their own"),
-    };
-    format_ident!("{name}")
+    format_ident!("{}", ty.name())
 }
 
 fn tagged_section(message: &Message, fields: &[Field], possible: Versions) -> TokenStream {

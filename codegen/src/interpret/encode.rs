@@ -3,7 +3,7 @@
 use super::{
     DEPTH_MAX, Layout, STRING_LEN_MAX, StructValue, Value,
     error::{Fault, Reason},
-    integer, type_name,
+    integer,
 };
 use crate::model::{Field, Type};
 
@@ -126,13 +126,13 @@ impl Encoder<'_> {
 }
 
 pub(super) fn mismatch(ty: &Type, value: &Value) -> Fault {
-    Fault::new(Reason::Mismatch { expected: type_name(ty), got: value.kind() })
+    Fault::new(Reason::Mismatch { expected: ty.name(), got: value.kind() })
 }
 
 fn int(ty: &Type, value: i64, out: &mut Vec<u8>) -> Result<(), Fault> {
     let (width, least, greatest) = integer(ty).ok_or_else(|| mismatch(ty, &Value::Int(value)))?;
     if !(least..=greatest).contains(&value) {
-        return Err(Fault::new(Reason::OutOfRange { value: value.to_string(), ty: type_name(ty) }));
+        return Err(Fault::new(Reason::OutOfRange { value: value.to_string(), ty: ty.name() }));
     }
     let bytes = value.to_be_bytes();
     out.extend_from_slice(&bytes[bytes.len() - width..]);

@@ -15,7 +15,7 @@ use super::{
     DEPTH_MAX, Layout, StructValue, UnknownTags, Value,
     encode::mismatch,
     error::{Fault, Reason},
-    integer, type_name,
+    integer,
 };
 use crate::model::{Field, Type};
 
@@ -148,8 +148,8 @@ impl JsonReader<'_> {
 }
 
 fn read_int(ty: &Type, json: &Json) -> Result<Value, Fault> {
-    let (_, least, greatest) = integer(ty).ok_or_else(|| unexpected(type_name(ty), json))?;
-    let out_of_range = |value: String| Fault::new(Reason::OutOfRange { value, ty: type_name(ty) });
+    let (_, least, greatest) = integer(ty).ok_or_else(|| unexpected(ty.name(), json))?;
+    let out_of_range = |value: String| Fault::new(Reason::OutOfRange { value, ty: ty.name() });
     let value = match json {
         Json::Number(number) if number.is_u64() || number.is_i64() => {
             number.as_i64().ok_or_else(|| out_of_range(number.to_string()))?
