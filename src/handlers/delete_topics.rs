@@ -1,6 +1,6 @@
 //! `DeleteTopics` (key 20): by name, and from version 6 on by id too.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
@@ -14,6 +14,9 @@ use crate::{
         wire::StrBytes,
     },
 };
+
+/// From this version on there is an error of its own for a broker that deletes no topics.
+const DELETION_DISABLED_FROM: i16 = 3;
 
 /// How a request names a topic.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -34,16 +37,30 @@ pub async fn delete_topics(cx: &Context, request: DeleteTopicsRequest) -> Delete
     for topic in &named {
         *asked.entry(topic.clone()).or_insert(0) += 1;
     }
+    let mut answered = HashSet::new();
     let mut responses = Vec::new();
     for topic in named {
-        let outcome = match asked.remove(&topic) {
-            None => continue,
-            Some(count) if count > 1 => Err((ErrorCode::InvalidRequest, "Duplicate topic.".to_owned())),
-            Some(_) => delete(cx, &topic).await,
+        if !answered.insert(topic.clone()) {
+            continue;
+        }
+        let outcome = match refusal_of_all(cx) {
+            Some(refusal) => Err(refusal),
+            None if asked[&topic] > 1 => Err((ErrorCode::InvalidRequest, "Duplicate topic.".to_owned())),
+            None => delete(cx, &topic, &asked).await,
         };
         responses.push(answer(topic, outcome));
     }
     DeleteTopicsResponse { responses, ..DeleteTopicsResponse::default() }
+}
+
+/// Why no topic can be deleted, if that is so.
+fn refusal_of_all(cx: &Context) -> Option<Refusal> {
+    if cx.broker.config().delete_topic_enable {
+        return None;
+    }
+    let is_known = cx.version >= DELETION_DISABLED_FROM;
+    let error = if is_known { ErrorCode::TopicDeletionDisabled } else { ErrorCode::InvalidRequest };
+    Some((error, "Topic deletion is disabled.".to_owned()))
 }
 
 fn answer(topic: Named, outcome: Result<(StrBytes, Uuid), Refusal>) -> DeletableTopicResult {
@@ -59,13 +76,14 @@ fn answer(topic: Named, outcome: Result<(StrBytes, Uuid), Refusal>) -> Deletable
     }
 }
 
-async fn delete(cx: &Context, topic: &Named) -> Result<(StrBytes, Uuid), Refusal> {
+async fn delete(cx: &Context, topic: &Named, asked: &HashMap<Named, usize>) -> Result<(StrBytes, Uuid), Refusal> {
     let (name, id) = resolve(cx, topic)?;
     if cx.authorize(Operation::Delete, Resource::Topic(&name)).is_err() {
         return Err((ErrorCode::TopicAuthorizationFailed, "Authorization failed.".to_owned()));
     }
-    if !cx.broker.config().delete_topic_enable {
-        return Err((ErrorCode::TopicDeletionDisabled, "Topic deletion is disabled.".to_owned()));
+    let (by_name, by_id) = (Named { name: Some(name.clone()), id: Uuid::nil() }, Named { name: None, id });
+    if asked.contains_key(&by_name) && asked.contains_key(&by_id) {
+        return Err((ErrorCode::InvalidRequest, "The topic is named by its name and by its id.".to_owned()));
     }
     match cx.broker.delete_topic(id).await {
         Ok(()) => Ok((name, id)),

@@ -59,6 +59,7 @@ pub fn create_topic(failure: &CreateTopicFailure) -> ErrorCode {
         CreateTopicFailure::Refused(refusal) => match refusal {
             CreateTopicError::Exists(_) => ErrorCode::TopicAlreadyExists,
             CreateTopicError::Name(_) => ErrorCode::InvalidTopicException,
+            CreateTopicError::MetadataLog => ErrorCode::InvalidRequest,
             CreateTopicError::Partitions => ErrorCode::InvalidPartitions,
             CreateTopicError::ReplicationFactor => ErrorCode::InvalidReplicationFactor,
             CreateTopicError::TooManyPartitions(_) => ErrorCode::PolicyViolation,

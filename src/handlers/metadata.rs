@@ -8,7 +8,7 @@ use super::{context::Context, topic_entry};
 use crate::{
     auth::{Operation, Resource},
     broker::CreateTopicFailure,
-    config::topic_name,
+    config::topic_name::{self, CLUSTER_METADATA_TOPIC},
     metadata::{image::Topic, topics::NewTopic},
     protocol::{
         error_code::ErrorCode,
@@ -105,7 +105,7 @@ async fn topic_by_name(cx: &Context, name: &StrBytes, allow_auto_creation: bool)
         return fail(ErrorCode::InvalidTopicException);
     }
     let may_create = allow_auto_creation && cx.broker.config().auto_create_topics_enable;
-    if !may_create || topic_name::is_internal(name) {
+    if !may_create || topic_name::is_internal(name) || name == CLUSTER_METADATA_TOPIC {
         return fail(ErrorCode::UnknownTopicOrPartition);
     }
     if cx.authorize(Operation::Create, Resource::Topic(name)).is_err() {

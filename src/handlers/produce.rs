@@ -21,7 +21,7 @@ use crate::{
             produce_request::{PartitionProduceData, TopicProduceData},
             produce_response::{BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse},
         },
-        records::Records,
+        records::{Records, batch::BatchHeader},
         wire::StrBytes,
     },
 };
@@ -103,7 +103,18 @@ fn refusal_of_all(request: &ProduceRequest) -> Option<(ErrorCode, &'static str)>
     if request.transactional_id.is_some() {
         return Some((ErrorCode::InvalidTxnState, "No transaction is open under this transactional id."));
     }
+    let partitions = request.topic_data.iter().flat_map(|topic| &topic.partition_data);
+    if partitions.into_iter().any(is_transactional) {
+        return Some((ErrorCode::TransactionalIdAuthorizationFailed, "The request has no transactional id."));
+    }
     None
+}
+
+/// Whether the records are part of a transaction. A request has one batch for a partition; of another one that is
+/// refused later it does not matter.
+fn is_transactional(partition: &PartitionProduceData) -> bool {
+    let Some(Records::Bytes(bytes)) = &partition.records else { return false };
+    BatchHeader::parse(bytes).is_ok_and(|header| header.is_transactional())
 }
 
 /// A partition as the request names it.
@@ -173,9 +184,6 @@ async fn validated(records: Option<&Records>, version: i16, rules: &Rules, now: 
 }
 
 fn append(log: &Arc<PartitionLog>, leader_epoch: i32, valid: ValidBatch, now: i64) -> Result<Written, NotWritten> {
-    if valid.header.is_transactional() {
-        return Err(NotWritten::Refused(ErrorCode::TransactionalIdAuthorizationFailed, ""));
-    }
     let log_append_time_ms = valid.header.is_log_append_time().then_some(valid.header.max_timestamp);
     let batch = AppendBatch { header: valid.header, payload: valid.payload };
     let appended = log.append(&batch, leader_epoch, now).map_err(NotWritten::Append)?;

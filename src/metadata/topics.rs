@@ -12,7 +12,7 @@ use super::{
     record::MetadataRecord,
 };
 use crate::{
-    config::topic_name::{self, TopicNameError},
+    config::topic_name::{self, CLUSTER_METADATA_TOPIC, TopicNameError},
     protocol::messages::{ConfigRecord, PartitionRecord, RemoveTopicRecord, TopicRecord},
 };
 
@@ -67,6 +67,9 @@ pub enum CreateTopicError {
     /// The name is not one.
     #[error(transparent)]
     Name(#[from] TopicNameError),
+    /// The metadata log is there already, though not as a topic.
+    #[error("Creation of internal topic {CLUSTER_METADATA_TOPIC} is prohibited.")]
+    MetadataLog,
     /// Zero or fewer partitions.
     #[error("Number of partitions was set to an invalid non-positive value.")]
     Partitions,
@@ -91,6 +94,9 @@ impl CreateTopicError {
 
 /// The records that create `topic` under `id`.
 pub fn create(image: &Image, topic: &NewTopic, home: Home, id: Uuid) -> Result<Vec<MetadataRecord>, CreateTopicError> {
+    if topic.name == CLUSTER_METADATA_TOPIC {
+        return Err(CreateTopicError::MetadataLog);
+    }
     topic_name::validate(&topic.name)?;
     if image.topic(&topic.name).is_some() {
         return Err(CreateTopicError::Exists(topic.name.clone()));
@@ -244,6 +250,7 @@ mod tests {
         assert_eq!(said("a.b"), CreateTopicError::Exists("a.b".into()));
         assert!(matches!(said("a_b"), CreateTopicError::Name(TopicNameError::Collision { .. })));
         assert!(matches!(said("../a"), CreateTopicError::Name(TopicNameError::Characters(_))));
+        assert_eq!(said(CLUSTER_METADATA_TOPIC), CreateTopicError::MetadataLog);
     }
 
     #[test]

@@ -1,0 +1,16 @@
+//! The whole broker as its clients see it: in this process on a free port, with a temporary directory.
+//!
+//! One binary, since each one more would link the broker and librdkafka anew. A module per API or journey.
+
+mod support;
+
+mod api_versions;
+mod connection;
+mod fetch;
+mod layering;
+mod many;
+mod metadata;
+mod offsets;
+mod produce_fetch;
+mod restart;
+mod topics;
