@@ -30,6 +30,9 @@ pub async fn describe_topic_partitions(
     cx: &Context,
     request: DescribeTopicPartitionsRequest,
 ) -> DescribeTopicPartitionsResponse {
+    if !is_cursor_valid(&request) {
+        return refused(&request);
+    }
     let image = cx.broker.image();
     let limit = request.response_partition_limit.min(cx.broker.config().max_request_partition_size_limit.cast_signed());
     let mut room = usize::try_from(limit).unwrap_or(0).max(1);
@@ -63,6 +66,22 @@ pub async fn describe_topic_partitions(
         }
     }
     response
+}
+
+/// A cursor stands at a partition of a topic that is asked for.
+fn is_cursor_valid(request: &DescribeTopicPartitionsRequest) -> bool {
+    let Some(cursor) = &request.cursor else { return true };
+    let is_asked_for = request.topics.is_empty() || request.topics.iter().any(|topic| topic.name == cursor.topic_name);
+    is_asked_for && cursor.partition_index >= 0
+}
+
+fn refused(request: &DescribeTopicPartitionsRequest) -> DescribeTopicPartitionsResponse {
+    let topics = request.topics.iter().map(|topic| DescribeTopicPartitionsResponseTopic {
+        error_code: ErrorCode::InvalidRequest.code(),
+        name: Some(topic.name.clone()),
+        ..DescribeTopicPartitionsResponseTopic::default()
+    });
+    DescribeTopicPartitionsResponse { topics: topics.collect(), ..DescribeTopicPartitionsResponse::default() }
 }
 
 fn cursor(topic: &str, partition_index: i32) -> Cursor {

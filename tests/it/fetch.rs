@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use ottla::protocol::{
     error_code::ErrorCode,
     messages::{
-        FetchRequest, FetchResponse,
+        DeleteTopicsRequest, FetchRequest, FetchResponse,
         fetch_request::{FetchPartition, ForgottenTopic, ReplicaState},
         fetch_response::PartitionData,
     },
@@ -347,6 +347,19 @@ async fn a_session_learns_of_topics_that_come_and_go() {
     client.append(&topic, 0, &["a"]).await;
     let found = client.call(&next(id, 1), BY_NAME).await;
     assert_eq!(values(&partitions(found)[0]), ["a"]);
+}
+
+#[tokio::test]
+async fn a_session_by_id_does_not_go_over_to_a_topic_of_the_same_name() {
+    let broker = TestBroker::start().await;
+    let mut client = broker.client().await;
+    let first = broker.create_topic("t", 1).await;
+    let id = client.call(&opening(&first, 1), HIGHEST).await.session_id;
+    client.call(&DeleteTopicsRequest { topic_names: vec!["t".into()], ..Default::default() }, 5).await;
+    let second = broker.create_topic("t", 1).await;
+    client.append(&second, 0, &["a"]).await;
+    let partition = only_partition(client.call(&next(id, 1), HIGHEST).await);
+    assert_eq!((error(partition.error_code), len(&partition)), (ErrorCode::UnknownTopicId, 0));
 }
 
 #[tokio::test]

@@ -112,13 +112,21 @@ fn write_out(prefix: &str, text: &str, paths: &mut Vec<String>) -> usize {
         }
         _ => {
             paths.push(path);
-            end
+            end + len_of_new_name(&text[end..])
         }
     }
 }
 
+/// How long the ` as name` is that `text` begins with, if it does.
+fn len_of_new_name(text: &str) -> usize {
+    let Some(name) = text.strip_prefix(" as ") else { return 0 };
+    let end = name.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(name.len());
+    text.len() - name.len() + end
+}
+
 #[test]
 fn paths_are_found_in_every_spelling() {
-    let text = "use crate::{\n a::{B, c::{self, D}},\n e, // crate::no\n f::G,\n};\nfn x() -> crate::i::J<crate::k> {}";
+    let text =
+        "use crate::{\n a::{B, c::{self, D}},\n e, // crate::no\n f::G as H,\n};\nfn x() -> crate::i::J<crate::k> {}";
     assert_eq!(crate_paths(text), ["a::B", "a::c::self", "a::c::D", "e", "f::G", "i::J", "k"]);
 }

@@ -341,6 +341,21 @@ async fn named_topics_are_described_with_their_errors() {
 }
 
 #[tokio::test]
+async fn a_cursor_stands_at_a_topic_that_is_asked_for() {
+    let broker = TestBroker::start().await;
+    let mut client = broker.client().await;
+    broker.create_topic("a", 1).await;
+    broker.create_topic("b", 1).await;
+    for cursor in [("a", -1), ("c", 0)] {
+        let response = client.call(&page(&["a", "b"], 10, Some(cursor)), 0).await;
+        let outcomes: Vec<_> = response.topics.iter().map(|topic| error(topic.error_code)).collect();
+        assert_eq!(outcomes, [ErrorCode::InvalidRequest; 2], "{cursor:?}");
+    }
+    let response = client.call(&page(&["a", "b"], 10, Some(("b", 0))), 0).await;
+    assert_eq!(response.topics.iter().filter_map(|topic| topic.name.as_deref()).collect::<Vec<_>>(), ["b"]);
+}
+
+#[tokio::test]
 async fn the_cluster_is_described() {
     let broker = TestBroker::start().await;
     let mut client = broker.client().await;
