@@ -123,6 +123,8 @@ fn first_version_of(timestamp: i64) -> i16 {
         EARLIEST_LOCAL => EARLIEST_LOCAL_FROM,
         LATEST_TIERED => LATEST_TIERED_FROM,
         EARLIEST_PENDING_UPLOAD => EARLIEST_PENDING_UPLOAD_FROM,
+        // What a later version may give a meaning to.
+        timestamp if timestamp < EARLIEST_PENDING_UPLOAD => i16::MAX,
         _ => 0,
     }
 }

@@ -123,6 +123,17 @@ async fn a_fetch_waits_for_enough_bytes() {
 }
 
 #[tokio::test]
+async fn a_fetch_of_no_bytes_waits_for_none() {
+    let broker = TestBroker::start().await;
+    let mut consumer = broker.client().await;
+    let topic = broker.create_topic("t", 1).await;
+    let request = FetchRequest { min_bytes: 0, max_wait_ms: i32::MAX, ..waiting(fetch_request(&topic, 0, 0)) };
+    let id = consumer.send(&request, HIGHEST).await;
+    let partition = only_partition(consumer.receive::<FetchRequest>(id, HIGHEST).await);
+    assert_eq!(values(&partition).len(), 0);
+}
+
+#[tokio::test]
 async fn a_fetch_that_may_not_wait_any_longer_is_answered_empty() {
     let broker = TestBroker::start().await;
     let mut client = broker.client().await;

@@ -143,6 +143,10 @@ async fn special_timestamps_have_a_first_version() {
             assert_eq!((error(found.error_code), found.offset), expected, "{timestamp} v{version}");
         }
     }
+    for unknown in [-7, i64::MIN] {
+        let found = look_up(&mut client, "t", partition(0, unknown), HIGHEST).await;
+        assert_eq!((error(found.error_code), found.offset), (ErrorCode::UnsupportedVersion, -1), "{unknown}");
+    }
 }
 
 #[tokio::test]

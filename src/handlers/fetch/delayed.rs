@@ -79,7 +79,7 @@ impl DelayedFetch {
         let has_news = |reading: &Reading| reading.error != ErrorCode::None || reading.diverging.is_some();
         readings.is_empty()
             || readings.iter().any(has_news)
-            || readings.iter().map(Reading::len).sum::<usize>() >= self.min_bytes.max(1)
+            || readings.iter().map(Reading::len).sum::<usize>() >= self.min_bytes
     }
 
     fn respond(self, readings: Vec<Reading>) -> FetchResponse {
