@@ -71,7 +71,6 @@ fn refused(name: StrBytes, error: ErrorCode, message: String) -> CreatableTopicR
         name,
         error_code: error.code(),
         error_message: Some(message.into()),
-        configs: None,
         ..CreatableTopicResult::default()
     }
 }
