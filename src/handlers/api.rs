@@ -167,7 +167,10 @@ impl Service for Dispatcher {
         let (key, version) = key_and_version(&frame)?;
         let header_version = key.request_header_version(version);
         let mut r = Reader::new(&frame);
+        // A client may call itself what it likes: its name only goes into log lines.
+        r.set_lossy(true);
         let header = RequestHeader::decode(&mut r, header_version).map_err(Refusal::because)?;
+        r.set_lossy(false);
         let cx = Context::new(&self.services, connection, version);
         let served = |api: &SupportedApi| api.key == key && (api.lowest..=api.highest).contains(&version);
         if let Some(place) = SUPPORTED.iter().position(served) {

@@ -31,7 +31,8 @@ pub async fn describe_topic_partitions(
     request: DescribeTopicPartitionsRequest,
 ) -> DescribeTopicPartitionsResponse {
     if !is_cursor_valid(&request) {
-        return refused(&request);
+        let topics = request.topics.iter().map(|topic| failed(&topic.name, ErrorCode::InvalidRequest)).collect();
+        return DescribeTopicPartitionsResponse { topics, ..DescribeTopicPartitionsResponse::default() };
     }
     let image = cx.broker.image();
     let limit = request.response_partition_limit.min(cx.broker.config().max_request_partition_size_limit.cast_signed());
@@ -75,13 +76,13 @@ fn is_cursor_valid(request: &DescribeTopicPartitionsRequest) -> bool {
     is_asked_for && cursor.partition_index >= 0
 }
 
-fn refused(request: &DescribeTopicPartitionsRequest) -> DescribeTopicPartitionsResponse {
-    let topics = request.topics.iter().map(|topic| DescribeTopicPartitionsResponseTopic {
-        error_code: ErrorCode::InvalidRequest.code(),
-        name: Some(topic.name.clone()),
+fn failed(name: &str, error: ErrorCode) -> DescribeTopicPartitionsResponseTopic {
+    DescribeTopicPartitionsResponseTopic {
+        error_code: error.code(),
+        name: Some(name.into()),
+        is_internal: topic_name::is_internal(name),
         ..DescribeTopicPartitionsResponseTopic::default()
-    });
-    DescribeTopicPartitionsResponse { topics: topics.collect(), ..DescribeTopicPartitionsResponse::default() }
+    }
 }
 
 fn cursor(topic: &str, partition_index: i32) -> Cursor {
@@ -97,21 +98,15 @@ fn describe(
     room: usize,
     all: bool,
 ) -> Option<(DescribeTopicPartitionsResponseTopic, Option<i32>)> {
-    let failed = |error: ErrorCode| {
-        let topic = DescribeTopicPartitionsResponseTopic {
-            error_code: error.code(),
-            name: Some(name.into()),
-            is_internal: topic_name::is_internal(name),
-            ..DescribeTopicPartitionsResponseTopic::default()
-        };
-        Some((topic, None))
-    };
     if cx.authorize(Operation::Describe, Resource::Topic(name)).is_err() {
-        return if all { None } else { failed(ErrorCode::TopicAuthorizationFailed) };
+        return if all { None } else { Some((failed(name, ErrorCode::TopicAuthorizationFailed), None)) };
     }
     let Some(topic) = image.topic(name) else {
         let is_name = topic_name::validate(name).is_ok();
-        return failed(if is_name { ErrorCode::UnknownTopicOrPartition } else { ErrorCode::InvalidTopicException });
+        let error = if is_name { ErrorCode::UnknownTopicOrPartition } else { ErrorCode::InvalidTopicException };
+        let topic_authorized_operations = cx.authorized_operations(Resource::Topic(name));
+        let topic = DescribeTopicPartitionsResponseTopic { topic_authorized_operations, ..failed(name, error) };
+        return Some((topic, None));
     };
     let mut rest = topic_entry::partitions(topic).filter(|(index, _)| *index >= first);
     let partitions = rest.by_ref().take(room).map(|(index, partition)| described(cx, index, partition)).collect();
@@ -145,5 +140,27 @@ fn described(cx: &Context, index: i32, partition: &Partition) -> DescribeTopicPa
         eligible_leader_replicas: Some(Vec::new()),
         last_known_elr: Some(Vec::new()),
         ..DescribeTopicPartitionsResponsePartition::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::messages::describe_topic_partitions_request::{self, TopicRequest};
+
+    #[test]
+    fn a_page_begins_at_a_topic_that_was_asked_for() {
+        let is_valid = |topic: &str, partition, asked: &[&str]| {
+            let asked = asked.iter().map(|name| TopicRequest { name: (*name).into(), ..TopicRequest::default() });
+            let cursor = Some(request_cursor(topic, partition));
+            is_cursor_valid(&DescribeTopicPartitionsRequest { topics: asked.collect(), cursor, ..Default::default() })
+        };
+        assert!(is_valid("a", 7, &["b", "a"]) && is_valid("a", 0, &[]));
+        assert!(!is_valid("a", 0, &["b"]));
+        assert!(!is_valid("a", -1, &["a"]) && !is_valid("a", -1, &[]));
+    }
+
+    fn request_cursor(topic: &str, partition_index: i32) -> describe_topic_partitions_request::Cursor {
+        describe_topic_partitions_request::Cursor { topic_name: topic.into(), partition_index, ..Default::default() }
     }
 }

@@ -256,3 +256,27 @@ impl NotWritten {
         errors.collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::records::builder::{BatchBuilder, NewRecord};
+
+    fn request(batch: BatchBuilder) -> ProduceRequest {
+        let mut batch = batch;
+        batch.append(&NewRecord::default()).expect("a small record");
+        let records = Records::Bytes(batch.build().expect("a batch").bytes().clone());
+        let partition = PartitionProduceData { records: Some(records), ..Default::default() };
+        let topic = TopicProduceData { partition_data: vec![partition], ..Default::default() };
+        ProduceRequest { acks: -1, topic_data: vec![topic], ..Default::default() }
+    }
+
+    #[test]
+    fn records_of_a_transaction_need_a_transactional_id_whoever_produced_them() {
+        let refusal = |batch| refusal_of_all(&request(batch)).map(|(error, _)| error);
+        let refused = Some(ErrorCode::TransactionalIdAuthorizationFailed);
+        assert_eq!(refusal(BatchBuilder::new(0).transactional()), refused);
+        assert_eq!(refusal(BatchBuilder::new(0).producer(7, 0, 0).transactional()), refused);
+        assert_eq!(refusal(BatchBuilder::new(0)), None);
+    }
+}

@@ -50,7 +50,7 @@ impl DelayedFetch {
     /// The response, if there is no need to wait or no wish to.
     pub(super) fn complete_now(self, expired: bool) -> Result<FetchResponse, Self> {
         let readings = read_all(&self.targets, self.bounds);
-        if expired || self.is_complete(&readings) { Ok(self.respond(readings)) } else { Err(self) }
+        if expired || is_complete(&readings, self.min_bytes) { Ok(self.respond(readings)) } else { Err(self) }
     }
 
     /// The response, as soon as one of the cases holds.
@@ -61,7 +61,7 @@ impl DelayedFetch {
         let readings = loop {
             let readings = read_all(&self.targets, self.bounds);
             let is_over = clock::monotonic() >= self.deadline || self.cx.shutdown().has_begun();
-            if is_over || self.is_complete(&readings) {
+            if is_over || is_complete(&readings, self.min_bytes) {
                 break readings;
             }
             // Whichever comes first: what it means is seen by reading again.
@@ -73,13 +73,6 @@ impl DelayedFetch {
         };
         drop(registrations);
         Some(self.respond(readings))
-    }
-
-    fn is_complete(&self, readings: &[Reading]) -> bool {
-        let has_news = |reading: &Reading| reading.error != ErrorCode::None || reading.diverging.is_some();
-        readings.is_empty()
-            || readings.iter().any(has_news)
-            || readings.iter().map(Reading::len).sum::<usize>() >= self.min_bytes
     }
 
     fn respond(self, readings: Vec<Reading>) -> FetchResponse {
@@ -105,6 +98,14 @@ impl DelayedFetch {
         add_leader_endpoints(&cx, &mut response);
         response
     }
+}
+
+/// Cases A to C.
+fn is_complete(readings: &[Reading], min_bytes: usize) -> bool {
+    let has_news = |reading: &Reading| reading.error != ErrorCode::None || reading.diverging.is_some();
+    readings.is_empty()
+        || readings.iter().any(has_news)
+        || readings.iter().map(Reading::len).sum::<usize>() >= min_bytes
 }
 
 fn open_session(cx: &Context, partitions: &[(PartitionKey, Position)], outcomes: &[Outcome]) -> i32 {
@@ -183,5 +184,26 @@ fn add_leader_endpoints(cx: &Context, response: &mut FetchResponse) {
         let (host, port) = cx.advertised();
         let node = NodeEndpoint { node_id: cx.broker.node_id(), host, port, ..NodeEndpoint::default() };
         response.node_endpoints.push(node);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reading(error: ErrorCode) -> Reading {
+        Reading { error, offsets: None, records: None, diverging: None, leader_epoch: None }
+    }
+
+    #[test]
+    fn a_fetch_that_asks_for_no_bytes_does_not_wait_for_any() {
+        assert!(is_complete(&[reading(ErrorCode::None)], 0));
+        assert!(!is_complete(&[reading(ErrorCode::None)], 1));
+    }
+
+    #[test]
+    fn neither_errors_nor_nothing_to_read_are_waited_for() {
+        assert!(is_complete(&[reading(ErrorCode::None), reading(ErrorCode::OffsetOutOfRange)], 1));
+        assert!(is_complete(&[], 1));
     }
 }

@@ -100,7 +100,11 @@ impl Target {
             return Reading::failed(error, Some(leader_epoch));
         }
         let offsets = log.offsets();
-        if let Some(diverging) = self.divergence(log) {
+        let divergence = match self.divergence(log) {
+            Ok(divergence) => divergence,
+            Err(error) => return Reading::failed(error, Some(leader_epoch)),
+        };
+        if let Some(diverging) = divergence {
             let reading = Reading::failed(ErrorCode::None, Some(leader_epoch));
             return Reading { offsets: Some(offsets), diverging: Some(diverging), ..reading };
         }
@@ -123,12 +127,17 @@ impl Target {
         }
     }
 
-    /// Where the epoch of the client's last record ended here, if that is before the client's offset (KIP-595).
-    fn divergence(&self, log: &PartitionLog) -> Option<EpochEnd> {
-        let last_fetched = self.position.last_fetched_epoch?;
-        let end = log.end_offset_for_epoch(last_fetched)?;
-        (end.epoch < last_fetched || end.end_offset < self.position.fetch_offset).then_some(end)
+    /// Where the epoch of the client's last record ended here, if that is before the client's offset (KIP-595). An epoch
+    /// that this log cannot place leaves the client without an offset to go on from.
+    fn divergence(&self, log: &PartitionLog) -> Result<Option<EpochEnd>, ErrorCode> {
+        let Some(last_fetched) = self.position.last_fetched_epoch else { return Ok(None) };
+        divergence(last_fetched, self.position.fetch_offset, log.end_offset_for_epoch(last_fetched))
     }
+}
+
+fn divergence(last_fetched: i32, fetch_offset: i64, end: Option<EpochEnd>) -> Result<Option<EpochEnd>, ErrorCode> {
+    let end = end.ok_or(ErrorCode::OffsetOutOfRange)?;
+    Ok((end.epoch < last_fetched || end.end_offset < fetch_offset).then_some(end))
 }
 
 /// A client with another leader epoch than the current one has to look for the leader again, or to wait (KIP-320).
@@ -137,5 +146,19 @@ pub(in crate::handlers) fn check_leader_epoch(given: Option<i32>, current: i32) 
         Some(given) if given < current => Err(ErrorCode::FencedLeaderEpoch),
         Some(given) if given > current => Err(ErrorCode::UnknownLeaderEpoch),
         Some(_) | None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_diverges_behind_the_end_of_its_last_epoch() {
+        let end = |epoch, end_offset| EpochEnd { epoch, end_offset };
+        assert_eq!(divergence(3, 10, Some(end(3, 10))), Ok(None));
+        assert_eq!(divergence(3, 11, Some(end(3, 10))), Ok(Some(end(3, 10))));
+        assert_eq!(divergence(3, 5, Some(end(2, 8))), Ok(Some(end(2, 8))));
+        assert_eq!(divergence(3, 5, None), Err(ErrorCode::OffsetOutOfRange));
     }
 }

@@ -18,6 +18,8 @@ pub struct Reader<'a> {
     rest: &'a [u8],
     /// Where in the frame that ends.
     end: usize,
+    /// Whether text that is not UTF-8 is mended.
+    lossy: bool,
 }
 
 type Decoded<T> = Result<T, DecodeError>;
@@ -29,7 +31,13 @@ impl<'a> Reader<'a> {
     /// Reads from the start of `frame`.
     #[must_use]
     pub fn new(frame: &'a Bytes) -> Self {
-        Self { frame, rest: frame, end: frame.len() }
+        Self { frame, rest: frame, end: frame.len(), lossy: false }
+    }
+
+    /// From here on, whether text that is not UTF-8 is mended with U+FFFD instead of being refused. Only for text that
+    /// names nothing: two names could become one.
+    pub fn set_lossy(&mut self, lossy: bool) {
+        self.lossy = lossy;
     }
 
     /// Bytes read so far.
@@ -183,8 +191,12 @@ impl<'a> Reader<'a> {
         if length > STRING_MAX {
             return Err(DecodeError::new(start, DecodeReason::StringTooLong { length, most: STRING_MAX }));
         }
-        let text = StrBytes::from_utf8(self.take(length)?);
-        text.map(Some).map_err(|_| DecodeError::new(start, DecodeReason::NotUtf8))
+        let bytes = self.take(length)?;
+        match StrBytes::from_utf8(bytes.clone()) {
+            Ok(text) => Ok(Some(text)),
+            Err(_) if self.lossy => Ok(Some(String::from_utf8_lossy(&bytes).into_owned().into())),
+            Err(_) => Err(DecodeError::new(start, DecodeReason::NotUtf8)),
+        }
     }
 
     /// A string.
@@ -388,6 +400,16 @@ mod tests {
             reader_fails(b"\xff\x01", |r| r.nullable_tagged_struct(Reader::int8)),
             "255 is neither 0 (null) nor 1 (present), at byte 0"
         );
+    }
+
+    #[test]
+    fn text_that_is_not_utf8_is_mended_where_that_is_wanted() {
+        let frame = Bytes::from_static(b"\0\x03a\xffb\0\x01\xff");
+        let mut reader = Reader::new(&frame);
+        reader.set_lossy(true);
+        assert_eq!(reader.string(false).expect("is mended"), "a\u{fffd}b");
+        reader.set_lossy(false);
+        reader.string(false).expect_err("is refused");
     }
 
     #[test]
