@@ -13,5 +13,6 @@ pub mod list_offsets;
 pub mod metadata;
 pub mod offset_for_leader_epoch;
 pub mod produce;
+pub mod repeated;
 pub mod topic_entry;
 pub mod unsupported;

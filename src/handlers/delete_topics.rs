@@ -1,10 +1,10 @@
 //! `DeleteTopics` (key 20): by name, and from version 6 on by id too.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use super::{context::Context, errors};
+use super::{context::Context, errors, repeated::repeated};
 use crate::{
     auth::{Operation, Resource},
     config::topic_name::CLUSTER_METADATA_TOPIC,
@@ -33,22 +33,20 @@ pub async fn delete_topics(cx: &Context, request: DeleteTopicsRequest) -> Delete
     let by_name = request.topic_names.iter().map(|name| Named { name: Some(name.clone()), id: Uuid::nil() });
     let by_either = request.topics.iter().map(|topic| Named { name: topic.name.clone(), id: topic.topic_id });
     let named: Vec<_> = by_name.chain(by_either).collect();
-    let mut asked = HashMap::new();
-    for topic in &named {
-        *asked.entry(topic.clone()).or_insert(0) += 1;
-    }
+    let repeated = repeated(&named);
+    let asked: HashSet<&Named> = named.iter().collect();
     let mut answered = HashSet::new();
     let mut responses = Vec::new();
-    for topic in named {
-        if !answered.insert(topic.clone()) {
+    for topic in &named {
+        if !answered.insert(topic) {
             continue;
         }
         let outcome = match refusal_of_all(cx) {
             Some(refusal) => Err(refusal),
-            None if asked[&topic] > 1 => Err((ErrorCode::InvalidRequest, "Duplicate topic.".to_owned())),
-            None => delete(cx, &topic, &asked).await,
+            None if repeated.contains(topic) => Err((ErrorCode::InvalidRequest, "Duplicate topic.".to_owned())),
+            None => delete(cx, topic, &asked).await,
         };
-        responses.push(answer(topic, outcome));
+        responses.push(answer(topic.clone(), outcome));
     }
     DeleteTopicsResponse { responses, ..DeleteTopicsResponse::default() }
 }
@@ -76,13 +74,13 @@ fn answer(topic: Named, outcome: Result<(StrBytes, Uuid), Refusal>) -> Deletable
     }
 }
 
-async fn delete(cx: &Context, topic: &Named, asked: &HashMap<Named, usize>) -> Result<(StrBytes, Uuid), Refusal> {
+async fn delete(cx: &Context, topic: &Named, asked: &HashSet<&Named>) -> Result<(StrBytes, Uuid), Refusal> {
     let (name, id) = resolve(cx, topic)?;
     if cx.authorize(Operation::Delete, Resource::Topic(&name)).is_err() {
         return Err((ErrorCode::TopicAuthorizationFailed, "Authorization failed.".to_owned()));
     }
     let (by_name, by_id) = (Named { name: Some(name.clone()), id: Uuid::nil() }, Named { name: None, id });
-    if asked.contains_key(&by_name) && asked.contains_key(&by_id) {
+    if asked.contains(&by_name) && asked.contains(&by_id) {
         return Err((ErrorCode::InvalidRequest, "The topic is named by its name and by its id.".to_owned()));
     }
     match cx.broker.delete_topic(id).await {

@@ -1,8 +1,8 @@
 //! `ListOffsets` (key 2): ends of a log, and offsets by timestamp.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
-use super::{context::Context, errors, fetch::check_leader_epoch};
+use super::{context::Context, errors, fetch::check_leader_epoch, repeated::repeated};
 use crate::{
     auth::{Operation, Resource},
     broker::HostedTopic,
@@ -11,7 +11,7 @@ use crate::{
         error_code::ErrorCode,
         messages::{
             ListOffsetsRequest, ListOffsetsResponse,
-            list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic},
+            list_offsets_request::ListOffsetsPartition,
             list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse},
         },
         records::batch::RecordBatch,
@@ -47,7 +47,10 @@ struct Found {
 
 /// Answers for each partition.
 pub async fn list_offsets(cx: &Context, request: ListOffsetsRequest) -> ListOffsetsResponse {
-    let repeated = repeated_partitions(&request.topics);
+    let repeated = repeated(request.topics.iter().flat_map(|topic| {
+        let name = topic.name.as_str();
+        topic.partitions.iter().map(move |partition| (name, partition.partition_index))
+    }));
     let read_committed = request.isolation_level == READ_COMMITTED;
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in &request.topics {
@@ -69,20 +72,6 @@ pub async fn list_offsets(cx: &Context, request: ListOffsetsRequest) -> ListOffs
         });
     }
     ListOffsetsResponse { topics, ..ListOffsetsResponse::default() }
-}
-
-fn repeated_partitions(topics: &[ListOffsetsTopic]) -> HashSet<(&str, i32)> {
-    let mut seen = HashSet::new();
-    let mut repeated = HashSet::new();
-    for topic in topics {
-        for partition in &topic.partitions {
-            let key = (topic.name.as_str(), partition.partition_index);
-            if !seen.insert(key) {
-                repeated.insert(key);
-            }
-        }
-    }
-    repeated
 }
 
 fn find(cx: &Context, topic: &str) -> Result<Arc<HostedTopic>, ErrorCode> {

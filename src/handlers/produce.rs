@@ -1,10 +1,10 @@
 //! `Produce` (key 0). Each partition has its own result; nothing of a refused batch is written.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashSet, sync::Arc};
 
 use uuid::Uuid;
 
-use super::{api::Answer, context::Context, errors};
+use super::{api::Answer, context::Context, errors, repeated::repeated};
 use crate::{
     auth::{Operation, Resource},
     broker::HostedTopic,
@@ -124,23 +124,14 @@ fn key(topic: &TopicProduceData, partition: &PartitionProduceData) -> Key {
     (topic.name.clone(), topic.topic_id, partition.index)
 }
 
-fn repeated_partitions(topics: &[TopicProduceData]) -> Vec<Key> {
-    let [topic] = topics else { return repeated(topics) };
+fn repeated_partitions(topics: &[TopicProduceData]) -> HashSet<Key> {
     // The common case, without a table.
-    match topic.partition_data.len() {
-        0 | 1 => Vec::new(),
-        _ => repeated(topics),
+    if let [topic] = topics
+        && topic.partition_data.len() <= 1
+    {
+        return HashSet::new();
     }
-}
-
-fn repeated(topics: &[TopicProduceData]) -> Vec<Key> {
-    let mut counts = HashMap::new();
-    for topic in topics {
-        for partition in &topic.partition_data {
-            *counts.entry(key(topic, partition)).or_insert(0) += 1;
-        }
-    }
-    counts.into_iter().filter(|(_, count)| *count > 1).map(|(key, _)| key).collect()
+    repeated(topics.iter().flat_map(|topic| topic.partition_data.iter().map(|partition| key(topic, partition))))
 }
 
 fn find(cx: &Context, topic: &TopicProduceData) -> Result<Arc<HostedTopic>, ErrorCode> {

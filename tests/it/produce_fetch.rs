@@ -1,5 +1,7 @@
 //! Records in and out: by librdkafka with every codec, and batch by batch with everything that can be wrong with one.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use ottla::{
     handlers::api::SUPPORTED,
@@ -19,8 +21,8 @@ use ottla::{
 use uuid::Uuid;
 
 use crate::support::{
-    RawClient, TestBroker, TestTopic, batch, batches, blocking, build, consume_with_librdkafka, error, produce_request,
-    produce_with_librdkafka, record, records, results,
+    BOUND, RawClient, TestBroker, TestTopic, batch, batches, blocking, build, consume_with_librdkafka, error,
+    produce_request, produce_with_librdkafka, record, records, results,
 };
 
 const CODECS: [Compression; 5] =
@@ -146,6 +148,21 @@ async fn a_partition_that_is_named_twice_gets_nothing() {
     let expected = [(0, ErrorCode::InvalidRequest), (1, ErrorCode::None), (0, ErrorCode::InvalidRequest)];
     assert_eq!(outcomes, expected);
     assert_eq!(client.append(&topic, 0, &["b"]).await, 0);
+}
+
+#[tokio::test]
+async fn many_partitions_that_are_named_twice_are_found_in_time() {
+    let broker = TestBroker::start().await;
+    let mut client = broker.client().await;
+    let topic = broker.create_topic("t", 1).await;
+    // Looking each up in a list of all would take a minute.
+    let mut request = produce_request(&topic, (0..60_000).map(|index| (index, None)).collect());
+    request.topic_data.extend(request.topic_data.clone());
+    let start = Instant::now();
+    let results = results(client.call(&request, BY_NAME).await);
+    assert!(start.elapsed() < BOUND, "{:?}", start.elapsed());
+    assert_eq!(results.len(), 120_000);
+    assert!(results.iter().all(|result| error(result.error_code) == ErrorCode::InvalidRequest));
 }
 
 #[tokio::test]
