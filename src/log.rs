@@ -1,14 +1,15 @@
 //! The log: Apache Kafka's on-disk format, byte for byte, and everything that reads or writes it.
 //!
 //! Synchronous code. Appends and reads of what is in the page cache are quick enough for the threads that serve sockets;
-//! opening, flushing, checkpointing and removing are for blocking threads. It keeps no thread, reads no clock, and knows
-//! nothing of requests. All file access goes through [`disk::Disk`].
+//! opening, flushing, checkpointing and removing are for blocking threads. It keeps no thread, reads no clock but to see
+//! how long a sync takes, and knows nothing of requests. All file access goes through [`disk::Disk`].
 //!
 //! A panic while one of the log's locks is held stops the process; the next start recovers.
 
 pub mod checkpoints;
 pub mod disk;
 pub mod files;
+pub mod group_commit;
 mod index_file;
 pub mod leader_epochs;
 pub mod log_config;

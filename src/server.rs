@@ -3,7 +3,7 @@
 mod maintenance;
 
 use std::{
-    fmt,
+    fmt, io,
     net::SocketAddr,
     num::NonZeroUsize,
     path::{Path, PathBuf},
@@ -23,6 +23,7 @@ use crate::{
     },
     log::{
         disk::{Disk, real::RealDisk},
+        group_commit::Durability,
         log_config::LogConfig,
         log_dir::{LogDir, LogDirError, LogDirSettings},
         meta_properties::{MetaProperties, MetaPropertiesError},
@@ -46,6 +47,7 @@ pub struct Server {
     shutdown: Shutdown,
     serving: JoinHandle<()>,
     maintenance: JoinHandle<()>,
+    flusher: thread::JoinHandle<()>,
     network_counters: Arc<NetworkCounters>,
     api_counters: Arc<ApiCounters>,
     listeners: Vec<Bound>,
@@ -72,6 +74,8 @@ pub enum StartError {
     Load(#[from] LoadError),
     #[error(transparent)]
     Bind(#[from] BindError),
+    #[error("the thread that flushes cannot be started: {0}")]
+    Flusher(io::Error),
     #[error("a thread of the start failed: {0}")]
     Thread(#[from] JoinError),
 }
@@ -97,6 +101,7 @@ impl Server {
             Arc::new(tokio::task::spawn_blocking(move || open(config, files.segments)).await??)
         };
         let listeners = bind(&config, &settings).await?;
+        let flusher = spawn_flusher(&broker)?;
         let bound = listeners.iter().zip(&config.listeners).map(|(bound, listener)| Bound {
             address: bound.local_addr(),
             advertised: advertised(&listener.advertised, bound.local_addr()),
@@ -111,7 +116,7 @@ impl Server {
         let until = shutdown.clone();
         let serving = tokio::spawn(async move { network.serve(listeners, &until).await });
         let maintenance = tokio::spawn(maintenance::run(Arc::clone(&broker), shutdown.clone()));
-        Ok(Self { broker, shutdown, serving, maintenance, network_counters, api_counters, listeners: bound })
+        Ok(Self { broker, shutdown, serving, maintenance, flusher, network_counters, api_counters, listeners: bound })
     }
 
     /// Where it listens, in the order of the settings.
@@ -138,14 +143,32 @@ impl Server {
         &self.api_counters
     }
 
+    /// Returns why the data directory cannot be trusted any more, once that is so. There is nothing left but to stop.
+    pub async fn failed(&self) -> &str {
+        self.broker.logs().group_commit().failed().await
+    }
+
     /// Stops: no new connections, what is in flight is finished within a bound, then everything is flushed.
     pub async fn stop(self) -> Result<(), StopError> {
         self.shutdown.begin();
         self.serving.await?;
         self.maintenance.await?;
-        let broker = self.broker;
-        Ok(tokio::task::spawn_blocking(move || broker.close()).await??)
+        let (broker, flusher) = (self.broker, self.flusher);
+        let close = move || {
+            broker.logs().group_commit().stop();
+            if let Err(panic) = flusher.join() {
+                std::panic::resume_unwind(panic);
+            }
+            broker.close()
+        };
+        Ok(tokio::task::spawn_blocking(close).await??)
     }
+}
+
+/// Starts the thread that makes appends durable.
+fn spawn_flusher(broker: &Broker) -> Result<thread::JoinHandle<()>, StartError> {
+    let commit = Arc::clone(broker.logs().group_commit());
+    thread::Builder::new().name("flusher".to_owned()).spawn(move || commit.run()).map_err(StartError::Flusher)
 }
 
 /// The one line of a start.
@@ -202,6 +225,7 @@ fn open(config: BrokerConfig, open_files_max: usize) -> Result<Broker, StartErro
     let settings = LogDirSettings {
         open_files_max,
         recovery_threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+        durability: if config.acknowledges_durable { Durability::Fsync } else { Durability::Kafka },
         config: LogConfig::default(),
     };
     let logs = LogDir::open(Arc::clone(&disk), &path, &settings, wall_clock_ms())?;

@@ -1,4 +1,4 @@
-//! What only Linux offers to the network layer, each with a stand-in elsewhere, so that callers have one way of working.
+//! What only Linux offers, each with a stand-in elsewhere, so that callers have one way of working.
 
 use std::{
     fs::File,
@@ -45,6 +45,31 @@ mod imp {
         }
     }
 
+    /// Older kernels do not report what failed to be written by `syncfs`.
+    const SYNCFS_REPORTS_FROM: (u32, u32) = (5, 8);
+
+    /// Magic numbers of the file systems whose `syncfs` is known to wait for everything and to tell what went wrong:
+    /// ext2 to ext4, XFS, Btrfs. Overlay, FUSE and network file systems are known for the contrary.
+    const TRUSTED_FILESYSTEMS: [u64; 3] = [0xEF53, 0x5846_5342, 0x9123_683E];
+
+    pub(crate) fn can_sync_filesystem(directory: &File) -> io::Result<bool> {
+        let kind = rustix::fs::fstatfs(directory)?.f_type;
+        let is_trusted = u64::try_from(kind).is_ok_and(|kind| TRUSTED_FILESYSTEMS.contains(&kind));
+        let release = rustix::system::uname();
+        let release = parse_release(&release.release().to_string_lossy());
+        Ok(is_trusted && release.is_some_and(|release| release >= SYNCFS_REPORTS_FROM))
+    }
+
+    /// Major and minor version of a kernel.
+    pub(super) fn parse_release(release: &str) -> Option<(u32, u32)> {
+        let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+        Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+    }
+
+    pub(crate) fn sync_filesystem(directory: &File) -> io::Result<()> {
+        Ok(rustix::fs::syncfs(directory)?)
+    }
+
     pub(crate) fn send_with_more_to_come(socket: impl AsFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
         Ok(rustix::net::sendmsg(socket, slices, &mut SendAncillaryBuffer::default(), flags)?)
@@ -63,6 +88,14 @@ mod imp {
 
     pub(crate) fn read_cached(_file: &File, _buffer: &mut [u8], _position: u64) -> io::Result<Cached> {
         Ok(Cached::Unknown)
+    }
+
+    pub(crate) fn can_sync_filesystem(_directory: &File) -> io::Result<bool> {
+        Ok(false)
+    }
+
+    pub(crate) fn sync_filesystem(_directory: &File) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     pub(crate) fn send_with_more_to_come(socket: impl AsFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -89,6 +122,16 @@ pub(crate) fn send_with_more_to_come(socket: impl AsFd, slices: &[IoSlice<'_>]) 
     imp::send_with_more_to_come(socket, slices)
 }
 
+/// Whether [`sync_filesystem`] can be relied on for the file system that a directory is on.
+pub(crate) fn can_sync_filesystem(directory: &File) -> io::Result<bool> {
+    imp::can_sync_filesystem(directory)
+}
+
+/// Makes everything durable that was written to the file system of a directory.
+pub(crate) fn sync_filesystem(directory: &File) -> io::Result<()> {
+    imp::sync_filesystem(directory)
+}
+
 /// Raises the soft limit of open files to the hard one and returns what is in force then.
 pub(crate) fn raise_open_file_limit() -> io::Result<u64> {
     use rustix::process::{Resource, getrlimit, setrlimit};
@@ -104,6 +147,14 @@ pub(crate) fn raise_open_file_limit() -> io::Result<u64> {
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn kernel_releases_are_read() {
+        assert_eq!(imp::parse_release("6.18.44-fc-v657"), Some((6, 18)));
+        assert_eq!(imp::parse_release("5.8-rc1"), Some((5, 8)));
+        assert_eq!(imp::parse_release("garbage"), None);
+    }
 
     #[test]
     fn the_soft_limit_of_open_files_becomes_the_hard_one() {

@@ -84,6 +84,8 @@ pub(super) fn log_config(config: &TopicConfig) -> LogConfig {
         segment_jitter_ms: config.segment_jitter_ms,
         segment_index_bytes: config.segment_index_bytes.into(),
         index_interval_bytes: config.index_interval_bytes.into(),
+        flush_messages: config.flush_messages,
+        flush_ms: config.flush_ms,
     }
 }
 

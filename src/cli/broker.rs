@@ -104,6 +104,11 @@ async fn serve(config: BrokerConfig) -> anyhow::Result<()> {
     let name = tokio::select! {
         _ = terminate.recv() => "SIGTERM",
         _ = interrupt.recv() => "SIGINT",
+        // Said already, by whom it happened to.
+        reason = server.failed() => {
+            tracing::error!("stopping: nothing can be made durable any more ({reason})");
+            "a failed disk"
+        }
     };
     tracing::info!("{name}: stopping");
     server.stop().await?;

@@ -321,6 +321,8 @@ pub const BROKER_KEYS: &[BrokerKey] = &[
     broker("offsets.topic.segment.bytes", Int, Some("104857600"), AtLeast(1), High)
         .doc("The segment size of __consumer_offsets.")
         .without_effect(),
+    broker("ottla.durability", Text, Some("fsync"), OneOf(DURABILITIES), High)
+        .doc("fsync: acknowledged with acks=all means on disk. kafka: in the page cache, flushed by log.flush.*."),
     broker("process.roles", List, Some("broker,controller"), ListOf(&["broker", "controller"]), High)
         .doc("What this process is: both, whatever is set.")
         .without_effect(),
@@ -375,6 +377,9 @@ pub const BROKER_KEYS: &[BrokerKey] = &[
         .without_effect(),
 ];
 
+/// What `ottla.durability` can be.
+const DURABILITIES: &[&str] = &["fsync", "kafka"];
+
 /// A row of the table.
 const fn broker(
     name: &'static str,
@@ -403,6 +408,8 @@ pub struct BrokerConfig {
     pub connections_max_idle: Option<Duration>,
     /// `delete.topic.enable`.
     pub delete_topic_enable: bool,
+    /// `ottla.durability`: whether what is acknowledged is on disk.
+    pub acknowledges_durable: bool,
     /// `fetch.max.bytes`.
     pub fetch_max_bytes: u32,
     /// `log.retention.check.interval.ms`.
@@ -493,6 +500,7 @@ impl BrokerConfig {
             auto_create_topics_enable: values.boolean("auto.create.topics.enable"),
             connections_max_idle: values.duration("connections.max.idle.ms"),
             delete_topic_enable: values.boolean("delete.topic.enable"),
+            acknowledges_durable: values.get("ottla.durability").as_ref().and_then(Value::as_str) == Some("fsync"),
             fetch_max_bytes: values.size("fetch.max.bytes"),
             log_retention_check_interval: values.duration("log.retention.check.interval.ms").unwrap_or_default(),
             max_connections: values.size("max.connections"),

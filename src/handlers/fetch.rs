@@ -43,10 +43,11 @@ pub async fn fetch(cx: &Context, request: FetchRequest) -> Answer<FetchResponse>
     let partitions = match &plan {
         Plan::Full { partitions, .. } | Plan::Incremental { partitions, .. } => partitions,
     };
-    let targets = partitions.iter().map(|(key, position)| target(cx, key, *position, is_follower)).collect();
+    let targets: Vec<_> = partitions.iter().map(|(key, position)| target(cx, key, *position, is_follower)).collect();
     let delayed = DelayedFetch {
         cx: cx.clone(),
         plan,
+        ends: targets.iter().filter_map(Target::unseen_end).collect(),
         targets,
         bounds: bounds(cx, &request),
         min_bytes: request.min_bytes.try_into().unwrap_or(0),

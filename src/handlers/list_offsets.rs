@@ -92,6 +92,10 @@ async fn look_up(
     if cx.version < first_version_of(partition.timestamp) {
         return Err(ErrorCode::UnsupportedVersion);
     }
+    if asks_for_the_end(partition.timestamp) {
+        // Whoever has the answer to a produce finds its records, even if they are not on disk yet.
+        log.committed(log.offsets().log_end()).await.map_err(|error| errors::append(&error))?;
+    }
     let offsets = log.offsets();
     let end = if read_committed { offsets.last_stable() } else { offsets.high_watermark() };
     match partition.timestamp {
@@ -104,6 +108,11 @@ async fn look_up(
         LATEST_TIERED | EARLIEST_PENDING_UPLOAD => Ok(Found::default()),
         timestamp => by_timestamp(log, timestamp, end).await,
     }
+}
+
+/// Whether what was appended just now can be the answer.
+fn asks_for_the_end(timestamp: i64) -> bool {
+    matches!(timestamp, LATEST | MAX_TIMESTAMP | 0..)
 }
 
 fn first_version_of(timestamp: i64) -> i16 {

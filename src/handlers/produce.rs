@@ -30,10 +30,14 @@ use crate::{
 const TOPIC_IDS_FROM: i16 = 13;
 /// `acks` of a producer that wants no response.
 const ACKS_NONE: i16 = 0;
+/// `acks` of a producer that wants its records to be safe.
+const ACKS_ALL: i16 = -1;
 
 /// Where a batch went.
 struct Written {
+    log: Arc<PartitionLog>,
     base_offset: i64,
+    last_offset: i64,
     /// With LogAppendTime, the time that all its records got.
     log_append_time_ms: Option<i64>,
     log_start_offset: i64,
@@ -47,12 +51,23 @@ enum NotWritten {
     Append(AppendError),
 }
 
-/// Appends each partition's batch. The appends have taken effect when this returns.
+/// A partition whose records are in the log, and its place in the response.
+struct Uncommitted {
+    topic: usize,
+    partition: usize,
+    log: Arc<PartitionLog>,
+    /// The offset after its records.
+    end: i64,
+}
+
+/// Appends each partition's batch. The appends have taken effect when this returns; with `acks=all` the answer waits until
+/// they are on disk.
 pub async fn produce(cx: &Context, request: ProduceRequest) -> Answer<ProduceResponse> {
     let refusal = refusal_of_all(&request);
     let repeated = repeated_partitions(&request.topic_data);
     let mut responses = Vec::with_capacity(request.topic_data.len());
     let mut failed = None;
+    let mut uncommitted = Vec::new();
     for topic in &request.topic_data {
         let hosted = find(cx, topic);
         let mut partition_responses = Vec::with_capacity(topic.partition_data.len());
@@ -65,6 +80,12 @@ pub async fn produce(cx: &Context, request: ProduceRequest) -> Answer<ProduceRes
                 (None, Err(error)) => Err(NotWritten::Refused(*error, "")),
                 (None, Ok(hosted)) => write(cx, hosted, partition).await,
             };
+            if let Ok(Written { log, last_offset, .. }) = &result
+                && request.acks == ACKS_ALL
+            {
+                let (topic, partition) = (responses.len(), partition_responses.len());
+                uncommitted.push(Uncommitted { topic, partition, log: Arc::clone(log), end: last_offset + 1 });
+            }
             let response = partition_response(partition.index, result);
             if response.error_code != ErrorCode::None.code() {
                 failed = Some(response.error_code);
@@ -81,7 +102,23 @@ pub async fn produce(cx: &Context, request: ProduceRequest) -> Answer<ProduceRes
     if request.acks == ACKS_NONE {
         return without_response(failed);
     }
-    Answer::Now(ProduceResponse { responses, ..ProduceResponse::default() })
+    let response = ProduceResponse { responses, ..ProduceResponse::default() };
+    uncommitted.retain(|partition| partition.log.high_watermark() < partition.end);
+    if uncommitted.is_empty() {
+        return Answer::Now(response);
+    }
+    Answer::Later(Box::pin(committed(response, uncommitted)))
+}
+
+/// The response, once everything is on disk. One round of the disk serves all partitions, so their order does not matter.
+async fn committed(mut response: ProduceResponse, uncommitted: Vec<Uncommitted>) -> Option<ProduceResponse> {
+    for Uncommitted { topic, partition, log, end } in uncommitted {
+        if let Err(error) = log.committed(end).await {
+            let place = &mut response.responses[topic].partition_responses[partition];
+            *place = partition_response(place.index, Err(NotWritten::Append(error)));
+        }
+    }
+    Some(response)
 }
 
 /// A producer that wants no responses learns of an error by losing its connection, as with Kafka.
@@ -178,21 +215,14 @@ fn append(log: &Arc<PartitionLog>, leader_epoch: i32, valid: ValidBatch, now: i6
     let log_append_time_ms = valid.header.is_log_append_time().then_some(valid.header.max_timestamp);
     let batch = AppendBatch { header: valid.header, payload: valid.payload };
     let appended = log.append(&batch, leader_epoch, now).map_err(NotWritten::Append)?;
-    if appended.rolled {
-        flush_in_background(log);
-    }
     let log_start_offset = log.offsets().log_start();
-    Ok(Written { base_offset: appended.first_offset, log_append_time_ms, log_start_offset })
-}
-
-/// A segment was completed: it goes to the disk on a thread that may block.
-fn flush_in_background(log: &Arc<PartitionLog>) {
-    let log = Arc::clone(log);
-    tokio::task::spawn_blocking(move || {
-        if let Err(error) = log.flush() {
-            tracing::error!(partition = %log.topic_partition(), %error, "flush failed");
-        }
-    });
+    Ok(Written {
+        log: Arc::clone(log),
+        base_offset: appended.first_offset,
+        last_offset: appended.last_offset,
+        log_append_time_ms,
+        log_start_offset,
+    })
 }
 
 fn partition_response(index: i32, result: Result<Written, NotWritten>) -> PartitionProduceResponse {

@@ -43,6 +43,9 @@ pub trait Disk: Send + Sync {
     /// Whether a file or directory has this name.
     fn exists(&self, path: &Path) -> io::Result<bool>;
 
+    /// The file system that `path` is on, where syncing it as a whole is known to be right. `None` elsewhere.
+    fn filesystem(&self, path: &Path) -> io::Result<Option<Box<dyn Filesystem>>>;
+
     /// Takes the lock that lives in the file `path` for as long as the result lives, against other processes too.
     fn lock(&self, path: &Path) -> Result<Box<dyn Send + Sync>, LockError>;
 }
@@ -67,6 +70,13 @@ pub trait DiskFile: RangeSource {
     /// Makes bytes and length durable. After an error nothing is known of what was written since the last success, and
     /// another call may lie.
     fn sync_data(&self) -> io::Result<()>;
+}
+
+/// A file system that can be synced as a whole.
+pub trait Filesystem: Send + Sync {
+    /// Makes everything durable that was written to it before: bytes, lengths, names. After an error nothing is known,
+    /// and another call may lie.
+    fn sync(&self) -> io::Result<()>;
 }
 
 /// How a file is opened.

@@ -217,10 +217,21 @@ impl PooledFile {
         self.slot.sync(|| self.get()?.sync_data())
     }
 
-    /// Makes the bytes durable that another process, or this one before a restart, may have left in the page cache.
-    pub fn sync_unconditionally(&self) -> io::Result<()> {
+    /// Whether it was written since the last sync.
+    #[must_use]
+    pub fn is_dirty(&self) -> bool {
+        self.slot.dirty.load(Ordering::Acquire)
+    }
+
+    /// Takes it for written: another process, or this one before a restart, may have left bytes in the page cache.
+    pub fn set_dirty(&self) {
         self.slot.dirty.store(true, Ordering::Release);
-        self.sync()
+    }
+
+    /// Takes it for synced: the file system is about to be synced as a whole, and if that fails, everything is over. Tells of
+    /// a sync of this file that failed before.
+    pub fn begin_sync_by_others(&self) -> io::Result<()> {
+        self.slot.sync(|| Ok(()))
     }
 
     /// Closes it. It is opened again when it is used again.

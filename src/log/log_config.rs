@@ -13,6 +13,11 @@ pub struct LogConfig {
     pub segment_index_bytes: u64,
     /// `index.interval.bytes`: about how many bytes of log one index entry stands for.
     pub index_interval_bytes: u64,
+    /// `flush.messages`: with [`Durability::Kafka`](super::group_commit::Durability::Kafka), a log with as many records that
+    /// are not on disk is flushed.
+    pub flush_messages: i64,
+    /// `flush.ms`: with the same, how long records may be in the log before they are flushed.
+    pub flush_ms: i64,
 }
 
 impl Default for LogConfig {
@@ -23,6 +28,8 @@ impl Default for LogConfig {
             segment_jitter_ms: 0,
             segment_index_bytes: 10 * 1024 * 1024,
             index_interval_bytes: 4096,
+            flush_messages: i64::MAX,
+            flush_ms: i64::MAX,
         }
     }
 }

@@ -24,9 +24,10 @@ use super::{
     checkpoints::{self, HIGH_WATERMARK_FILE, LOG_START_FILE, OffsetsByPartition, RECOVERY_POINT_FILE},
     disk::{Disk, EntryKind, LockError, replace_file},
     files::{Directory, FilePool},
+    group_commit::{Durability, GroupCommit},
     leader_epochs::LeaderEpochs,
     log_config::LogConfig,
-    partition_log::{DirHealth, FlushError, PartitionLog, Parts},
+    partition_log::{FlushError, PartitionLog, Parts},
     partition_metadata,
     recovery::{self, Known, LoadError},
     segment::Segment,
@@ -56,6 +57,8 @@ pub struct LogDirSettings {
     pub open_files_max: usize,
     /// Threads that open partitions (`num.recovery.threads.per.data.dir`).
     pub recovery_threads: NonZeroUsize,
+    /// What an acknowledgement means.
+    pub durability: Durability,
     /// Settings of every log until [`PartitionLog::set_config`] says otherwise.
     pub config: LogConfig,
 }
@@ -110,7 +113,7 @@ pub struct LogDir {
     path: PathBuf,
     disk: Arc<dyn Disk>,
     pool: Arc<FilePool>,
-    health: Arc<DirHealth>,
+    commit: Arc<GroupCommit>,
     partitions: RwLock<HashMap<TopicPartition, Arc<PartitionLog>>>,
     /// One creation or deletion at a time; look-ups do not wait for it.
     changing: Mutex<()>,
@@ -144,15 +147,16 @@ impl LogDir {
     ) -> Result<Self, LogDirError> {
         let error = |source| LogDirError::Io { path: path.to_owned(), source };
         disk.create_dir(path).map_err(error)?;
+        let commit = GroupCommit::new(Arc::clone(&disk), path, settings.durability).map_err(error)?;
+        let commit = Arc::new(commit);
         let lock = disk.lock(&path.join(LOCK_FILE));
         let lock = lock.map_err(|source| LogDirError::Locked { path: path.to_owned(), source })?;
         let was_clean = take_clean_shutdown(&*disk, path).map_err(error)?;
         let listing = Listing::read(&*disk, path).map_err(error)?;
         let pool = FilePool::new(Arc::clone(&disk), settings.open_files_max);
-        let health = Arc::default();
         let loader = DirLoader {
             pool: &pool,
-            health: &health,
+            commit: &commit,
             path,
             settings,
             now,
@@ -160,10 +164,16 @@ impl LogDir {
             recovery_points: checkpoints::read_offsets(&*disk, &path.join(RECOVERY_POINT_FILE)),
             log_starts: checkpoints::read_offsets(&*disk, &path.join(LOG_START_FILE)),
         };
-        let partitions = RwLock::new(loader.load_all(listing.partitions)?);
+        let partitions = loader.load_all(listing.partitions)?;
+        if !was_clean {
+            // What a killed process left in the page cache is not on disk yet: one round for all of it.
+            partitions.values().for_each(|log| log.request_flush());
+            commit.commit()?;
+        }
+        let partitions = RwLock::new(partitions);
         let doomed = Mutex::new(listing.doomed);
         let changing = Mutex::new(());
-        Ok(Self { path: path.to_owned(), disk, pool, health, partitions, changing, doomed, was_clean, _lock: lock })
+        Ok(Self { path: path.to_owned(), disk, pool, commit, partitions, changing, doomed, was_clean, _lock: lock })
     }
 
     /// Ends appending, flushes, and leaves the mark of a clean stop. `broker_epoch` goes into it, as Kafka has it. Blocks.
@@ -171,19 +181,36 @@ impl LogDir {
         for log in self.partitions() {
             log.close()?;
         }
-        self.checkpoint()?;
+        self.commit.commit()?;
+        self.write_checkpoints()?;
         let path = self.path.join(CLEAN_SHUTDOWN_FILE);
         let content = format!(r#"{{"version":0,"brokerEpoch":{broker_epoch}}}"#);
         self.replace(&path, content.as_bytes())
     }
 
-    /// Makes everything durable that was appended before the call. Blocks.
-    pub fn flush_all(&self) -> Result<(), FlushError> {
-        self.partitions().iter().try_for_each(|log| log.flush().map(drop))
+    /// Moves the recovery points, unless flushing is left to the settings, and writes down what a start has to know. Blocks.
+    pub fn checkpoint(&self) -> Result<(), LogDirError> {
+        if self.commit.durability() == Durability::Fsync {
+            let logs = self.partitions();
+            let is_behind = |log: &&Arc<PartitionLog>| log.recovery_point() < log.offsets().log_end();
+            logs.iter().filter(is_behind).for_each(|log| log.request_flush());
+            self.commit.commit()?;
+        }
+        self.write_checkpoints()
     }
 
-    /// Writes down up to where each log is on disk, and where it starts. Blocks.
-    pub fn checkpoint(&self) -> Result<(), LogDirError> {
+    /// Flushes the logs that have waited for as long as `flush.ms` allows. Blocks.
+    pub fn flush_due(&self, now: TimestampMs) -> Result<(), FlushError> {
+        if self.commit.durability() == Durability::Fsync {
+            // Nothing waits.
+            return Ok(());
+        }
+        self.partitions().iter().for_each(|log| log.flush_if_due(now));
+        self.commit.commit()
+    }
+
+    /// Writes down up to where each log is on disk, where it starts, and what consumers may read.
+    fn write_checkpoints(&self) -> Result<(), LogDirError> {
         let logs = self.partitions();
         let entries = |offset: &dyn Fn(&PartitionLog) -> Option<i64>| -> Vec<_> {
             logs.iter().filter_map(|log| Some((log.topic_partition().clone(), offset(log)?))).collect()
@@ -219,10 +246,10 @@ impl LogDir {
         &self.disk
     }
 
-    /// Why nothing can be appended or flushed any more, since the first sync that failed.
+    /// What makes its logs durable.
     #[must_use]
-    pub fn failure(&self) -> Option<&str> {
-        self.health.failure()
+    pub fn group_commit(&self) -> &Arc<GroupCommit> {
+        &self.commit
     }
 
     /// Whether the stop before this start was a clean one.
@@ -285,12 +312,13 @@ impl LogDir {
             topic_id: Some(topic_id),
             pool: Arc::clone(&self.pool),
             dir,
-            health: Arc::clone(&self.health),
+            commit: Arc::clone(&self.commit),
             config,
             segments: vec![segment],
             epochs: LeaderEpochs::default(),
             log_start: 0,
             log_end: 0,
+            flushed: 0,
             recovery_point: 0,
             names_unsynced: true,
         }))
@@ -381,7 +409,7 @@ impl Listing {
 /// What opening all partitions has in common.
 struct DirLoader<'a> {
     pool: &'a Arc<FilePool>,
-    health: &'a Arc<DirHealth>,
+    commit: &'a Arc<GroupCommit>,
     path: &'a Path,
     settings: &'a LogDirSettings,
     now: TimestampMs,
@@ -424,7 +452,7 @@ impl DirLoader<'_> {
             now: self.now,
             topic_partition: partition.clone(),
         };
-        Ok(recovery::load(self.pool, self.health, self.path.join(dir_name(partition)?), known)?)
+        Ok(recovery::load(self.pool, self.commit, self.path.join(dir_name(partition)?), known)?)
     }
 }
 

@@ -4,23 +4,25 @@
 //! changes only at a roll, offsets are atomics, and a batch is published after it was written whole. Offsets are read
 //! from the lowest to the highest, and each only grows: so what a reader sees is in order.
 //!
-//! Nothing is synced during an append or a roll. [`PartitionLog::flush`] makes everything durable that was appended
-//! before it was called: log, indexes, the leader epochs, new names; then the recovery point moves. A sync that fails takes the
-//! whole data directory offline, for what the kernel lost it will not mention again.
+//! Nothing is synced during an append or a roll: both queue the log for the next round of [`GroupCommit`], which makes it
+//! durable and then moves the flushed offset.
 
+mod flush;
 #[cfg(test)]
 pub(crate) mod test_batches;
 #[cfg(test)]
 mod tests;
 
+pub(super) use self::flush::FlushPlan;
+
 use std::{
     fmt,
     hash::{BuildHasher, RandomState},
     io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
-        Arc, Mutex, OnceLock, RwLock,
-        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+        Arc, Mutex, RwLock,
+        atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering},
     },
 };
 
@@ -28,9 +30,9 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::{
-    disk::{Disk, OpenMode, Replacement},
     files::{Directory, FilePool},
-    leader_epochs::{self, EpochEnd, LeaderEpochs},
+    group_commit::{Durability, GroupCommit},
+    leader_epochs::{EpochEnd, LeaderEpochs},
     log_config::LogConfig,
     partition_metadata,
     scan::{Damage, ScanError},
@@ -71,7 +73,7 @@ pub struct Appended {
     pub first_offset: i64,
     /// Offset of its last record.
     pub last_offset: i64,
-    /// Whether a segment was completed before it. It is a good time for a flush.
+    /// Whether a segment was completed before it.
     pub rolled: bool,
 }
 
@@ -246,39 +248,23 @@ pub struct LogCounters {
     pub flushes: AtomicU64,
 }
 
-/// Whether a data directory can be trusted. The first failed sync ends that.
-#[derive(Debug, Default)]
-pub struct DirHealth(OnceLock<String>);
-
-impl DirHealth {
-    /// Why the directory is offline.
-    #[must_use]
-    pub fn failure(&self) -> Option<&str> {
-        self.0.get().map(String::as_str)
-    }
-
-    fn fail(&self, reason: String) -> FlushError {
-        tracing::error!(%reason, "a sync failed: the data directory goes offline");
-        FlushError::Offline { reason: self.0.get_or_init(|| reason).clone() }
-    }
-}
-
 /// The log of one partition.
 pub struct PartitionLog {
     topic_partition: TopicPartition,
     topic_id: Mutex<Option<Uuid>>,
     pool: Arc<FilePool>,
     dir: Arc<Directory>,
-    health: Arc<DirHealth>,
+    commit: Arc<GroupCommit>,
     writer: Mutex<Writer>,
-    /// One flush at a time.
-    flushing: Mutex<()>,
     /// Ascending, never empty; the last is the active one.
     segments: RwLock<Vec<Arc<Segment>>>,
     epochs: Mutex<LeaderEpochs>,
     log_start: AtomicI64,
     log_end: AtomicI64,
+    flushed: AtomicI64,
     recovery_point: AtomicI64,
+    /// What the next round is to do with it.
+    queued: AtomicU8,
     deleted: AtomicBool,
     waiters: Waiters,
     counters: LogCounters,
@@ -291,6 +277,8 @@ struct Writer {
     jitter_ms: i64,
     condition: Condition,
     new_names: NewNames,
+    /// When the first of the records was appended that no whole flush was about.
+    unflushed_since: Option<TimestampMs>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -303,11 +291,11 @@ enum Condition {
 
 /// Names that a crash may lose.
 #[derive(Clone, Copy, Default)]
-struct NewNames {
+pub(super) struct NewNames {
     /// In the partition's directory.
-    files: bool,
+    pub(super) files: bool,
     /// The directory itself, and the contents of its metadata file.
-    directory: bool,
+    pub(super) directory: bool,
 }
 
 /// What a log is made of when it is opened.
@@ -316,12 +304,13 @@ pub(super) struct Parts {
     pub(super) topic_id: Option<Uuid>,
     pub(super) pool: Arc<FilePool>,
     pub(super) dir: Arc<Directory>,
-    pub(super) health: Arc<DirHealth>,
+    pub(super) commit: Arc<GroupCommit>,
     pub(super) config: LogConfig,
     pub(super) segments: Vec<Arc<Segment>>,
     pub(super) epochs: LeaderEpochs,
     pub(super) log_start: i64,
     pub(super) log_end: i64,
+    pub(super) flushed: i64,
     pub(super) recovery_point: i64,
     /// Nobody knows whether the directory's names are on disk.
     pub(super) names_unsynced: bool,
@@ -337,20 +326,22 @@ impl PartitionLog {
             jitter_ms: jitter(&parts.config),
             condition: Condition::Open,
             new_names: NewNames { files: parts.names_unsynced, directory: parts.names_unsynced },
+            unflushed_since: None,
         };
         Self {
             topic_partition: parts.topic_partition,
             topic_id: Mutex::new(parts.topic_id),
             pool: parts.pool,
             dir: parts.dir,
-            health: parts.health,
+            commit: parts.commit,
             writer: Mutex::new(writer),
-            flushing: Mutex::new(()),
             segments: RwLock::new(parts.segments),
             epochs: Mutex::new(parts.epochs),
             log_start: AtomicI64::new(parts.log_start),
             log_end: AtomicI64::new(parts.log_end),
+            flushed: AtomicI64::new(parts.flushed),
             recovery_point: AtomicI64::new(parts.recovery_point),
+            queued: AtomicU8::new(0),
             deleted: AtomicBool::new(false),
             waiters: Waiters::default(),
             counters: LogCounters::default(),
@@ -403,23 +394,21 @@ impl PartitionLog {
         &self.counters
     }
 
-    /// Ends appending, and makes everything durable as a clean stop leaves it.
-    pub fn close(&self) -> Result<(), FlushError> {
-        {
-            let mut writer = lock(&self.writer);
-            if self.is_deleted() {
-                return Ok(());
-            }
-            writer.condition = Condition::Closed;
-            writer.active.close_indexes().map_err(|source| self.write_failed(source))?;
+    /// Ends appending, and has the next round make everything durable as a clean stop leaves it.
+    pub fn close(self: &Arc<Self>) -> Result<(), FlushError> {
+        let mut writer = lock(&self.writer);
+        if self.is_deleted() {
+            return Ok(());
         }
-        self.flush()?;
+        writer.condition = Condition::Closed;
+        writer.active.close_indexes().map_err(|source| self.write_failed(source))?;
+        drop(writer);
+        self.request_flush();
         Ok(())
     }
 
     /// Ends everything and renames the directory to `to`. Whoever waits is woken and finds the partition gone.
     pub(super) fn retire(&self, to: PathBuf) -> io::Result<()> {
-        let _flushing = lock(&self.flushing);
         let mut writer = lock(&self.writer);
         read(&self.segments).iter().for_each(|segment| segment.close_files());
         self.dir.rename(self.pool.disk(), to)?;
@@ -427,14 +416,21 @@ impl PartitionLog {
         self.deleted.store(true, Ordering::Release);
         drop(writer);
         self.waiters.wake_all();
+        self.commit.wake();
         Ok(())
     }
 }
 
 /// Appending.
 impl PartitionLog {
-    /// Appends one batch: one write. It is in the log when this returns, and on disk after the next flush.
-    pub fn append(&self, batch: &AppendBatch, leader_epoch: i32, now: TimestampMs) -> Result<Appended, AppendError> {
+    /// Appends one batch: one write. It is in the log when this returns, and on disk after the next round: see
+    /// [`PartitionLog::committed`].
+    pub fn append(
+        self: &Arc<Self>,
+        batch: &AppendBatch,
+        leader_epoch: i32,
+        now: TimestampMs,
+    ) -> Result<Appended, AppendError> {
         batch.assert_sound();
         let mut writer = lock(&self.writer);
         self.make_writable(&mut writer)?;
@@ -447,9 +443,14 @@ impl PartitionLog {
         lock(&self.epochs).assign_later(leader_epoch, header.base_offset);
         let appended = Appended { first_offset: header.base_offset, last_offset: header.last_offset(), rolled };
         self.log_end.store(appended.last_offset + 1, Ordering::Release);
+        writer.unflushed_since.get_or_insert(now);
+        let flush_messages = writer.config.flush_messages;
         drop(writer);
         self.count(&header);
-        self.waiters.wake_all();
+        self.appended(rolled, flush_messages);
+        if self.commit.durability() == Durability::Kafka {
+            self.waiters.wake_all();
+        }
         Ok(appended)
     }
 
@@ -460,7 +461,7 @@ impl PartitionLog {
     }
 
     fn make_writable(&self, writer: &mut Writer) -> Result<(), AppendError> {
-        if let Some(reason) = self.health.failure() {
+        if let Some(reason) = self.commit.failure() {
             return Err(AppendError::Offline { reason: reason.to_owned() });
         }
         match writer.condition {
@@ -560,13 +561,10 @@ impl PartitionLog {
     /// What consumers may read lies below it.
     #[must_use]
     pub fn high_watermark(&self) -> i64 {
-        self.log_end.load(Ordering::Acquire)
-    }
-
-    /// What is known to be on disk lies below it.
-    #[must_use]
-    pub fn recovery_point(&self) -> i64 {
-        self.recovery_point.load(Ordering::Acquire)
+        match self.commit.durability() {
+            Durability::Fsync => self.flushed(),
+            Durability::Kafka => self.log_end.load(Ordering::Acquire),
+        }
     }
 
     /// The bytes from the batch with `offset` on, at most `max_bytes` and none at `up_to` or later, which is one of
@@ -692,7 +690,7 @@ impl PartitionLog {
         before < offset
     }
 
-    /// Has `waiter` woken by every append, and by the partition's deletion, until the result is dropped. Look at the
+    /// Has `waiter` woken whenever there is more to be read, and by the partition's deletion, until the result is dropped. Look at the
     /// offsets after this and before waiting.
     #[must_use]
     pub fn register(self: &Arc<Self>, waiter: &Arc<Waiter>) -> Registration {
@@ -735,89 +733,9 @@ impl Drop for Registration {
     }
 }
 
-/// Flushing. Blocks for as long as the disk takes.
 impl PartitionLog {
-    /// Makes durable what was appended before the call; of a deleted partition, nothing. Returns the offset up to which the log is on disk.
-    pub fn flush(&self) -> Result<i64, FlushError> {
-        let _one_at_a_time = lock(&self.flushing);
-        if self.is_deleted() {
-            return Ok(self.recovery_point());
-        }
-        if let Some(reason) = self.health.failure() {
-            return Err(FlushError::Offline { reason: reason.to_owned() });
-        }
-        let Some(plan) = self.plan_flush()? else { return Ok(self.recovery_point()) };
-        let up_to = plan.up_to;
-        self.carry_out(plan).map_err(|e| self.health.fail(format!("{}: {e}", self.dir.path().display())))?;
-        self.recovery_point.store(up_to, Ordering::Release);
-        self.counters.flushes.fetch_add(1, Ordering::Relaxed);
-        Ok(up_to)
-    }
-
-    /// What has to be synced. Writes what waits in memory; takes over the new names, which have to be synced from here.
-    fn plan_flush(&self) -> Result<Option<FlushPlan>, FlushError> {
-        let mut writer = lock(&self.writer);
-        let up_to = self.log_end.load(Ordering::Relaxed);
-        writer.active.write_indexes().map_err(|source| self.write_failed(source))?;
-        let path = self.dir.join(leader_epochs::FILE_NAME);
-        let written = lock(&self.epochs).write_if_changed(self.pool.disk(), &path);
-        let epochs = written.map_err(|source| self.write_failed(source))?;
-        writer.new_names.files |= epochs.is_some();
-        let new_names = std::mem::take(&mut writer.new_names);
-        drop(writer);
-        let segments = self.unflushed_segments();
-        let done = up_to == self.recovery_point() && !new_names.files && !new_names.directory;
-        // Closing adds a last entry to an index of a log that may have been flushed to its end.
-        Ok((!done || self.is_closed()).then_some(FlushPlan { up_to, segments, epochs, new_names }))
-    }
-
-    fn carry_out(&self, plan: FlushPlan) -> io::Result<()> {
-        plan.segments.iter().try_for_each(|segment| segment.sync())?;
-        let (disk, dir) = (self.pool.disk(), self.dir.path());
-        if let Some(epochs) = plan.epochs {
-            epochs.sync()?;
-            epochs.install(disk)?;
-        }
-        if plan.new_names.directory {
-            sync_small_file(disk, &dir.join(partition_metadata::FILE_NAME))?;
-        }
-        if plan.new_names.files {
-            disk.sync_dir(&dir)?;
-        }
-        match dir.parent() {
-            Some(parent) if plan.new_names.directory => disk.sync_dir(parent),
-            _ => Ok(()),
-        }
-    }
-
-    fn unflushed_segments(&self) -> Vec<Arc<Segment>> {
-        let recovery_point = self.recovery_point();
-        let segments = read(&self.segments);
-        let after = segments.partition_point(|segment| segment.base_offset() <= recovery_point);
-        segments[after.saturating_sub(1)..].to_vec()
-    }
-
-    fn is_closed(&self) -> bool {
-        lock(&self.writer).condition == Condition::Closed
-    }
-
     fn write_failed(&self, source: io::Error) -> FlushError {
         FlushError::Write { path: self.dir.path(), source }
-    }
-}
-
-struct FlushPlan {
-    up_to: i64,
-    segments: Vec<Arc<Segment>>,
-    epochs: Option<Replacement>,
-    new_names: NewNames,
-}
-
-fn sync_small_file(disk: &dyn Disk, path: &Path) -> io::Result<()> {
-    match disk.open(path, OpenMode::Existing) {
-        Ok(file) => file.sync_data(),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(e) => Err(e),
     }
 }
 

@@ -14,9 +14,10 @@ use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc};
 use super::{
     disk::{Disk, DiskFile, EntryKind, OpenMode, read_full},
     files::{Directory, FileKind, FilePool, base_offset_of},
+    group_commit::GroupCommit,
     leader_epochs::{self, LeaderEpochs},
     log_config::LogConfig,
-    partition_log::{DirHealth, FlushError, PartitionLog, Parts},
+    partition_log::{PartitionLog, Parts},
     partition_metadata,
     scan::{BatchAt, BatchScan, Damage, ScanError, check_crc, find_valid_batch},
     segment::{Segment, SegmentError, Tail},
@@ -39,9 +40,6 @@ pub enum LoadError {
     /// A segment could not be read.
     #[error(transparent)]
     Segment(#[from] SegmentError),
-    /// What was recovered could not be made durable.
-    #[error(transparent)]
-    Flush(#[from] FlushError),
 }
 
 /// What is known of a partition before its directory is read.
@@ -55,10 +53,10 @@ pub(super) struct Known {
     pub(super) now: TimestampMs,
 }
 
-/// Opens the log in `path`.
+/// Opens the log in `path`. After an unclean stop it is to be flushed before anybody gets to see it.
 pub(super) fn load(
     pool: &Arc<FilePool>,
-    health: &Arc<DirHealth>,
+    commit: &Arc<GroupCommit>,
     path: PathBuf,
     known: Known,
 ) -> Result<PartitionLog, LoadError> {
@@ -74,34 +72,26 @@ pub(super) fn load(
     let log_start = loader.known.log_start.max(first);
     epochs.truncate_from_end(log_end);
     epochs.truncate_from_start(log_start);
-    let recovered = !loader.known.clean && log_end > 0;
-    if recovered {
-        sync_recovered(&segments, loader.known.recovery_point).map_err(|e| loader.error(e))?;
+    let recovery_point = if loader.known.clean { log_end } else { loader.known.recovery_point.min(log_end) };
+    if !loader.known.clean {
+        let unknown = segments.partition_point(|segment| segment.base_offset() <= recovery_point).saturating_sub(1);
+        segments[unknown..].iter().for_each(|segment| segment.set_dirty());
     }
-    let log = PartitionLog::new(Parts {
+    Ok(PartitionLog::new(Parts {
         topic_partition: loader.known.topic_partition.clone(),
         topic_id,
         pool: Arc::clone(pool),
         dir: loader.dir,
-        health: Arc::clone(health),
+        commit: Arc::clone(commit),
         config: loader.known.config,
         segments,
         epochs,
         log_start,
         log_end,
-        recovery_point: if loader.known.clean { log_end } else { loader.known.recovery_point.min(log_end) },
+        flushed: recovery_point,
+        recovery_point,
         names_unsynced: !loader.known.clean,
-    });
-    if !loader.known.clean {
-        log.flush()?;
-    }
-    Ok(log)
-}
-
-/// A process that was killed leaves its writes in the page cache, where nobody knows that they are not on disk.
-fn sync_recovered(segments: &[Arc<Segment>], recovery_point: i64) -> io::Result<()> {
-    let after = segments.partition_point(|segment| segment.base_offset() <= recovery_point);
-    segments[after.saturating_sub(1)..].iter().try_for_each(|segment| segment.sync_unconditionally())
+    }))
 }
 
 /// Names and sizes of the files in a directory.

@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// Appends whose positions are kept in memory.
-const RECENT_MAX: usize = 64;
+const RECENT_MAX: usize = 256;
 /// The largest segment: a position is a 32-bit signed number in the index.
 pub const SEGMENT_SIZE_MAX: u64 = i32::MAX as u64;
 
@@ -76,7 +76,7 @@ pub struct Segment {
     index_interval_bytes: u64,
     pool: Arc<FilePool>,
     dir: Arc<Directory>,
-    log: PooledFile,
+    log: Arc<PooledFile>,
     indexes: Mutex<Option<Arc<Indexes>>>,
     state: Mutex<State>,
 }
@@ -101,6 +101,8 @@ struct State {
     /// Known once the indexes are open.
     max_timestamp: Option<TimestampOffset>,
     recent: Recent,
+    /// An offset up to which everything is on disk, and where it stands.
+    flushed: Option<(i64, u64)>,
 }
 
 /// Base offset and position of the latest appends, in order, without a gap up to the end of the segment.
@@ -135,13 +137,14 @@ impl Segment {
             first_timestamp: None,
             max_timestamp: None,
             recent: Recent::default(),
+            flushed: None,
         };
         Self {
             base_offset,
             index_interval_bytes: config.index_interval_bytes,
             pool: Arc::clone(pool),
             dir: Arc::clone(dir),
-            log: PooledFile::new(Arc::clone(pool), Arc::clone(dir), base_offset, FileKind::Log),
+            log: Arc::new(PooledFile::new(Arc::clone(pool), Arc::clone(dir), base_offset, FileKind::Log)),
             indexes: Mutex::new(None),
             state: Mutex::new(state),
         }
@@ -240,24 +243,24 @@ impl Segment {
         indexes.write_with(max_timestamp)
     }
 
-    /// Makes log and indexes durable.
-    pub fn sync(&self) -> io::Result<()> {
-        self.log.sync()?;
-        if let Some(indexes) = self.opened_indexes() {
-            indexes.offset.file().sync()?;
-            indexes.time.file().sync()?;
+    /// The files that a flush is about: the log, and the indexes if they have been opened.
+    pub(super) fn files(&self, with_indexes: bool) -> Vec<Arc<PooledFile>> {
+        let mut files = vec![Arc::clone(&self.log)];
+        if let Some(indexes) = self.opened_indexes().filter(|_| with_indexes) {
+            files.extend([indexes.offset.file(), indexes.time.file()]);
         }
-        Ok(())
+        files
     }
 
-    /// Makes durable what an earlier process may have left in the page cache.
-    pub fn sync_unconditionally(&self) -> io::Result<()> {
-        self.log.sync_unconditionally()?;
-        if let Some(indexes) = self.opened_indexes() {
-            indexes.offset.file().sync_unconditionally()?;
-            indexes.time.file().sync_unconditionally()?;
-        }
-        Ok(())
+    /// Takes all its files for written: a killed process leaves its writes in the page cache, where nobody knows that they
+    /// are not on disk.
+    pub(super) fn set_dirty(&self) {
+        self.files(true).iter().for_each(|file| file.set_dirty());
+    }
+
+    /// Notes up to where it is on disk: a place where many readers end.
+    pub(super) fn set_flushed(&self, offset: i64, position: u64) {
+        lock(&self.state).flushed = Some((offset, position));
     }
 
     /// Writes the index entries that wait in memory.
@@ -375,8 +378,11 @@ impl Segment {
     fn locate(&self, offset: i64, up_to: i64) -> Result<Option<(Extent, u64)>, SegmentError> {
         let (size, first, end) = {
             let state = lock(&self.state);
-            let end =
-                if up_to >= state.next_offset { Some(state.size) } else { state.recent.end_before(up_to, state.size) };
+            let end = match state.flushed {
+                _ if up_to >= state.next_offset => Some(state.size),
+                Some((flushed, position)) if up_to == flushed => Some(position),
+                _ => state.recent.end_before(up_to, state.size),
+            };
             (state.size, state.recent.extent_of(offset, state.size), end)
         };
         let first = match first {
@@ -546,6 +552,7 @@ impl Segment {
         state.size = tail.position;
         state.next_offset = tail.next_offset;
         state.recent = Recent::default();
+        state.flushed = None;
         Ok(())
     }
 

@@ -106,7 +106,7 @@ impl Journal {
 
     fn commit(&self, records: &[MetadataRecord], now: TimestampMs) -> Result<(), CommitError> {
         let appended = self.log.append(&batch(records, now)?, LEADER_EPOCH, now)?;
-        self.log.flush()?;
+        self.log.commit_now()?;
         let mut image = self.image.write().unwrap_or_else(PoisonError::into_inner);
         let image = Arc::make_mut(&mut image);
         for (offset, record) in (appended.first_offset..).zip(records) {

@@ -319,7 +319,7 @@ pub(crate) fn decode_response<R: Request>(frame: &Bytes, correlation_id: i32, ve
     response
 }
 
-/// Batches for partitions of one topic, to be acknowledged.
+/// Batches for partitions of one topic, to be acknowledged when they are on disk.
 pub(crate) fn produce_request(topic: &TestTopic, partitions: Vec<(i32, Option<Bytes>)>) -> ProduceRequest {
     let partition_data = partitions.into_iter().map(|(index, records)| PartitionProduceData {
         index,
@@ -332,7 +332,7 @@ pub(crate) fn produce_request(topic: &TestTopic, partitions: Vec<(i32, Option<By
         partition_data: partition_data.collect(),
         ..TopicProduceData::default()
     };
-    ProduceRequest { acks: 1, timeout_ms: 10_000, topic_data: vec![topic], ..ProduceRequest::default() }
+    ProduceRequest { acks: -1, timeout_ms: 10_000, topic_data: vec![topic], ..ProduceRequest::default() }
 }
 
 /// The results of all partitions, in the order of the response.

@@ -14,6 +14,9 @@ const OTHER_DEFAULTS: [(&str, &str); 6] = [
     ("process.roles", "[broker, controller]"),
 ];
 
+/// Keys of our own begin with this.
+const OURS: &str = "ottla.";
+
 /// A row in the fixture's form.
 fn row_text(row: &BrokerKey) -> String {
     let BrokerKey { key, update_mode } = row;
@@ -32,7 +35,7 @@ fn row_text(row: &BrokerKey) -> String {
 
 #[test]
 fn the_table_is_kafkas_but_for_what_is_listed() {
-    let ours: Vec<_> = BROKER_KEYS.iter().map(row_text).collect();
+    let ours: Vec<_> = BROKER_KEYS.iter().filter(|row| !row.key.name.starts_with(OURS)).map(row_text).collect();
     let expected = KAFKAS_TABLE.lines().skip(1).map(|line| {
         let mut columns: Vec<_> = line.split('\t').collect();
         if let Some((_, default)) = OTHER_DEFAULTS.iter().find(|(name, _)| *name == columns[0]) {

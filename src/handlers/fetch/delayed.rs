@@ -6,9 +6,11 @@
 //! - D: the time is up;
 //! - E: the broker is stopping.
 //!
-//! It waits for appends, never polling: it registers with its logs first and reads then, so that no append is missed.
+//! It waits for records to become visible, never polling: it registers with its logs first and reads then, so that
+//! nothing is missed. And it sees what was appended before it came: as long as such records are not on disk, it is not
+//! answered without any, whatever the time.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use uuid::Uuid;
 
@@ -19,7 +21,7 @@ use super::{
 use crate::{
     clock,
     handlers::context::Context,
-    log::waiters::Waiter,
+    log::{partition_log::PartitionLog, waiters::Waiter},
     protocol::{
         error_code::ErrorCode,
         messages::{
@@ -43,6 +45,8 @@ pub(super) struct DelayedFetch {
     pub(super) targets: Vec<Target>,
     pub(super) bounds: Bounds,
     pub(super) min_bytes: usize,
+    /// Where the logs ended when the request came, of those that it reads at the end.
+    pub(super) ends: Vec<(Arc<PartitionLog>, i64)>,
     pub(super) deadline: Instant,
 }
 
@@ -50,7 +54,8 @@ impl DelayedFetch {
     /// The response, if there is no need to wait or no wish to.
     pub(super) fn complete_now(self, expired: bool) -> Result<FetchResponse, Self> {
         let readings = read_all(&self.targets, self.bounds);
-        if expired || is_complete(&readings, self.min_bytes) { Ok(self.respond(readings)) } else { Err(self) }
+        let is_over = expired || is_complete(&readings, self.min_bytes);
+        if is_over && !self.is_behind(&readings) { Ok(self.respond(readings)) } else { Err(self) }
     }
 
     /// The response, as soon as one of the cases holds.
@@ -62,7 +67,11 @@ impl DelayedFetch {
             let readings = read_all(&self.targets, self.bounds);
             let is_over = clock::monotonic() >= self.deadline || self.cx.shutdown().has_begun();
             if is_over || is_complete(&readings, self.min_bytes) {
-                break readings;
+                if !self.is_behind(&readings) {
+                    break readings;
+                }
+                self.catch_up().await;
+                break read_all(&self.targets, self.bounds);
             }
             // Whichever comes first: what it means is seen by reading again.
             tokio::select! {
@@ -73,6 +82,20 @@ impl DelayedFetch {
         };
         drop(registrations);
         Some(self.respond(readings))
+    }
+
+    /// Whether nothing was read although there were records when the request came.
+    fn is_behind(&self, readings: &[Reading]) -> bool {
+        let is_behind = |(log, end): &(Arc<PartitionLog>, i64)| log.high_watermark() < *end && !log.is_deleted();
+        readings.iter().all(|reading| reading.error == ErrorCode::None && reading.len() == 0)
+            && self.ends.iter().any(is_behind)
+    }
+
+    /// Waits until what was there is on disk. A disk that fails ends the waiting too, and is somebody else's to report.
+    async fn catch_up(&self) {
+        for (log, end) in &self.ends {
+            let _ = log.committed(*end).await;
+        }
     }
 
     fn respond(self, readings: Vec<Reading>) -> FetchResponse {

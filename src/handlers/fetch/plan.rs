@@ -91,6 +91,15 @@ pub(super) fn read_all(targets: &[Target], bounds: Bounds) -> Vec<Reading> {
 }
 
 impl Target {
+    /// The log and its end, if that is what is read and consumers do not see all of it yet.
+    pub(super) fn unseen_end(&self) -> Option<(Arc<PartitionLog>, i64)> {
+        let (log, _) = self.source.as_ref().ok()?;
+        let offsets = log.offsets();
+        let is_unseen = offsets.high_watermark() < offsets.log_end();
+        (is_unseen && self.position.fetch_offset >= offsets.high_watermark())
+            .then(|| (Arc::clone(log), offsets.log_end()))
+    }
+
     fn read(&self, max_bytes: usize, min_one_batch: bool, isolation: Isolation) -> Reading {
         let (log, leader_epoch) = match &self.source {
             Ok((log, leader_epoch)) => (log, *leader_epoch),

@@ -13,8 +13,8 @@ use rustix::{
     process::{Flock, FlockType},
 };
 
-use super::{DirEntry, Disk, DiskFile, EntryKind, LockError, OpenMode};
-use crate::protocol::file_range::RangeSource;
+use super::{DirEntry, Disk, DiskFile, EntryKind, Filesystem, LockError, OpenMode};
+use crate::{protocol::file_range::RangeSource, sys};
 
 /// More slices than one append has.
 const SLICES_MAX: usize = 8;
@@ -79,6 +79,14 @@ impl Disk for RealDisk {
         }
     }
 
+    fn filesystem(&self, path: &Path) -> io::Result<Option<Box<dyn Filesystem>>> {
+        let directory = File::open(path)?;
+        if !sys::can_sync_filesystem(&directory)? {
+            return Ok(None);
+        }
+        Ok(Some(Box::new(RealFilesystem(directory))))
+    }
+
     fn lock(&self, path: &Path) -> Result<Box<dyn Send + Sync>, LockError> {
         let file = OpenOptions::new()
             .read(true)
@@ -92,6 +100,15 @@ impl Disk for RealDisk {
         // For the message of the next process only: the lock does not depend on it.
         let _ = file.set_len(0).and_then(|()| write!(&file, "{}", std::process::id()));
         Ok(Box::new(file))
+    }
+}
+
+/// The file system of an open directory.
+struct RealFilesystem(File);
+
+impl Filesystem for RealFilesystem {
+    fn sync(&self) -> io::Result<()> {
+        sys::sync_filesystem(&self.0)
     }
 }
 

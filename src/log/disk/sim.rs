@@ -12,7 +12,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use super::{DirEntry, Disk, DiskFile, EntryKind, LockError, OpenMode};
+use super::{DirEntry, Disk, DiskFile, EntryKind, Filesystem, LockError, OpenMode};
 use crate::{log::sync::lock, protocol::file_range::RangeSource};
 
 const SECTOR: usize = 512;
@@ -37,6 +37,8 @@ struct State {
     files: BTreeMap<u64, Content>,
     next_file: u64,
     locked: Vec<PathBuf>,
+    /// Whether it can be synced as a whole.
+    has_filesystem: bool,
     /// Files opened before a crash are of no use after it.
     generation: u64,
     calls: u64,
@@ -76,11 +78,17 @@ impl SimDisk {
             files: BTreeMap::new(),
             next_file: 0,
             locked: Vec::new(),
+            has_filesystem: false,
             generation: 0,
             calls: 0,
             fail_at: None,
             random: Random(seed),
         })))
+    }
+
+    /// Lets the disk be synced as a whole from here on, or not any more.
+    pub fn set_filesystem(&self, has_filesystem: bool) {
+        lock(&self.0).has_filesystem = has_filesystem;
     }
 
     /// How many calls there have been. A write that fails halfway counts once.
@@ -324,6 +332,14 @@ impl Disk for SimDisk {
         Ok(state.dirs.contains_key(path) || state.find(path).is_ok())
     }
 
+    fn filesystem(&self, _path: &Path) -> io::Result<Option<Box<dyn Filesystem>>> {
+        let mut state = lock(&self.0);
+        state.call()?;
+        let generation = state.generation;
+        let filesystem = state.has_filesystem.then(|| SimFilesystem { disk: self.clone(), generation });
+        Ok(filesystem.map(|filesystem| Box::new(filesystem) as Box<dyn Filesystem>))
+    }
+
     fn lock(&self, path: &Path) -> Result<Box<dyn Send + Sync>, LockError> {
         let mut state = lock(&self.0);
         state.call().map_err(LockError::Io)?;
@@ -335,6 +351,28 @@ impl Disk for SimDisk {
         }
         state.locked.push(path.to_owned());
         Ok(Box::new(SimLock { disk: self.clone(), path: path.to_owned(), generation: state.generation }))
+    }
+}
+
+struct SimFilesystem {
+    disk: SimDisk,
+    generation: u64,
+}
+
+impl Filesystem for SimFilesystem {
+    fn sync(&self) -> io::Result<()> {
+        let mut state = lock(&self.disk.0);
+        if state.generation != self.generation {
+            return Err(io::Error::other("opened before the crash"));
+        }
+        state.call()?;
+        for dir in state.dirs.values_mut() {
+            dir.durable = dir.live.clone();
+            dir.pending.clear();
+            dir.parent_synced = true;
+        }
+        state.files.values_mut().for_each(|content| content.durable.clone_from(&content.live));
+        Ok(())
     }
 }
 

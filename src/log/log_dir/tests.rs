@@ -6,7 +6,12 @@ use crate::log::{
 
 fn settings() -> LogDirSettings {
     let recovery_threads = NonZeroUsize::new(2).expect("not zero");
-    LogDirSettings { open_files_max: 100, recovery_threads, config: LogConfig::default() }
+    LogDirSettings {
+        open_files_max: 100,
+        recovery_threads,
+        durability: Durability::Fsync,
+        config: LogConfig::default(),
+    }
 }
 
 fn create(dir: &LogDir, topic: &str) -> Result<Arc<PartitionLog>, LogDirError> {

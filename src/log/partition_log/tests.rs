@@ -22,7 +22,7 @@ fn small() -> LogConfig {
 }
 
 fn settings(config: LogConfig) -> LogDirSettings {
-    LogDirSettings { open_files_max: 6, recovery_threads: NonZeroUsize::MIN, config }
+    LogDirSettings { open_files_max: 6, recovery_threads: NonZeroUsize::MIN, durability: Durability::Fsync, config }
 }
 
 fn partition() -> TopicPartition {
@@ -42,7 +42,7 @@ fn try_open(disk: &SimDisk, config: LogConfig) -> Result<(LogDir, Arc<PartitionL
     Ok((dir, log))
 }
 
-fn append(log: &PartitionLog, records: i32, timestamp: i64, payload: usize) -> Appended {
+fn append(log: &Arc<PartitionLog>, records: i32, timestamp: i64, payload: usize) -> Appended {
     log.append(&batch(records, timestamp, payload), 0, timestamp).expect("appended")
 }
 
@@ -74,7 +74,11 @@ fn batches_get_offsets_and_come_back() {
     assert_eq!(append(&log, 1, 100, 0), Appended { first_offset: 3, last_offset: 3, rolled: false });
     assert_eq!(read_all(&log), [(0, 2, 71), (3, 3, 61)]);
     let offsets = log.offsets();
+    assert_eq!((offsets.log_start(), offsets.high_watermark(), offsets.log_end()), (0, 0, 4), "not on disk yet");
+    log.commit_now().expect("flushed");
+    let offsets = log.offsets();
     assert_eq!((offsets.log_start(), offsets.high_watermark(), offsets.log_end()), (0, 4, 4));
+    assert_eq!(log.recovery_point(), 0, "a start looks at the indexes");
     assert_eq!(log.counters().messages_in.load(Ordering::Relaxed), 4);
     assert_eq!(log.size(), 132);
 }
@@ -224,6 +228,7 @@ fn epochs_follow_the_appends() {
     assert_eq!(log.end_offset_for_epoch(0), Some(EpochEnd { epoch: 0, end_offset: 2 }));
     assert_eq!(log.end_offset_for_epoch(4), Some(EpochEnd { epoch: 4, end_offset: 5 }));
     assert_eq!(log.earliest(), OffsetAndEpoch { offset: 0, leader_epoch: Some(0) });
+    log.commit_now().expect("flushed");
     log.advance_log_start(3);
     assert_eq!(log.earliest(), OffsetAndEpoch { offset: 3, leader_epoch: Some(4) });
     dir.close(1).expect("closed");
@@ -259,7 +264,8 @@ fn a_failed_sync_takes_the_directory_offline() {
     assert!(matches!(log.flush(), Err(FlushError::Offline { .. })));
     assert!(matches!(log.append(&batch(1, 1, 50), 0, 1), Err(AppendError::Offline { .. })));
     assert_eq!(log.recovery_point(), 1);
-    assert!(dir.failure().is_some() && dir.close(1).is_err());
+    assert!(dir.group_commit().failure().is_some() && dir.close(1).is_err());
+    assert_eq!(log.high_watermark(), 1, "what may be lost is not shown");
     assert_eq!(read_all(&log).len(), 2, "reading goes on");
 }
 
@@ -272,7 +278,7 @@ fn a_batch_larger_than_a_segment_is_refused() {
 }
 
 #[test]
-fn waiters_learn_of_appends_and_of_the_end() {
+fn waiters_learn_of_what_is_on_disk_and_of_the_end() {
     let disk = SimDisk::new(1);
     let (dir, log) = open(&disk, small());
     let waiter = Waiter::new();
@@ -281,8 +287,9 @@ fn waiters_learn_of_appends_and_of_the_end() {
         Future::poll(woken.as_mut(), &mut std::task::Context::from_waker(Waker::noop())).is_ready()
     };
     let registration = log.register(&waiter);
-    assert!(!is_woken());
     append(&log, 1, 1, 0);
+    assert!(!is_woken(), "nobody may see it yet");
+    log.commit_now().expect("flushed");
     assert!(is_woken());
     dir.delete_partition(&partition()).expect("deleted");
     assert!(is_woken() && registration.log().is_deleted());
@@ -293,7 +300,7 @@ fn waiters_learn_of_appends_and_of_the_end() {
     dir.remove_deleted().expect("removed");
     log.flush().expect("nothing to do");
     log.close().expect("nothing to do");
-    assert_eq!(dir.failure(), None);
+    assert_eq!(dir.group_commit().failure(), None);
 }
 
 #[test]
@@ -325,6 +332,7 @@ fn readers_see_whole_batches_while_others_append() {
 #[derive(Debug, Clone)]
 enum Step {
     Append { records: i32, payload: usize, timestamp: i64 },
+    Commit,
     Flush,
     Checkpoint,
     CloseAndReopen,
@@ -336,7 +344,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         12 => (1..4_i32, 0..300_usize, 0..50_i64)
             .prop_map(|(records, payload, timestamp)| Step::Append { records, payload, timestamp }),
-        2 => Just(Step::Flush),
+        2 => Just(Step::Commit),
+        1 => Just(Step::Flush),
         1 => Just(Step::Checkpoint),
         1 => Just(Step::CloseAndReopen),
         2 => (0..3_u8).prop_map(Step::Crash),
@@ -364,6 +373,7 @@ impl Model {
     fn check(&self, log: &PartitionLog) {
         let offsets = log.offsets();
         assert_eq!((offsets.log_start(), offsets.log_end()), (self.log_start, self.end()));
+        assert_eq!(offsets.high_watermark(), self.flushed.max(self.log_start), "consumers see what is on disk");
         let found = read_all(log);
         let expected: Vec<_> = self.batches.iter().filter(|(_, last, _)| *last >= self.log_start).copied().collect();
         assert_eq!(found, expected);
@@ -414,6 +424,7 @@ fn check_indexes(disk: &SimDisk, log: &PartitionLog) {
 
 fn run(seed: u64, steps: &[Step]) {
     let disk = SimDisk::new(seed);
+    disk.set_filesystem(seed.is_multiple_of(2));
     let mut model = Model::default();
     let (mut dir, mut log) = open(&disk, small());
     for step in steps {
@@ -424,10 +435,22 @@ fn run(seed: u64, steps: &[Step]) {
                 assert_eq!(appended.first_offset, model.end());
                 model.batches.push((appended.first_offset, appended.last_offset, payload + 61));
             }
-            Step::Flush => model.flushed = log.flush().expect("flushed"),
-            Step::Checkpoint => dir.checkpoint().expect("written"),
+            Step::Commit => {
+                log.commit_now().expect("flushed");
+                model.flushed = model.end();
+            }
+            Step::Flush => {
+                log.flush().expect("flushed");
+                model.flushed = model.end();
+                assert_eq!(log.recovery_point(), model.flushed);
+            }
+            Step::Checkpoint => {
+                dir.checkpoint().expect("written");
+                model.flushed = model.end();
+                assert_eq!(log.recovery_point(), model.flushed);
+            }
             Step::AdvanceLogStart(part) => {
-                let offset = model.log_start + (model.end() - model.log_start) * i64::from(*part) / 255;
+                let offset = model.log_start + (model.flushed - model.log_start) * i64::from(*part) / 255;
                 log.advance_log_start(offset);
                 model.log_start = offset;
             }
@@ -470,7 +493,8 @@ fn busy_work(disk: &SimDisk) -> (i64, Option<Box<dyn std::error::Error>>) {
         for n in 0..30 {
             log.append(&batch(2, n, 100), 0, n)?;
             if n % 7 == 0 {
-                flushed = log.flush()?;
+                log.flush()?;
+                flushed = 2 * (n + 1);
             }
             if n % 10 == 0 {
                 log.read(0, 1000, true, log.high_watermark())?;
@@ -502,6 +526,7 @@ fn any_call_may_fail_once_and_the_log_opens_again() {
     for n in 1..=calls {
         for (errno, crash) in [(5, Crash::LoseAll), (28, Crash::Tear), (28, Crash::KeepAll)] {
             let disk = SimDisk::new(n);
+            disk.set_filesystem(n.is_multiple_of(2));
             disk.fail_nth(n, errno);
             let (flushed, error) = busy_work(&disk);
             disk.crash(crash);
@@ -511,6 +536,7 @@ fn any_call_may_fail_once_and_the_log_opens_again() {
             assert_eq!(read_all(&log).len() as i64 * 2, end, "call {n}");
             append(&log, 1, 1, 10);
             log.flush().expect("flushed");
+            assert_eq!(log.high_watermark(), log.offsets().log_end());
         }
     }
 }
