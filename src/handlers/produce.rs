@@ -104,9 +104,8 @@ pub async fn produce(cx: &Context, request: ProduceRequest) -> Answer<ProduceRes
     }
     let response = ProduceResponse { responses, ..ProduceResponse::default() };
     uncommitted.retain(|partition| partition.log.high_watermark() < partition.end);
-    if uncommitted.is_empty() {
-        return Answer::Now(response);
-    }
+    let Some(first) = uncommitted.first() else { return Answer::Now(response) };
+    first.log.hurry();
     Answer::Later(Box::pin(committed(response, uncommitted)))
 }
 

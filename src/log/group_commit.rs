@@ -1,8 +1,10 @@
 //! One flush for every partition that has something to be flushed.
 //!
 //! An append puts its log into the queue. A round takes everything out of it, makes it durable together, and moves each
-//! log's flushed offset; what is appended meanwhile fills the next round. There is no timer and no window: under load a
-//! round is as long as the disk takes, without load it has one log. Rounds are run by a thread of their own
+//! log's flushed offset; what is appended meanwhile fills the next round. Whoever waits is not kept waiting by a timer or
+//! a window: under load a round is as long as the disk takes, without load it has one log. Only where nobody waits,
+//! neither a producer with `acks=all` nor a consumer, a few milliseconds are let go by, for a sync costs the processor the same
+//! for a kilobyte as for a megabyte. Rounds are run by a thread of their own
 //! ([`GroupCommit::run`]) and by whoever cannot wait for it ([`GroupCommit::commit`]), one at a time.
 //!
 //! The first sync that fails is final: what the kernel lost it will not mention again. Nothing is acknowledged from then
@@ -15,10 +17,11 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{
-        Arc, Condvar, Mutex, OnceLock,
+        Arc, Condvar, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use tokio::sync::Notify;
@@ -32,6 +35,8 @@ use super::{
 };
 use crate::clock;
 
+/// How long a round is put off that nobody waits for.
+const UNHURRIED: Duration = Duration::from_millis(5);
 /// Threads that sync files side by side where the file system cannot be synced as a whole.
 const SYNC_THREADS_MAX: usize = 16;
 /// Files that make one more thread worth its start.
@@ -78,9 +83,22 @@ pub struct GroupCommit {
 #[derive(Default)]
 struct Queue {
     logs: Vec<Arc<PartitionLog>>,
-    /// The thread of [`GroupCommit::run`] waits for a log.
-    is_waited_for: bool,
+    /// Somebody waits for the next round.
+    is_hurried: bool,
+    sleep: Sleep,
     is_stopped: bool,
+}
+
+/// What the thread of [`GroupCommit::run`] waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Sleep {
+    /// Nothing: it is at work.
+    #[default]
+    Awake,
+    /// Something to do.
+    UntilQueued,
+    /// Somebody who waits.
+    UntilHurried,
 }
 
 impl GroupCommit {
@@ -144,7 +162,18 @@ impl GroupCommit {
     pub(super) fn add(&self, log: Arc<PartitionLog>) {
         let mut queue = lock(&self.queue);
         queue.logs.push(log);
-        let wake = std::mem::take(&mut queue.is_waited_for);
+        let wake = queue.sleep == Sleep::UntilQueued;
+        drop(queue);
+        if wake {
+            self.some_queued.notify_one();
+        }
+    }
+
+    /// Has the next round begin as soon as it can.
+    pub(super) fn hurry(&self) {
+        let mut queue = lock(&self.queue);
+        let wake = !queue.is_hurried && queue.sleep != Sleep::Awake;
+        queue.is_hurried = true;
         drop(queue);
         if wake {
             self.some_queued.notify_one();
@@ -172,9 +201,14 @@ impl GroupCommit {
     fn wait_until_queued(&self) -> bool {
         let mut queue = lock(&self.queue);
         while queue.logs.is_empty() && !queue.is_stopped {
-            queue.is_waited_for = true;
-            queue = self.some_queued.wait(queue).unwrap_or_else(std::sync::PoisonError::into_inner);
+            queue.sleep = Sleep::UntilQueued;
+            queue = self.some_queued.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
+        queue.sleep = Sleep::UntilHurried;
+        let may_wait = |queue: &mut Queue| !queue.is_hurried && !queue.is_stopped;
+        let waited = self.some_queued.wait_timeout_while(queue, UNHURRIED, may_wait);
+        let (mut queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        queue.sleep = Sleep::Awake;
         !queue.is_stopped
     }
 
@@ -185,7 +219,11 @@ impl GroupCommit {
         if let Some(reason) = self.failure() {
             return Err(FlushError::Offline { reason: reason.to_owned() });
         }
-        let logs = std::mem::take(&mut lock(&self.queue).logs);
+        let logs = {
+            let mut queue = lock(&self.queue);
+            queue.is_hurried = false;
+            std::mem::take(&mut queue.logs)
+        };
         let mut unwritten = None;
         let mut plans = Vec::with_capacity(logs.len());
         for log in logs {

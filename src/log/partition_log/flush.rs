@@ -89,6 +89,11 @@ impl PartitionLog {
         }
     }
 
+    /// Has it made durable as soon as possible: somebody waits for it.
+    pub fn hurry(&self) {
+        self.commit.hurry();
+    }
+
     /// Makes durable what was appended before the call, whatever `ottla.durability` says. Blocks.
     pub fn commit_now(self: &Arc<Self>) -> Result<(), FlushError> {
         self.request_commit();
@@ -117,6 +122,7 @@ impl PartitionLog {
             if self.is_deleted() {
                 return Err(AppendError::Closed);
             }
+            self.hurry();
             round_ended.await;
         }
     }
@@ -142,6 +148,9 @@ impl PartitionLog {
                     self.request_flush();
                 }
             }
+        }
+        if self.high_watermark() < self.log_end.load(Ordering::Relaxed) && self.waiters.count() > 0 {
+            self.hurry();
         }
     }
 
