@@ -43,7 +43,8 @@ pub fn run() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             if !is_broken_pipe(&error) {
-                eprintln!("error: {error:#}");
+                // An error tells its causes itself.
+                eprintln!("error: {error}");
             }
             ExitCode::FAILURE
         }

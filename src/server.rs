@@ -100,7 +100,16 @@ impl Server {
             let config = config.clone();
             Arc::new(tokio::task::spawn_blocking(move || open(config, files.segments)).await??)
         };
-        let listeners = bind(&config, &settings).await?;
+        let listeners = match bind(&config, &settings).await {
+            Ok(listeners) => listeners,
+            Err(error) => {
+                // The directory is left as it was found: without the mark of a clean stop the next start would be slower.
+                if let Err(error) = tokio::task::spawn_blocking(move || broker.close()).await? {
+                    tracing::warn!(%error, "the data directory could not be closed");
+                }
+                return Err(error.into());
+            }
+        };
         let flusher = spawn_flusher(&broker)?;
         let bound = listeners.iter().zip(&config.listeners).map(|(bound, listener)| Bound {
             address: bound.local_addr(),
@@ -151,8 +160,8 @@ impl Server {
     /// Stops: no new connections, what is in flight is finished within a bound, then everything is flushed.
     pub async fn stop(self) -> Result<(), StopError> {
         self.shutdown.begin();
-        self.serving.await?;
-        self.maintenance.await?;
+        // Whatever became of them, the data is still to be closed.
+        let (served, maintained) = (self.serving.await, self.maintenance.await);
         let (broker, flusher) = (self.broker, self.flusher);
         let close = move || {
             broker.logs().group_commit().stop();
@@ -161,7 +170,9 @@ impl Server {
             }
             broker.close()
         };
-        Ok(tokio::task::spawn_blocking(close).await??)
+        tokio::task::spawn_blocking(close).await??;
+        served?;
+        Ok(maintained?)
     }
 }
 

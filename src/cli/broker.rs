@@ -5,8 +5,9 @@
 
 use std::{io::IsTerminal, process::ExitCode};
 
+use anyhow::bail;
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -77,8 +78,10 @@ pub fn run(args: BrokerArgs) -> anyhow::Result<ExitCode> {
         tracing::warn!("{warning}");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(config))?;
-    Ok(ExitCode::SUCCESS)
+    let served = runtime.block_on(serve(config));
+    // What a signal interrupted is not waited for.
+    runtime.shutdown_background();
+    served.map(|()| ExitCode::SUCCESS)
 }
 
 /// The environment variables that are text; no setting can be any other.
@@ -98,22 +101,42 @@ fn log_to_stderr() {
 
 async fn serve(config: BrokerConfig) -> anyhow::Result<()> {
     // The handlers stand before the ready line, so that whoever waits for it may signal at once.
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let server = Server::start(config).await?;
-    tracing::info!("{server}");
-    let name = tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-        // Said already, by whom it happened to.
-        reason = server.failed() => {
-            tracing::error!("stopping: nothing can be made durable any more ({reason})");
-            "a failed disk"
-        }
+    let mut signals = Signals::new()?;
+    let server = tokio::select! {
+        server = Server::start(config) => server?,
+        name = signals.next() => bail!("{name} before the start was complete"),
     };
-    tracing::info!("{name}: stopping");
-    server.stop().await?;
+    tracing::info!("{server}");
+    let reason = tokio::select! {
+        name = signals.next() => name.to_owned(),
+        failure = server.failed() => format!("nothing can be made durable any more ({failure})"),
+    };
+    tracing::info!("{reason}: stopping");
+    tokio::select! {
+        stopped = server.stop() => stopped?,
+        name = signals.next() => bail!("{name} before the stop was complete: the next start has to check the logs"),
+    }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The signals that end the broker.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
 }
 
 impl From<BrokerArgs> for CommandLine {
