@@ -4,9 +4,12 @@
 //! the two is mended by the next start.
 
 mod hosted_topic;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::HashMap,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
@@ -24,6 +27,7 @@ use crate::{
     log::{
         log_config::LogConfig,
         log_dir::{LogDir, LogDirError},
+        partition_log::PartitionLog,
     },
     metadata::{
         image::{ConfigResource, Image, Topic},
@@ -82,6 +86,26 @@ pub enum LoadError {
     Commit(#[from] CommitError),
     #[error("topic {topic}: {source}")]
     TopicConfig { topic: Arc<str>, source: TopicConfigError },
+    #[error("{}: there are partitions, but no {CLUSTER_METADATA_TOPIC}-0 that knows them: restore it, or use another directory", path.display())]
+    NoMetadata { path: PathBuf },
+}
+
+/// Why a topic could not be hosted.
+#[derive(Debug, thiserror::Error)]
+enum HostError {
+    #[error(transparent)]
+    Config(#[from] TopicConfigError),
+    #[error(transparent)]
+    Logs(#[from] LogDirError),
+}
+
+impl From<HostError> for CreateTopicFailure {
+    fn from(error: HostError) -> Self {
+        match error {
+            HostError::Config(error) => Self::Config(error),
+            HostError::Logs(error) => Self::Logs(error),
+        }
+    }
 }
 
 /// Why a topic was not created.
@@ -142,10 +166,8 @@ impl Broker {
         let image = broker.image();
         for topic in image.topics() {
             broker.host(&image, topic).map_err(|failure| match failure {
-                CreateTopicFailure::Logs(error) => LoadError::Logs(error),
-                CreateTopicFailure::Commit(error) => LoadError::Commit(error),
-                CreateTopicFailure::Config(source) => LoadError::TopicConfig { topic: topic.name.clone(), source },
-                CreateTopicFailure::Refused(_) => unreachable!("hosting refuses nothing"),
+                HostError::Logs(error) => LoadError::Logs(error),
+                HostError::Config(source) => LoadError::TopicConfig { topic: topic.name.clone(), source },
             })?;
         }
         broker.put_strays_aside(&image)?;
@@ -264,8 +286,15 @@ impl Broker {
         Ok(())
     }
 
-    /// Removes the files of deleted topics.
+    /// Removes the files of deleted topics, and what an earlier deletion could not.
     pub fn remove_deleted(&self) {
+        let leftovers = {
+            let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+            self.delete_leftovers()
+        };
+        if let Err(error) = leftovers {
+            tracing::warn!(%error, "partitions of a deleted topic are left behind for now");
+        }
         if let Err(error) = self.logs.remove_deleted() {
             tracing::warn!(%error, "files of deleted partitions are left behind for now");
         }
@@ -281,14 +310,40 @@ impl Broker {
             Ok::<_, CreateTopicFailure>((records, created))
         })?;
         let image = self.image();
-        if let Some(topic) = image.topic_by_id(created.id) {
-            self.host(&image, topic)?;
+        if let Some(topic) = image.topic_by_id(created.id)
+            && let Err(error) = self.host(&image, topic)
+        {
+            self.take_back(topic);
+            return Err(error.into());
         }
         Ok(created)
     }
 
+    /// A topic whose directories cannot be created was not created.
+    fn take_back(&self, topic: &Topic) {
+        let removed = self.journal.change(wall_clock_ms(), |image| {
+            Ok::<_, CommitError>((topics::delete(image, topic.id).into_iter().collect(), ()))
+        });
+        let removed = removed.map_err(|error| error.to_string());
+        let deleted = self.delete_leftovers().map_err(|error| error.to_string());
+        if let Err(error) = removed.and(deleted) {
+            tracing::warn!(topic = %topic.name, error, "a topic that could not be created is not wholly removed");
+        }
+    }
+
+    /// Deletes the partitions of topics that the metadata does not have any more.
+    fn delete_leftovers(&self) -> Result<(), LogDirError> {
+        let image = self.image();
+        let is_left = |log: &Arc<PartitionLog>| {
+            log.topic_id().is_some_and(|id| id != METADATA_TOPIC_ID && image.topic_by_id(id).is_none())
+        };
+        let logs = self.logs.partitions();
+        let left: Vec<_> = logs.iter().filter(|log| is_left(log)).map(|log| log.topic_partition().clone()).collect();
+        if left.is_empty() { Ok(()) } else { self.logs.delete_partitions(&left) }
+    }
+
     /// Opens the logs of a topic, creating those that are missing.
-    fn host(&self, image: &Image, topic: &Topic) -> Result<(), CreateTopicFailure> {
+    fn host(&self, image: &Image, topic: &Topic) -> Result<(), HostError> {
         let config = TopicConfig::resolve(&self.config.values, image.config(&ConfigResource::topic(&topic.name)))?;
         let log_config = hosted_topic::log_config(&config);
         let mut logs = Vec::with_capacity(topic.partitions.len());
@@ -296,6 +351,9 @@ impl Broker {
             let name = TopicPartition::new(topic.name.clone(), index);
             if let Some(log) = self.logs.partition(&name) {
                 if log.topic_id().is_none_or(|id| id == topic.id) {
+                    if log.topic_id().is_none() {
+                        log.set_topic_id(topic.id).map_err(|source| self.logs.error(source))?;
+                    }
                     log.set_config(log_config);
                     logs.push(log);
                     continue;
@@ -326,19 +384,19 @@ impl Broker {
             }
             topic
         };
-        for log in removed.iter().flat_map(|topic| topic.logs()) {
-            self.logs.delete_partition(log.topic_partition())?;
-        }
-        Ok(())
+        let logs = removed.iter().flat_map(|topic| topic.logs());
+        let partitions: Vec<_> = logs.map(|log| log.topic_partition().clone()).collect();
+        Ok(self.logs.delete_partitions(&partitions)?)
     }
 }
 
 /// The log of the metadata, new or as it was left.
-fn metadata_log(logs: &LogDir) -> Result<Arc<crate::log::partition_log::PartitionLog>, LogDirError> {
+fn metadata_log(logs: &LogDir) -> Result<Arc<PartitionLog>, LoadError> {
     let name = TopicPartition::new(CLUSTER_METADATA_TOPIC, 0);
     match logs.partition(&name) {
         Some(log) => Ok(log),
-        None => logs.create_partition(&name, METADATA_TOPIC_ID, LogConfig::default(), 1, wall_clock_ms()),
+        None if !logs.partitions().is_empty() => Err(LoadError::NoMetadata { path: logs.path().to_owned() }),
+        None => Ok(logs.create_partition(&name, METADATA_TOPIC_ID, LogConfig::default(), 1, wall_clock_ms())?),
     }
 }
 

@@ -178,11 +178,11 @@ impl LogDir {
 
     /// Ends appending, flushes, and leaves the mark of a clean stop. `broker_epoch` goes into it, as Kafka has it. Blocks.
     pub fn close(&self, broker_epoch: i64) -> Result<(), LogDirError> {
-        for log in self.partitions() {
-            log.close()?;
-        }
-        self.commit.commit()?;
+        let closed = first_error(self.partitions().iter().map(PartitionLog::close));
+        // The others are durable all the same, and the next start is quicker for it.
+        let flushed = self.commit.commit();
         self.write_checkpoints()?;
+        closed.and(flushed)?;
         let path = self.path.join(CLEAN_SHUTDOWN_FILE);
         let content = format!(r#"{{"version":0,"brokerEpoch":{broker_epoch}}}"#);
         self.replace(&path, content.as_bytes())
@@ -232,6 +232,12 @@ impl LogDir {
     fn replace(&self, path: &Path, content: &[u8]) -> Result<(), LogDirError> {
         let replaced = replace_file(&*self.disk, path, content);
         replaced.map_err(|source| LogDirError::Io { path: path.to_owned(), source })
+    }
+
+    /// An error of a file in it, with its path.
+    #[must_use]
+    pub fn error(&self, source: io::Error) -> LogDirError {
+        LogDirError::Io { path: self.path.clone(), source }
     }
 
     /// Where it is.
@@ -324,18 +330,24 @@ impl LogDir {
         }))
     }
 
-    /// Takes a partition out: its directory gets a name that ends with `-delete`. The files are there until
-    /// [`LogDir::remove_deleted`].
-    pub fn delete_partition(&self, partition: &TopicPartition) -> Result<(), LogDirError> {
-        let path = self.retire(partition, DELETE_SUFFIX)?;
-        lock(&self.doomed).push(path);
-        Ok(())
+    /// Takes partitions out: each directory gets a name that ends with `-delete`. The files are there until
+    /// [`LogDir::remove_deleted`]. After an error with one it goes on with the others.
+    pub fn delete_partitions(&self, partitions: &[TopicPartition]) -> Result<(), LogDirError> {
+        let deleted = first_error(partitions.iter().map(|partition| {
+            let path = self.retire(partition, DELETE_SUFFIX)?;
+            lock(&self.doomed).push(path);
+            Ok(())
+        }));
+        // Another partition of that name must not be taken for checked up to where this one was.
+        let written = self.write_checkpoints();
+        deleted.and(written)
     }
 
     /// Takes a partition out that the metadata does not know: its directory gets a name that ends with `-stray`, and
     /// stays.
     pub fn set_stray(&self, partition: &TopicPartition) -> Result<(), LogDirError> {
         let path = self.retire(partition, STRAY_SUFFIX)?;
+        self.write_checkpoints()?;
         tracing::warn!(path = %path.display(), "{partition} is unknown to the metadata and was put aside as stray");
         Ok(())
     }
@@ -361,6 +373,15 @@ impl LogDir {
             }
         }
     }
+}
+
+/// Goes through all of them, and returns the first error.
+fn first_error<E>(results: impl Iterator<Item = Result<(), E>>) -> Result<(), E> {
+    let mut first = Ok(());
+    for result in results {
+        first = first.and(result);
+    }
+    first
 }
 
 /// Whether there was a clean stop. The mark is removed, durably.

@@ -53,6 +53,8 @@ pub enum ReplayError {
     Record { offset: i64, source: RecordError },
     #[error("metadata record at offset {offset}: {source}")]
     Apply { offset: i64, source: ApplyError },
+    #[error("the metadata log ends at offset {end}, but there is nothing at offset {offset}")]
+    Gap { offset: i64, end: i64 },
 }
 
 /// Why a change was not made. Nothing of it is in the image.
@@ -106,6 +108,7 @@ impl Journal {
 
     fn commit(&self, records: &[MetadataRecord], now: TimestampMs) -> Result<(), CommitError> {
         let appended = self.log.append(&batch(records, now)?, LEADER_EPOCH, now)?;
+        // It fails for good or not at all: no later change can be decided without these records.
         self.log.commit_now()?;
         let mut image = self.image.write().unwrap_or_else(PoisonError::into_inner);
         let image = Arc::make_mut(&mut image);
@@ -132,7 +135,7 @@ fn replay(log: &PartitionLog) -> Result<Image, ReplayError> {
     let mut offset = offsets.log_start();
     while offset < offsets.log_end() {
         let slice = log.read(offset, REPLAY_BYTES, true, offsets.log_end())?;
-        let Some(range) = slice.records else { break };
+        let range = slice.records.ok_or_else(|| ReplayError::Gap { offset, end: offsets.log_end() })?;
         let mut bytes = range.read()?;
         let first = RecordBatch::split_from(&mut bytes).map_err(|source| ReplayError::Batch { offset, source })?;
         offset = replay_batch(&mut image, &first)?;

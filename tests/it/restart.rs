@@ -209,8 +209,23 @@ async fn a_port_in_use_is_named() {
     let broker = TestBroker::start().await;
     let directory = TempDir::new().expect("a temporary directory");
     let address = broker.address().to_string();
-    let said = refusal(directory.path(), &["--listen", &address]);
-    assert!(said.contains(&address), "{said}");
+    for start in 0..2 {
+        let said = refusal(directory.path(), &["--listen", &address]);
+        assert!(said.contains(&address), "{said}");
+        let mark = directory.path().join(".kafka_cleanshutdown");
+        assert!(mark.exists(), "start {start} left the directory as one that was closed");
+    }
+}
+
+#[tokio::test]
+async fn partitions_without_their_metadata_are_left_alone() {
+    let broker = TestBroker::start().await;
+    broker.create_topic("t", 1).await;
+    let directory = broker.stop().await;
+    fs::remove_dir_all(directory.path().join("__cluster_metadata-0")).expect("removed");
+    let said = refusal(directory.path(), &["--listen", "127.0.0.1:0"]);
+    assert!(said.contains("no __cluster_metadata-0"), "{said}");
+    assert!(directory.path().join("t-0").exists());
 }
 
 #[test]

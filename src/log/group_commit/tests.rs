@@ -105,7 +105,7 @@ fn a_deleted_partition_fails_nobody_elses_round() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let offset = append(&doomed);
     append(&other);
-    dir.delete_partition(doomed.topic_partition()).expect("deleted");
+    dir.delete_partitions(std::slice::from_ref(doomed.topic_partition())).expect("deleted");
     dir.remove_deleted().expect("removed");
     dir.group_commit().commit().expect("the other is flushed");
     assert_eq!((other.high_watermark(), doomed.high_watermark()), (1, 0));

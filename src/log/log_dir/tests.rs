@@ -85,9 +85,9 @@ fn partitions_come_back_and_deleted_ones_do_not() {
         create(&dir, topic).expect("created").append(&batch(5, 1, 100), 0, 1).expect("appended");
     }
     std::fs::create_dir(path.join("not a partition")).expect("created");
-    dir.delete_partition(&TopicPartition::new("gone", 0)).expect("deleted");
+    dir.delete_partitions(std::slice::from_ref(&TopicPartition::new("gone", 0))).expect("deleted");
     dir.set_stray(&TopicPartition::new("stray", 0)).expect("put aside");
-    assert!(matches!(dir.delete_partition(&TopicPartition::new("gone", 0)), Err(LogDirError::Unknown { .. })));
+    assert!(matches!(dir.delete_partitions(&[TopicPartition::new("gone", 0)]), Err(LogDirError::Unknown { .. })));
     dir.close(7).expect("closed");
     drop(dir);
     assert_eq!(read_file(&*disk, &path.join(CLEAN_SHUTDOWN_FILE)).expect("read"), br#"{"version":0,"brokerEpoch":7}"#);

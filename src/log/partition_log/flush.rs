@@ -95,9 +95,14 @@ impl PartitionLog {
     }
 
     /// Makes durable what was appended before the call, whatever `ottla.durability` says. Blocks.
+    ///
+    /// What is in the log needs no more room, so there is one error: the data directory went offline.
     pub fn commit_now(self: &Arc<Self>) -> Result<(), FlushError> {
+        let end = self.log_end.load(Ordering::Acquire);
         self.request_commit();
-        self.commit.commit()
+        // A round has an error of its own for every log.
+        let result = self.commit.commit();
+        if self.flushed() >= end { Ok(()) } else { result }
     }
 
     /// Makes everything durable that was appended before the call, and moves the recovery point; of a deleted partition,

@@ -291,7 +291,7 @@ fn waiters_learn_of_what_is_on_disk_and_of_the_end() {
     assert!(!is_woken(), "nobody may see it yet");
     log.commit_now().expect("flushed");
     assert!(is_woken());
-    dir.delete_partition(&partition()).expect("deleted");
+    dir.delete_partitions(std::slice::from_ref(&partition())).expect("deleted");
     assert!(is_woken() && registration.log().is_deleted());
     assert!(matches!(log.read(0, 1, true, 1), Err(ReadError::Deleted)));
     assert!(matches!(log.append(&batch(1, 1, 0), 0, 1), Err(AppendError::Closed)));
@@ -504,7 +504,7 @@ fn busy_work(disk: &SimDisk) -> (i64, Option<Box<dyn std::error::Error>>) {
         }
         let other = TopicPartition::new("other", 3);
         dir.create_partition(&other, Uuid::from_u128(2), config, 0, 0)?;
-        dir.delete_partition(&other)?;
+        dir.delete_partitions(std::slice::from_ref(&other))?;
         dir.remove_deleted()?;
         dir.close(1)?;
         flushed = 60;

@@ -1,0 +1,145 @@
+use std::{num::NonZeroUsize, path::Path};
+
+use super::*;
+use crate::{
+    config::sources::CommandLine,
+    log::{
+        disk::{
+            Disk,
+            sim::{Crash, SimDisk},
+        },
+        group_commit::Durability,
+        log_dir::LogDirSettings,
+        partition_log::test_batches::batch,
+    },
+    metadata::topics::Layout,
+};
+
+const ENOSPC: i32 = 28;
+
+fn open(disk: &SimDisk) -> Result<Arc<Broker>, LoadError> {
+    let settings = LogDirSettings {
+        open_files_max: 100,
+        recovery_threads: NonZeroUsize::MIN,
+        durability: Durability::Fsync,
+        config: LogConfig::default(),
+    };
+    let logs = LogDir::open(Arc::new(disk.clone()), Path::new("/data"), &settings, 0)?;
+    let (config, _) = crate::config::load(&CommandLine::default(), std::iter::empty()).expect("the defaults");
+    let identity = Identity { cluster_id: "c".to_owned(), directory_id: Uuid::from_u128(9) };
+    Broker::load(config, identity, logs).map(Arc::new)
+}
+
+fn topic(name: &str, partitions: i32) -> NewTopic {
+    NewTopic { name: name.to_owned(), layout: Layout::Count(Some(partitions)), ..NewTopic::default() }
+}
+
+fn partitions(broker: &Broker) -> Vec<String> {
+    let mut names: Vec<_> = broker.logs().partitions().iter().map(|log| log.topic_partition().to_string()).collect();
+    names.sort();
+    names
+}
+
+fn append(broker: &Broker, name: &str, count: i64) {
+    let topic = broker.topic(name).expect("hosted");
+    let (log, epoch) = topic.partition(0).expect("there");
+    for n in 0..count {
+        log.append(&batch(1, n, 50), epoch, n).expect("appended");
+    }
+    log.commit_now().expect("flushed");
+}
+
+#[test]
+fn a_topic_whose_directories_cannot_be_made_is_not_there() {
+    let disk = SimDisk::new(1);
+    let calls = {
+        let broker = open(&disk).expect("opened");
+        let before = disk.calls();
+        broker.create_topic_blocking(&topic("before", 2)).expect("created");
+        disk.calls() - before
+    };
+    for n in 1..=calls {
+        let disk = SimDisk::new(n);
+        let broker = open(&disk).expect("opened");
+        disk.fail_nth(n, ENOSPC);
+        let created = broker.create_topic_blocking(&topic("t", 2));
+        disk.heal();
+        let offline = broker.logs().group_commit().failure().is_some();
+        assert_eq!(broker.topic("t").is_some(), created.is_ok(), "call {n}: {created:?}");
+        if !offline {
+            assert_eq!(broker.image().topic("t").is_some(), created.is_ok(), "call {n}: {created:?}");
+            assert_eq!(partitions(&broker).len(), if created.is_ok() { 3 } else { 1 }, "call {n}: {created:?}");
+        }
+        drop(broker);
+        disk.crash(Crash::LoseAll);
+        let broker = open(&disk).expect("what was answered is what is there");
+        assert!(created.is_err() || broker.topic("t").is_some(), "call {n}");
+        assert_eq!(broker.topic("t").is_some(), broker.image().topic("t").is_some(), "call {n}");
+        // A change after one that failed must not contradict it.
+        if broker.topic("t").is_none() {
+            broker.create_topic_blocking(&topic("t", 1)).expect("created");
+        }
+        drop(broker);
+        open(&disk).expect("replayed");
+    }
+}
+
+#[test]
+fn what_cannot_be_deleted_is_deleted_later() {
+    let mut mended = 0;
+    for n in 1..=12 {
+        let disk = SimDisk::new(1);
+        let broker = open(&disk).expect("opened");
+        let id = broker.create_topic_blocking(&topic("t", 3)).expect("created").id;
+        disk.fail_nth(n, 5);
+        let deleted = broker.delete_topic_blocking(id);
+        disk.heal();
+        if broker.logs().group_commit().failure().is_some() || broker.image().topic("t").is_some() {
+            continue;
+        }
+        assert!(broker.topic("t").is_none(), "it is gone for clients");
+        mended += usize::from(deleted.is_err());
+        broker.remove_deleted();
+        assert_eq!(partitions(&broker), ["__cluster_metadata-0"], "call {n}");
+    }
+    assert!(mended >= 3, "a rename failed for each partition");
+}
+
+#[test]
+fn a_topic_that_takes_a_name_is_not_taken_for_its_predecessor() {
+    let disk = SimDisk::new(1);
+    let broker = open(&disk).expect("opened");
+    let id = broker.create_topic_blocking(&topic("t", 1)).expect("created").id;
+    append(&broker, "t", 100);
+    broker.logs().checkpoint().expect("written");
+    broker.delete_topic_blocking(id).expect("deleted");
+    broker.create_topic_blocking(&topic("t", 1)).expect("created again");
+    append(&broker, "t", 2);
+    let log = Arc::clone(broker.topic("t").expect("hosted").partition(0).expect("there").0);
+    let path = Path::new("/data/t-0/00000000000000000000.log");
+    log.append(&batch(1, 1, 50), 0, 1).expect("appended");
+    drop((broker, log));
+    disk.crash(Crash::KeepAll);
+    // The last batch is torn: it was never acknowledged.
+    disk.corrupt(path, 2 * 111 + 80, &[0xff; 8]).expect("corrupted");
+    let broker = open(&disk).expect("opened");
+    let offsets = broker.topic("t").expect("hosted").partition(0).expect("there").0.offsets();
+    assert_eq!((offsets.log_start(), offsets.log_end()), (0, 2), "everything was checked");
+}
+
+#[test]
+fn partitions_without_metadata_stop_the_start() {
+    let disk = SimDisk::new(1);
+    let broker = open(&disk).expect("opened");
+    broker.create_topic_blocking(&topic("t", 1)).expect("created");
+    append(&broker, "t", 1);
+    broker.close().expect("closed");
+    drop(broker);
+    for entry in disk.list_dir(Path::new("/data/__cluster_metadata-0")).expect("listed") {
+        disk.remove_file(&Path::new("/data/__cluster_metadata-0").join(entry.name)).expect("removed");
+    }
+    disk.remove_dir(Path::new("/data/__cluster_metadata-0")).expect("removed");
+    let error = open(&disk).err().expect("refused").to_string();
+    assert!(error.contains("no __cluster_metadata-0"), "{error}");
+    assert!(disk.exists(Path::new("/data/t-0")).expect("looked"), "nothing was put aside");
+}
