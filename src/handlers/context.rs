@@ -1,11 +1,8 @@
 //! What a handler knows of a request beside its body, and what it may reach.
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{net::SocketAddr, sync::Arc};
 
-use super::fetch::session::SessionCache;
+use super::fetch::session::cache::SessionCache;
 
 use crate::{
     auth::{Authorizer, Denied, Operation, Resource},
@@ -18,7 +15,7 @@ use crate::{
 /// What all requests share.
 pub struct Services {
     broker: Arc<Broker>,
-    fetch_sessions: Mutex<SessionCache>,
+    fetch_sessions: SessionCache,
     shutdown: Shutdown,
 }
 
@@ -28,7 +25,7 @@ impl Services {
     pub fn new(broker: Arc<Broker>, shutdown: Shutdown) -> Self {
         let slots = broker.config().max_incremental_fetch_session_cache_slots;
         let slots = usize::try_from(slots).unwrap_or(usize::MAX);
-        Self { broker, fetch_sessions: Mutex::new(SessionCache::new(slots)), shutdown }
+        Self { broker, fetch_sessions: SessionCache::new(slots), shutdown }
     }
 }
 
@@ -54,9 +51,9 @@ impl Context {
         }
     }
 
-    /// The fetch sessions of all clients. Held for a moment only.
-    pub(super) fn fetch_sessions(&self) -> MutexGuard<'_, SessionCache> {
-        self.services.fetch_sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The fetch sessions of all clients.
+    pub(super) fn fetch_sessions(&self) -> &SessionCache {
+        &self.services.fetch_sessions
     }
 
     /// The signal that ends all waiting.

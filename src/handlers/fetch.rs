@@ -11,12 +11,14 @@ use std::{sync::Arc, time::Duration};
 use self::{
     delayed::DelayedFetch,
     plan::{Bounds, Isolation, Target},
-    session::{PartitionKey, Plan, Position, SessionRequest, TopicKey},
+    session::{Asked, PARTITIONS_MAX, PartitionKey, Position, SessionRequest, TopicKey},
 };
 use super::{api::Answer, context::Context};
 use crate::{
     auth::{Operation, Resource},
+    broker::HostedTopic,
     clock,
+    network::Refusal,
     protocol::{
         error_code::ErrorCode,
         messages::{
@@ -28,22 +30,24 @@ use crate::{
 
 /// From this version on topics are named by id.
 const TOPIC_IDS_FROM: i16 = 13;
+/// From this version on a response as a whole can have an error.
+const ERROR_FROM: i16 = 7;
 /// Below it a follower says who it is in a field of its own.
 const REPLICA_STATE_FROM: i16 = 15;
 
 /// Reads now if there is enough, else as soon as there is.
 pub async fn fetch(cx: &Context, request: FetchRequest) -> Answer<FetchResponse> {
+    if partitions_named(&request) > PARTITIONS_MAX {
+        return refused(cx, ErrorCode::InvalidRequest);
+    }
     let now = clock::monotonic();
     let plan = match cx.fetch_sessions().begin(session_request(cx, &request), now) {
         Ok(plan) => plan,
-        Err(error) => return Answer::Now(FetchResponse { error_code: error.code(), ..FetchResponse::default() }),
+        Err(error) => return refused(cx, error),
     };
     let max_wait = Duration::from_millis(request.max_wait_ms.try_into().unwrap_or(0));
     let is_follower = is_follower(cx, &request);
-    let partitions = match &plan {
-        Plan::Full { partitions, .. } | Plan::Incremental { partitions, .. } => partitions,
-    };
-    let targets: Vec<_> = partitions.iter().map(|(key, position)| target(cx, key, *position, is_follower)).collect();
+    let targets: Vec<_> = plan.partitions().iter().map(|asked| target(cx, asked, is_follower)).collect();
     let delayed = DelayedFetch {
         cx: cx.clone(),
         plan,
@@ -57,6 +61,19 @@ pub async fn fetch(cx: &Context, request: FetchRequest) -> Answer<FetchResponse>
         Ok(response) => Answer::Now(response),
         Err(delayed) => Answer::Later(Box::pin(delayed.complete())),
     }
+}
+
+fn partitions_named(request: &FetchRequest) -> usize {
+    let wanted: usize = request.topics.iter().map(|topic| topic.partitions.len()).sum();
+    let forgotten: usize = request.forgotten_topics_data.iter().map(|topic| topic.partitions.len()).sum();
+    wanted.saturating_add(forgotten)
+}
+
+fn refused(cx: &Context, error: ErrorCode) -> Answer<FetchResponse> {
+    if cx.version < ERROR_FROM {
+        return Answer::Close(Refusal::new(format!("a fetch request failed with {}", error.name())));
+    }
+    Answer::Now(FetchResponse { error_code: error.code(), ..FetchResponse::default() })
 }
 
 fn bounds(cx: &Context, request: &FetchRequest) -> Bounds {
@@ -115,27 +132,48 @@ fn forgotten(uses_topic_ids: bool, topics: &[ForgottenTopic]) -> Vec<PartitionKe
     keys
 }
 
-/// The log behind a partition's key, or why there is none for this client.
-fn target(cx: &Context, key: &PartitionKey, position: Position, is_follower: bool) -> Target {
-    let source = (|| {
-        let topic = match &key.topic {
-            TopicKey::Name(name) => {
-                let allowed = cx.authorize(Operation::Read, Resource::Topic(name));
-                allowed.map_err(|_| ErrorCode::TopicAuthorizationFailed)?;
-                cx.broker.topic(name).ok_or(ErrorCode::UnknownTopicOrPartition)?
-            }
-            TopicKey::Id(id) => {
-                let topic = cx.broker.topic_by_id(*id).ok_or(ErrorCode::UnknownTopicId)?;
-                let allowed = cx.authorize(Operation::Read, Resource::Topic(topic.name()));
-                allowed.map_err(|_| ErrorCode::TopicAuthorizationFailed)?;
-                topic
-            }
-        };
+/// The log behind a partition, or why there is none for this client.
+fn target(cx: &Context, asked: &Asked, is_follower: bool) -> Target {
+    let partition = asked.key.partition;
+    let topic = topic(cx, asked);
+    let topic_name = match (&asked.key.topic, &topic) {
+        (TopicKey::Id(_), Ok(topic)) => topic.logs().next().map(|log| Arc::clone(&log.topic_partition().topic)),
+        _ => None,
+    };
+    let source = topic.and_then(|topic| {
         if is_follower {
             return Err(ErrorCode::NotLeaderOrFollower);
         }
-        let (log, leader_epoch) = topic.partition(key.partition).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        let (log, leader_epoch) = topic.partition(partition).ok_or(ErrorCode::UnknownTopicOrPartition)?;
         Ok((Arc::clone(log), leader_epoch))
-    })();
-    Target { position, source }
+    });
+    Target { topic_name, position: asked.position, source }
+}
+
+fn topic(cx: &Context, asked: &Asked) -> Result<Arc<HostedTopic>, ErrorCode> {
+    let allowed = |name: &str| {
+        cx.authorize(Operation::Read, Resource::Topic(name)).map_err(|_| ErrorCode::TopicAuthorizationFailed)
+    };
+    match (&asked.key.topic, &asked.topic_name) {
+        (TopicKey::Name(name), _) => {
+            allowed(name)?;
+            cx.broker.topic(name).ok_or(ErrorCode::UnknownTopicOrPartition)
+        }
+        (TopicKey::Id(id), known_as) => match (cx.broker.topic_by_id(*id), known_as) {
+            (Some(topic), _) => allowed(topic.name()).map(|()| topic),
+            (None, Some(name)) => {
+                allowed(name)?;
+                Err(successor(cx, name, asked.key.partition))
+            }
+            (None, None) => Err(ErrorCode::UnknownTopicId),
+        },
+    }
+}
+
+/// What is said of a topic that the session knew by id, and that is gone: whether another one took its name.
+fn successor(cx: &Context, name: &str, partition: i32) -> ErrorCode {
+    match cx.broker.topic(name) {
+        Some(topic) if topic.partition(partition).is_some() => ErrorCode::InconsistentTopicId,
+        Some(_) | None => ErrorCode::UnknownTopicOrPartition,
+    }
 }

@@ -2,14 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use ottla::protocol::{
-    error_code::ErrorCode,
-    messages::{
-        DeleteTopicsRequest, FetchRequest, FetchResponse,
-        fetch_request::{FetchPartition, ForgottenTopic, ReplicaState},
-        fetch_response::PartitionData,
+use ottla::{
+    handlers::fetch::session::PARTITIONS_MAX,
+    protocol::{
+        error_code::ErrorCode,
+        messages::{
+            DeleteTopicsRequest, FetchRequest, FetchResponse,
+            fetch_request::{FetchPartition, ForgottenTopic, ReplicaState},
+            fetch_response::PartitionData,
+        },
+        records::Records,
     },
-    records::Records,
 };
 use uuid::Uuid;
 
@@ -370,7 +373,47 @@ async fn a_session_by_id_does_not_go_over_to_a_topic_of_the_same_name() {
     let second = broker.create_topic("t", 1).await;
     client.append(&second, 0, &["a"]).await;
     let partition = only_partition(client.call(&next(id, 1), HIGHEST).await);
-    assert_eq!((error(partition.error_code), len(&partition)), (ErrorCode::UnknownTopicId, 0));
+    assert_eq!((error(partition.error_code), len(&partition)), (ErrorCode::InconsistentTopicId, 0));
+    client.call(&DeleteTopicsRequest { topic_names: vec!["t".into()], ..Default::default() }, 5).await;
+    let partition = only_partition(client.call(&next(id, 2), HIGHEST).await);
+    assert_eq!(error(partition.error_code), ErrorCode::UnknownTopicOrPartition);
+    let anew = client.call(&opening(&first, 1), HIGHEST).await;
+    assert_eq!(error(partitions(anew)[0].error_code), ErrorCode::UnknownTopicId, "a new session knows no name");
+}
+
+#[tokio::test]
+async fn a_partition_that_is_named_twice_is_read_once_where_it_was_named_last() {
+    for version in [4, BY_NAME, HIGHEST] {
+        let broker = TestBroker::start().await;
+        let mut client = broker.client().await;
+        let topic = broker.create_topic("t", 2).await;
+        for value in ["a", "b"] {
+            client.append(&topic, 0, &[value]).await;
+        }
+        let mut request = fetch_request(&topic, 0, 0);
+        request.topics.extend(fetch_request(&topic, 1, 0).topics);
+        request.topics.extend(fetch_request(&topic, 0, 1).topics);
+        let answered = partitions(client.call(&request, version).await);
+        assert_eq!(answered.iter().map(|it| it.partition_index).collect::<Vec<_>>(), [0, 1], "v{version}");
+        assert_eq!(values(&answered[0]), ["b"]);
+    }
+}
+
+#[tokio::test]
+async fn a_request_names_no_more_partitions_than_it_may() {
+    let broker = TestBroker::start().await;
+    let mut client = broker.client().await;
+    let topic = broker.create_topic("t", 1).await;
+    let mut most = fetch_request(&topic, 0, 0);
+    most.topics[0].partitions = vec![most.topics[0].partitions[0].clone(); PARTITIONS_MAX];
+    assert_eq!(named(&client.call(&most, 7).await), [0]);
+    let mut more = most.clone();
+    more.topics.extend(fetch_request(&topic, 0, 0).topics);
+    let refused = client.call(&more, 7).await;
+    assert_eq!((error(refused.error_code), refused.responses.len()), (ErrorCode::InvalidRequest, 0));
+    // A response without a place for an error.
+    client.send(&more, 6).await;
+    client.closed().await;
 }
 
 #[tokio::test]

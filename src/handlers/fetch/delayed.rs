@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::{
     plan::{Bounds, Isolation, Reading, Target, read_all},
-    session::{NO_SESSION, Outcome, PartitionKey, Plan, Position, TopicKey},
+    session::{Asked, NO_SESSION, Outcome, PartitionKey, Plan, TopicKey, cache::lock},
 };
 use crate::{
     clock,
@@ -34,8 +34,6 @@ use crate::{
 
 /// From this version on an error names the leader and its address (KIP-951).
 const LEADER_ENDPOINTS_FROM: i16 = 16;
-/// How often a random session id is tried that might be taken.
-const SESSION_ID_ATTEMPTS: usize = 4;
 
 /// A fetch whose partitions are found.
 pub(super) struct DelayedFetch {
@@ -99,23 +97,22 @@ impl DelayedFetch {
     }
 
     fn respond(self, readings: Vec<Reading>) -> FetchResponse {
-        let outcomes: Vec<Outcome> = readings.iter().map(Reading::outcome).collect();
-        let Self { cx, plan, bounds, .. } = self;
+        let Self { cx, plan, bounds, targets, .. } = self;
+        let outcomes: Vec<_> = readings.iter().zip(&targets).map(|(reading, target)| reading.outcome(target)).collect();
         let (session_id, partitions, told) = match plan {
             Plan::Full { partitions, opens_session: false } => (NO_SESSION, partitions, None),
             Plan::Full { partitions, opens_session: true } => {
                 (open_session(&cx, &partitions, &outcomes), partitions, None)
             }
-            Plan::Incremental { id, partitions } => {
-                let keyed: Vec<_> = partitions.iter().map(|(key, _)| key.clone()).zip(outcomes).collect();
-                let told = cx.fetch_sessions().changed(id, &keyed);
+            Plan::Incremental { id, session, partitions } => {
+                let told = lock(&session).tell(&partitions, &outcomes);
                 (id, partitions, Some(told))
             }
         };
         let mut response = FetchResponse { session_id, ..FetchResponse::default() };
         let is_told = |place: usize| told.as_ref().is_none_or(|told| told[place]);
         let told = partitions.into_iter().zip(readings).enumerate().filter(|(place, _)| is_told(*place));
-        for (_, ((key, _), reading)) in told {
+        for (_, (Asked { key, .. }, reading)) in told {
             add(&mut response, &key, partition_data(&cx, key.partition, reading, bounds.isolation));
         }
         add_leader_endpoints(&cx, &mut response);
@@ -131,12 +128,10 @@ fn is_complete(readings: &[Reading], min_bytes: usize) -> bool {
         || readings.iter().map(Reading::len).sum::<usize>() >= min_bytes
 }
 
-fn open_session(cx: &Context, partitions: &[(PartitionKey, Position)], outcomes: &[Outcome]) -> i32 {
-    let uses_topic_ids = matches!(partitions.first(), Some((PartitionKey { topic: TopicKey::Id(_), .. }, _)));
-    let mut sessions = cx.fetch_sessions();
-    let opened = (0..SESSION_ID_ATTEMPTS).find_map(|_| {
-        sessions.open(random_session_id(), uses_topic_ids, partitions.to_vec(), outcomes, clock::monotonic())
-    });
+fn open_session(cx: &Context, partitions: &[Asked], outcomes: &[Outcome]) -> i32 {
+    let uses_topic_ids = partitions.first().is_some_and(|asked| matches!(asked.key.topic, TopicKey::Id(_)));
+    let sessions = cx.fetch_sessions();
+    let opened = sessions.open(random_session_id, uses_topic_ids, partitions, outcomes, clock::monotonic());
     opened.unwrap_or(NO_SESSION)
 }
 

@@ -36,6 +36,8 @@ pub(super) struct Bounds {
 
 /// A partition to read from.
 pub(super) struct Target {
+    /// The name of its topic, where it was found by its id.
+    pub(super) topic_name: Option<Arc<str>>,
     /// What is asked of it.
     pub(super) position: Position,
     /// Its log and the current leader epoch, or why it cannot be read.
@@ -65,8 +67,9 @@ impl Reading {
     }
 
     /// What a session remembers of it.
-    pub(super) fn outcome(&self) -> Outcome {
+    pub(super) fn outcome(&self, target: &Target) -> Outcome {
         Outcome {
+            topic_name: target.topic_name.clone(),
             error: self.error,
             high_watermark: self.offsets.map_or(-1, |offsets| offsets.high_watermark()),
             log_start_offset: self.offsets.map_or(-1, |offsets| offsets.log_start()),
