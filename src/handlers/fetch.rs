@@ -48,13 +48,15 @@ pub async fn fetch(cx: &Context, request: FetchRequest) -> Answer<FetchResponse>
     let max_wait = Duration::from_millis(request.max_wait_ms.try_into().unwrap_or(0));
     let is_follower = is_follower(cx, &request);
     let targets: Vec<_> = plan.partitions().iter().map(|asked| target(cx, asked, is_follower)).collect();
+    let bounds = bounds(cx, &request);
     let delayed = DelayedFetch {
         cx: cx.clone(),
         plan,
         ends: targets.iter().filter_map(Target::unseen_end).collect(),
         targets,
-        bounds: bounds(cx, &request),
-        min_bytes: request.min_bytes.try_into().unwrap_or(0),
+        bounds,
+        // More than it may get it does not have to wait for.
+        min_bytes: bounds.max_bytes.min(request.min_bytes.try_into().unwrap_or(0)),
         deadline: now + max_wait,
     };
     match delayed.complete_now(max_wait.is_zero()) {

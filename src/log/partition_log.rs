@@ -192,6 +192,12 @@ pub struct LogSlice {
     pub records: Option<FileRange>,
     /// Size of the first batch, 0 if there is none.
     pub first_batch_size: usize,
+    /// Whether a later segment has more: a read ends with its segment.
+    pub from_older_segment: bool,
+}
+
+impl LogSlice {
+    const NOTHING: Self = Self { records: None, first_batch_size: 0, from_older_segment: false };
 }
 
 /// The four offsets of a partition. Invariant: `log_start <= last_stable <= high_watermark <= log_end`.
@@ -581,7 +587,7 @@ impl PartitionLog {
         }
         let up_to = up_to.min(offsets.log_end);
         if offset >= up_to {
-            return Ok(LogSlice { records: None, first_batch_size: 0 });
+            return Ok(LogSlice::NOTHING);
         }
         self.read_below(offset, max_bytes, min_one_batch, up_to)
     }
@@ -600,7 +606,8 @@ impl PartitionLog {
             if let Some(slice) = segment.read(offset, max_bytes, min_one_batch, end)? {
                 let fits = min_one_batch || slice.first_batch_size <= max_bytes;
                 let first_batch_size = slice.first_batch_size;
-                return Ok(LogSlice { records: fits.then_some(slice.records), first_batch_size });
+                let from_older_segment = next_base.is_some_and(|next_base| next_base < up_to);
+                return Ok(LogSlice { records: fits.then_some(slice.records), first_batch_size, from_older_segment });
             }
             // Compaction may have emptied this segment's end: the next one goes on.
             match next_base {
@@ -608,7 +615,7 @@ impl PartitionLog {
                 _ => break,
             }
         }
-        Ok(LogSlice { records: None, first_batch_size: 0 })
+        Ok(LogSlice::NOTHING)
     }
 
     /// The segment that `offset` belongs to, and the base offset of the next one.

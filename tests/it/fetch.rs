@@ -11,7 +11,7 @@ use ottla::{
             fetch_request::{FetchPartition, ForgottenTopic, ReplicaState},
             fetch_response::PartitionData,
         },
-        records::Records,
+        records::{Records, compression::Compression},
     },
 };
 use uuid::Uuid;
@@ -123,6 +123,43 @@ async fn a_fetch_waits_for_enough_bytes() {
     }
     let partition = only_partition(consumer.receive::<FetchRequest>(id, HIGHEST).await);
     assert_eq!(values(&partition).len(), 3, "two are not enough");
+}
+
+#[tokio::test]
+async fn a_fetch_does_not_wait_for_more_than_it_may_get() {
+    let broker = TestBroker::start().await;
+    let mut client = broker.client().await;
+    let topic = broker.create_topic("t", 1).await;
+    client.append(&topic, 0, &["a"]).await;
+    let request = FetchRequest { min_bytes: 1 << 20, max_bytes: 10, ..waiting(fetch_request(&topic, 0, 0)) };
+    assert_eq!(values(&only_partition(client.call(&request, HIGHEST).await)), ["a"]);
+}
+
+#[tokio::test]
+async fn a_fetch_does_not_wait_at_the_end_of_an_older_segment() {
+    let broker = TestBroker::start().await;
+    let mut client = broker.client().await;
+    let topic = broker.create_topic_with("t", 1, &[("segment.bytes", "1048576")]).await;
+    let big = "a".repeat(700_000);
+    for _ in 0..2 {
+        client.append(&topic, 0, &[&big]).await;
+    }
+    let request = FetchRequest { min_bytes: 1_200_000, ..waiting(fetch_request(&topic, 0, 0)) };
+    let request = with(request, |partition| partition.partition_max_bytes = 2_000_000);
+    assert_eq!(values(&only_partition(client.call(&request, HIGHEST).await)).len(), 1);
+}
+
+#[tokio::test]
+async fn a_consumer_older_than_zstd_gets_it_nevertheless() {
+    // Apache Kafka refused this up to 3.9.
+    let broker = TestBroker::start().await;
+    let mut client = broker.client().await;
+    let topic = broker.create_topic_with("t", 1, &[("compression.type", "zstd")]).await;
+    client.append(&topic, 0, &["a"]).await;
+    for version in [4, 9, 10] {
+        let partition = only_partition(client.call(&fetch_request(&topic, 0, 0), version).await);
+        assert_eq!(batches(&partition)[0].header().compression_id(), Compression::Zstd.id(), "v{version}");
+    }
 }
 
 #[tokio::test]

@@ -3,8 +3,10 @@
 //! - A: no partition is asked for;
 //! - B: a partition has an error or diverges;
 //! - C: at least `min.bytes` were read;
-//! - D: the time is up;
-//! - E: the broker is stopping.
+//! - D: a partition was read in an older segment than its last one: a read ends with its segment, so waiting would not
+//!   bring more of it;
+//! - E: the time is up;
+//! - F: the broker is stopping.
 //!
 //! It waits for records to become visible, never polling: it registers with its logs first and reads then, so that
 //! nothing is missed. And it sees what was appended before it came: as long as such records are not on disk, it is not
@@ -120,11 +122,11 @@ impl DelayedFetch {
     }
 }
 
-/// Cases A to C.
+/// Cases A to D.
 fn is_complete(readings: &[Reading], min_bytes: usize) -> bool {
     let has_news = |reading: &Reading| reading.error != ErrorCode::None || reading.diverging.is_some();
     readings.is_empty()
-        || readings.iter().any(has_news)
+        || readings.iter().any(|reading| has_news(reading) || reading.from_older_segment)
         || readings.iter().map(Reading::len).sum::<usize>() >= min_bytes
 }
 
@@ -210,7 +212,13 @@ mod tests {
     use super::*;
 
     fn reading(error: ErrorCode) -> Reading {
-        Reading { error, offsets: None, records: None, diverging: None, leader_epoch: None }
+        Reading { error, offsets: None, records: None, from_older_segment: false, diverging: None, leader_epoch: None }
+    }
+
+    #[test]
+    fn the_end_of_an_older_segment_is_not_waited_at() {
+        let reading = Reading { from_older_segment: true, ..reading(ErrorCode::None) };
+        assert!(is_complete(&[reading], 1));
     }
 
     #[test]

@@ -51,6 +51,8 @@ pub(super) struct Reading {
     /// Where the log stood, unless the error hides it.
     pub(super) offsets: Option<LogOffsets>,
     pub(super) records: Option<FileRange>,
+    /// Whether the log has more than one read can bring.
+    pub(super) from_older_segment: bool,
     /// Where the client's log and this one part, if they do.
     pub(super) diverging: Option<EpochEnd>,
     pub(super) leader_epoch: Option<i32>,
@@ -58,7 +60,7 @@ pub(super) struct Reading {
 
 impl Reading {
     fn failed(error: ErrorCode, leader_epoch: Option<i32>) -> Self {
-        Self { error, offsets: None, records: None, diverging: None, leader_epoch }
+        Self { error, offsets: None, records: None, from_older_segment: false, diverging: None, leader_epoch }
     }
 
     /// Bytes read.
@@ -129,6 +131,7 @@ impl Target {
                 error: ErrorCode::None,
                 offsets: Some(offsets),
                 records: slice.records,
+                from_older_segment: slice.from_older_segment,
                 diverging: None,
                 leader_epoch: Some(leader_epoch),
             },
