@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 
 use self::{
     delayed::DelayedFetch,
-    plan::{Bounds, Isolation, Target},
+    plan::{Bounds, Isolation, Target, Unreadable},
     session::{Asked, PARTITIONS_MAX, PartitionKey, Position, SessionRequest, TopicKey},
 };
 use super::{api::Answer, context::Context};
@@ -142,11 +142,12 @@ fn target(cx: &Context, asked: &Asked, is_follower: bool) -> Target {
         (TopicKey::Id(_), Ok(topic)) => topic.logs().next().map(|log| Arc::clone(&log.topic_partition().topic)),
         _ => None,
     };
-    let source = topic.and_then(|topic| {
-        if is_follower {
-            return Err(ErrorCode::NotLeaderOrFollower);
-        }
+    let source = topic.map_err(Unreadable::from).and_then(|topic| {
         let (log, leader_epoch) = topic.partition(partition).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        if is_follower {
+            let (error, leader_epoch) = (ErrorCode::NotLeaderOrFollower, Some(leader_epoch));
+            return Err(Unreadable { error, leader_epoch });
+        }
         Ok((Arc::clone(log), leader_epoch))
     });
     Target { topic_name, position: asked.position, source }

@@ -264,6 +264,7 @@ async fn partitions_that_are_not_there_are_told() {
         let partition = only_partition(client.call(&fetch_request(&unknown, 0, 0), version).await);
         assert_eq!(error(partition.error_code), expected);
         assert_eq!((partition.high_watermark, len(&partition)), (-1, 0));
+        assert_eq!(partition.aborted_transactions, Some(Vec::new()), "empty and not null, as Kafka has it");
         for missing in [1, -1] {
             let partition = only_partition(client.call(&fetch_request(&topic, missing, 0), version).await);
             assert_eq!(error(partition.error_code), ErrorCode::UnknownTopicOrPartition);
@@ -297,6 +298,9 @@ async fn a_follower_is_not_served() {
     for (request, version) in [(old, 14), (new, HIGHEST)] {
         let partition = only_partition(client.call(&request, version).await);
         assert_eq!((error(partition.error_code), len(&partition)), (ErrorCode::NotLeaderOrFollower, 0), "v{version}");
+        assert_eq!(partition.aborted_transactions, None);
+        let leader = (partition.current_leader.leader_id, partition.current_leader.leader_epoch);
+        assert_eq!(leader, if version == HIGHEST { (1, 0) } else { (-1, -1) }, "v{version}");
     }
 }
 

@@ -28,7 +28,10 @@ use crate::{
         error_code::ErrorCode,
         messages::{
             FetchResponse,
-            fetch_response::{EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData},
+            fetch_response::{
+                AbortedTransaction, EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint,
+                PartitionData,
+            },
         },
         records::Records,
     },
@@ -176,7 +179,7 @@ fn partition_data(cx: &Context, index: i32, reading: Reading, isolation: Isolati
         high_watermark: reading.offsets.map_or(-1, |offsets| offsets.high_watermark()),
         last_stable_offset: reading.offsets.map_or(-1, |offsets| offsets.last_stable()),
         log_start_offset: reading.offsets.map_or(-1, |offsets| offsets.log_start()),
-        aborted_transactions: (isolation == Isolation::ReadCommitted).then(Vec::new),
+        aborted_transactions: aborted_transactions(&reading, isolation),
         records: Some(reading.records.map_or_else(Records::default, Records::File)),
         ..PartitionData::default()
     };
@@ -192,6 +195,12 @@ fn partition_data(cx: &Context, index: i32, reading: Reading, isolation: Isolati
         };
     }
     data
+}
+
+/// A list where a consumer needs one, and, as with Kafka, where there is no partition that could be read.
+fn aborted_transactions(reading: &Reading, isolation: Isolation) -> Option<Vec<AbortedTransaction>> {
+    let is_read_committed = isolation == Isolation::ReadCommitted && reading.error == ErrorCode::None;
+    (is_read_committed || reading.leader_epoch.is_none()).then(Vec::new)
 }
 
 fn names_leader(error: ErrorCode) -> bool {

@@ -41,7 +41,21 @@ pub(super) struct Target {
     /// What is asked of it.
     pub(super) position: Position,
     /// Its log and the current leader epoch, or why it cannot be read.
-    pub(super) source: Result<(Arc<PartitionLog>, i32), ErrorCode>,
+    pub(super) source: Result<(Arc<PartitionLog>, i32), Unreadable>,
+}
+
+/// Why a partition cannot be read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unreadable {
+    pub(super) error: ErrorCode,
+    /// That of the partition, if there is one.
+    pub(super) leader_epoch: Option<i32>,
+}
+
+impl From<ErrorCode> for Unreadable {
+    fn from(error: ErrorCode) -> Self {
+        Self { error, leader_epoch: None }
+    }
 }
 
 /// What was read of a partition.
@@ -55,6 +69,7 @@ pub(super) struct Reading {
     pub(super) from_older_segment: bool,
     /// Where the client's log and this one part, if they do.
     pub(super) diverging: Option<EpochEnd>,
+    /// None if there is no such partition.
     pub(super) leader_epoch: Option<i32>,
 }
 
@@ -108,7 +123,7 @@ impl Target {
     fn read(&self, max_bytes: usize, min_one_batch: bool, isolation: Isolation) -> Reading {
         let (log, leader_epoch) = match &self.source {
             Ok((log, leader_epoch)) => (log, *leader_epoch),
-            Err(error) => return Reading::failed(*error, None),
+            Err(Unreadable { error, leader_epoch }) => return Reading::failed(*error, *leader_epoch),
         };
         if let Err(error) = check_leader_epoch(self.position.current_leader_epoch, leader_epoch) {
             return Reading::failed(error, Some(leader_epoch));
