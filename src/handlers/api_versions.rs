@@ -21,10 +21,16 @@ const METADATA_VERSION_MIN: i16 = 7;
 /// Up to this version a feature that begins at level 0 cannot be named (KAFKA-17011).
 const FEATURES_FROM_LEVEL_0: i16 = 4;
 
+/// The node id of a client that names none. It names node and cluster, or neither.
+const NO_NODE: i32 = -1;
+
 /// Answers with the table that requests are dispatched by.
 pub async fn api_versions(cx: &Context, request: ApiVersionsRequest) -> ApiVersionsResponse {
     if cx.version >= 3 && !(is_software(&request.client_software_name) && is_software(&request.client_software_version))
     {
+        return refusal(ErrorCode::InvalidRequest);
+    }
+    if request.cluster_id.is_some() != (request.node_id != NO_NODE) {
         return refusal(ErrorCode::InvalidRequest);
     }
     if is_for_another_broker(cx, &request) {
@@ -57,10 +63,10 @@ fn refusal(error: ErrorCode) -> ApiVersionsResponse {
     ApiVersionsResponse { error_code: error.code(), ..ApiVersionsResponse::default() }
 }
 
-/// A client that names the cluster or the node it means has come to the wrong one (KIP-1242).
+/// A client that names the cluster and the node it means has come to the wrong one (KIP-1242).
 fn is_for_another_broker(cx: &Context, request: &ApiVersionsRequest) -> bool {
     let other_cluster = request.cluster_id.as_ref().is_some_and(|id| id != cx.broker.cluster_id());
-    let other_node = request.node_id != -1 && request.node_id != cx.broker.node_id();
+    let other_node = request.node_id != NO_NODE && request.node_id != cx.broker.node_id();
     other_cluster || other_node
 }
 

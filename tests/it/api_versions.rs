@@ -178,8 +178,10 @@ async fn a_client_of_another_cluster_or_node_is_sent_away() {
     for (cluster_id, node_id, expected) in [
         (None, -1, ErrorCode::None),
         (Some("here"), 7, ErrorCode::None),
-        (Some("there"), -1, ErrorCode::RebootstrapRequired),
-        (None, 8, ErrorCode::RebootstrapRequired),
+        (Some("there"), 7, ErrorCode::RebootstrapRequired),
+        (Some("here"), 8, ErrorCode::RebootstrapRequired),
+        (Some("here"), -1, ErrorCode::InvalidRequest),
+        (None, 7, ErrorCode::InvalidRequest),
     ] {
         let request = ApiVersionsRequest { cluster_id: cluster_id.map(Into::into), node_id, ..request() };
         assert_eq!(error(client.call(&request, 5).await.error_code), expected, "{cluster_id:?} {node_id}");
