@@ -64,6 +64,10 @@ fn normalize(value: &mut Value) {
             if fields.get("errorCode").is_some_and(|code| *code != 0) {
                 fields.remove("logStartOffset");
             }
+            // Formatting a Kafka makes the default of this key a setting of its cluster.
+            if fields.get("name").is_some_and(|name| name == "min.insync.replicas") {
+                fields.remove("configSource");
+            }
             for (name, value) in fields.iter_mut() {
                 normalize_field(name, value);
             }

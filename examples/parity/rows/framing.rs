@@ -6,6 +6,7 @@ use ottla::protocol::messages::{ApiVersionsRequest, MetadataRequest};
 use super::{Row, row};
 use crate::probe::{Probe, frame};
 
+const NEGATIVE: &str = "a length of -1 is null; Kafka takes any below zero for that, so that damage passes";
 const KEPT_OPEN: &str = "what is not served is answered with UNSUPPORTED_VERSION, and the connection stays open";
 
 /// A header of version 1 with the client id that is given in bytes, and a body.
@@ -62,7 +63,7 @@ fn headers() -> Vec<Row> {
         row("header: null client id", |p| with_client_id(p, &[0xff, 0xff])),
         row("header: empty client id", |p| with_client_id(p, &[0, 0])),
         row("header: client id that is not UTF-8", |p| with_client_id(p, &[0, 2, 0xff, 0xfe])),
-        row("header: client id of length -2", |p| with_client_id(p, &[0xff, 0xfe])),
+        row("header: client id of length -2", |p| with_client_id(p, &[0xff, 0xfe])).differs(NEGATIVE),
         row("header: client id beyond the frame", |p| with_client_id(p, &[0x7f, 0xff])),
         row("header: tagged fields", |p| {
             // Metadata v9, the client id, one tag of two bytes, then the body.
@@ -75,7 +76,7 @@ fn versions() -> Vec<Row> {
     vec![
         row("version: unknown key", |p| send_request(p, 1000, 0, &[])),
         row("version: key -1", |p| send_request(p, -1, 0, &[])),
-        row("version: Metadata 99", |p| send_request(p, 3, 99, &[])).differs(KEPT_OPEN),
+        row("version: Metadata 99", |p| send_request(p, 3, 99, &[0])).differs(KEPT_OPEN),
         row("version: Metadata -1", |p| send_request(p, 3, -1, &[])).differs(KEPT_OPEN),
         row("version: Fetch 3", |p| send_request(p, 1, 3, &[])).differs(KEPT_OPEN),
         row("version: Produce 2", |p| send_request(p, 0, 2, &[0, 1, 0, 0, 0, 0, 0, 0, 0, 0])).differs(KEPT_OPEN),
@@ -94,15 +95,14 @@ fn bodies() -> Vec<Row> {
     vec![
         row("body: missing", |p| send_request(p, 3, 4, &[])),
         row("body: array longer than the frame", |p| send_request(p, 3, 4, &[0x7f, 0xff, 0xff, 0xff, 0])),
-        row("body: array of length -2", |p| send_request(p, 3, 4, &[0xff, 0xff, 0xff, 0xfe, 0])),
+        row("body: array of length -2", |p| send_request(p, 3, 4, &[0xff, 0xff, 0xff, 0xfe, 0])).differs(NEGATIVE),
         row("body: string of length -1 that may not be null", |p| send_request(p, 3, 4, &[0, 0, 0, 1, 0xff, 0xff, 0])),
         row("body: varint of six bytes", |p| {
             send(p, &request(3, 9, b"\0\x01c\0", &[0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 0, 0, 0, 0])?)
         }),
         row("body: name that is not UTF-8", |p| send_request(p, 3, 4, &[0, 0, 0, 1, 0, 2, 0xff, 0xfe, 0]))
             .differs("Kafka puts other characters in their place, which makes one name of two"),
-        row("body: bytes behind it", |p| send_request(p, 3, 4, &[0, 0, 0, 0, 0, 1, 2, 3]))
-            .differs("bytes that nobody reads are a mistake of one side, and it is told"),
+        row("body: bytes behind it", |p| send_request(p, 3, 4, &[0, 0, 0, 0, 0, 1, 2, 3])),
         row("body: unknown tag", |p| send(p, &request(3, 9, b"\0\x01c\0", &[1, 0, 0, 0, 1, 9, 2, b'a', b'b'])?)),
         row("body: tag beyond the frame", |p| {
             send(p, &request(3, 9, b"\0\x01c\0", &[1, 0, 0, 0, 1, 9, 0x7e, b'a', b'b'])?)

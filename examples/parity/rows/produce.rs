@@ -21,6 +21,8 @@ use super::{
 use crate::probe::{Probe, Topic};
 
 const VERSION: i16 = 9;
+const OLD_FORMAT: &str = "the code says what is wrong: the format, which no producer since Kafka 0.11 writes";
+const NO_SUCH_CODEC: &str = "the code says what is wrong, instead of an unknown server error";
 
 pub(crate) fn data(index: i32, records: Option<Bytes>) -> PartitionProduceData {
     PartitionProduceData { index, records: records.map(Records::Bytes), ..Default::default() }
@@ -107,7 +109,8 @@ fn good() -> Vec<Row> {
 
 fn headers() -> Vec<Row> {
     vec![
-        row("batch: null", |p| write(p, &[], None)),
+        row("batch: null", |p| write(p, &[], None))
+            .differs("Kafka never answers, and the producer waits until its time is over"),
         row("batch: empty", |p| write(p, &[], Some(Bytes::new()))),
         row("batch: bad CRC", |p| write(p, &[], Some(overwritten(&batch(1)?, &[(at::CRC, &[1, 2, 3, 4])]).into()))),
         row("batch: flipped record", |p| {
@@ -123,13 +126,14 @@ fn headers() -> Vec<Row> {
         row("batch: cut short", |p| write(p, &[], Some(batch(3)?.slice(..70)))),
         row("batch: cut within the header", |p| write(p, &[], Some(batch(3)?.slice(..30)))),
         row("batch: ten bytes", |p| write(p, &[], Some(batch(3)?.slice(..10)))),
-        row("batch: magic 0", |p| write(p, &[], Some(old_format(0)))),
-        row("batch: magic 1", |p| write(p, &[], Some(old_format(1)))),
-        row("batch: magic 0 in version 3", |p| write_at(p, 3, &[], Some(old_format(0)))),
+        row("batch: magic 0", |p| write(p, &[], Some(old_format(0)))).differs(OLD_FORMAT),
+        row("batch: magic 1", |p| write(p, &[], Some(old_format(1)))).differs(OLD_FORMAT),
+        row("batch: magic 0 in version 3", |p| write_at(p, 3, &[], Some(old_format(0)))).differs(OLD_FORMAT),
         row("batch: magic 3", |p| write(p, &[], Some(overwritten(&batch(1)?, &[(at::MAGIC, &[3])]).into()))),
         row("batch: magic -1", |p| write(p, &[], Some(overwritten(&batch(1)?, &[(at::MAGIC, &[255])]).into()))),
         row("batch: two", |p| write(p, &[], Some([batch(1)?, batch(1)?].concat().into()))),
-        row("batch: bytes behind it", |p| write(p, &[], Some([&batch(1)?[..], b"more"].concat().into()))),
+        row("batch: bytes behind it", |p| write(p, &[], Some([&batch(1)?[..], b"more"].concat().into())))
+            .differs("Kafka drops them without a word; a producer that sends them has lost count"),
         row("batch: base offset 5", |p| write_patched(p, 1, &[(0, &5_i64.to_be_bytes())])),
         row("batch: base offset -1", |p| write_patched(p, 1, &[(0, &[0xff; 8])])),
         row("batch: leader epoch 9", |p| write_patched(p, 1, &[(12, &9_i32.to_be_bytes())])),
@@ -148,9 +152,10 @@ fn headers() -> Vec<Row> {
             .differs("delete horizons are the log cleaner's: a client's would make it drop records"),
         row("batch: unknown attribute bit", |p| write_patched(p, 1, &[(at::ATTRIBUTES, &[0, 0x80])]))
             .differs("what the bit will mean is not known, so it is not stored"),
-        row("batch: LogAppendTime set by the client", |p| write_patched(p, 1, &[(at::ATTRIBUTES, &[0, 8])])),
-        row("batch: codec 5", |p| write_patched(p, 1, &[(at::ATTRIBUTES, &[0, 5])])),
-        row("batch: codec 7", |p| write_patched(p, 1, &[(at::ATTRIBUTES, &[0, 7])])),
+        row("batch: LogAppendTime set by the client", |p| write_patched(p, 1, &[(at::ATTRIBUTES, &[0, 8])]))
+            .differs("the client's own time would pass for the broker's"),
+        row("batch: codec 5", |p| write_patched(p, 1, &[(at::ATTRIBUTES, &[0, 5])])).differs(NO_SUCH_CODEC),
+        row("batch: codec 7", |p| write_patched(p, 1, &[(at::ATTRIBUTES, &[0, 7])])).differs(NO_SUCH_CODEC),
         row("batch: max timestamp too large", |p| {
             write_patched(p, 2, &[(at::MAX_TIMESTAMP, &(FIRST_TIMESTAMP + 1000).to_be_bytes())])
         }),
@@ -184,14 +189,16 @@ fn contents() -> Vec<Row> {
         row("records: length of 2 GiB, compressed", |p| {
             write_payload(p, 1, Compression::Snappy, &snappy(b"\xfe\xff\xff\xff\x0f\0\0\0\x02k\x02v\0")?)
         }),
-        row("records: key length -2", |p| write_payload(p, 1, PLAIN, b"\x0e\0\0\0\x03\x02v\0")),
+        row("records: key length -2", |p| write_payload(p, 1, PLAIN, b"\x0e\0\0\0\x03\x02v\0"))
+            .differs("a length of -1 is a null key; Kafka takes any below zero for one, so that damage passes"),
         row("records: key beyond the record", |p| write_payload(p, 1, PLAIN, b"\x10\0\0\0\x7ek\x02v\0")),
         row("records: header count negative", |p| write_payload(p, 1, PLAIN, b"\x10\0\0\0\x02k\x02v\x01")),
         row("records: header count too large", |p| write_payload(p, 1, PLAIN, b"\x10\0\0\0\x02k\x02v\x7e")),
         row("records: null header key", |p| write_payload(p, 1, PLAIN, b"\x14\0\0\0\x02k\x02v\x02\x01\x01")),
         row("records: varint of six bytes", |p| {
             write_payload(p, 1, PLAIN, b"\x90\x80\x80\x80\x80\x00\0\0\0\x02k\x02v\0")
-        }),
+        })
+        .differs("the bytes are no record: INVALID_RECORD instead of an unknown server error"),
         row("records: offset deltas 0, 2", |p| {
             write_payload(p, 2, PLAIN, b"\x10\0\0\0\x02k\x02v\0\x10\0\0\x04\x02k\x02v\0")
         })
@@ -287,7 +294,8 @@ fn whole_requests() -> Vec<Row> {
             both.topic_data.extend(request(&topic, vec![data(1, Some(batch(1)?))]).topic_data);
             p.ask(VERSION, &both)?;
             Ok(())
-        }),
+        })
+        .differs("each entry of the request has its own in the answer"),
         row("topic that is not there", |p| {
             p.ask(VERSION, &request(&unknown("parity-not-there"), vec![data(0, Some(batch(1)?))]))?;
             Ok(())
@@ -310,7 +318,8 @@ fn whole_requests() -> Vec<Row> {
             let topic = p.topic(1, &[])?;
             p.ask(VERSION, &request(&topic, Vec::new()))?;
             Ok(())
-        }),
+        })
+        .differs("each entry of the request has its own in the answer"),
         row("time-out of -1", |p| {
             let topic = p.topic(1, &[])?;
             p.ask(VERSION, &ProduceRequest { timeout_ms: -1, ..request(&topic, vec![data(0, Some(batch(1)?))]) })?;

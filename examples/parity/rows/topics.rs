@@ -114,7 +114,8 @@ fn names() -> Vec<Row> {
         row("create: two names that collide", |p| {
             let name = p.new_name();
             create_named(p, &[&format!("{name}.y"), &format!("{name}_y")])
-        }),
+        })
+        .differs("metrics take them for one topic; Kafka too refuses the second, unless it comes in the same request"),
         row("create: name twice", |p| {
             let name = p.new_name();
             create_named(p, &[&name, &name])
@@ -127,7 +128,8 @@ fn names() -> Vec<Row> {
             p.ask(VERSION, &request)?;
             p.ask(VERSION, &request)?;
             Ok(())
-        }),
+        })
+        .differs("there is no topic, and so no id; Kafka makes one up"),
         row("create: only validated, refused", |p| {
             let topics = vec![CreatableTopic { num_partitions: 0, ..topic("valid") }, topic("not/valid")];
             p.ask(VERSION, &CreateTopicsRequest { topics, validate_only: true, ..Default::default() })?;
@@ -232,7 +234,8 @@ fn deletions() -> Vec<Row> {
         row("delete: by name and again by id", |p| {
             let topic = p.topic(1, &[])?;
             delete(p, &[(Some(&topic.name), Uuid::nil()), (None, topic.id)])
-        }),
+        })
+        .differs("each entry of the request has its own in the answer"),
         row("delete: none", |p| delete(p, &[])),
     ]
 }
