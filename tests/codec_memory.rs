@@ -20,7 +20,7 @@ use bytes::Bytes;
 use ottla::protocol::{
     message::Message as _,
     records::Records,
-    wire::{StrBytes, UnknownTaggedFields},
+    wire::{DecodeReason, Reader, StrBytes, UnknownTaggedFields},
 };
 use ottla_codegen::{
     Message, Release, Schemas, Versions,
@@ -78,6 +78,8 @@ struct Codec {
     versions: Versions,
     /// Decodes all of the bytes, and says whether they were a message.
     decode: fn(&Bytes, i16) -> bool,
+    /// Decodes within so many bytes of heap, and says whether that failed for want of more.
+    decode_within: fn(&Bytes, i16, usize) -> bool,
 }
 
 macro_rules! codecs {
@@ -89,6 +91,12 @@ macro_rules! codecs {
                 ottla::protocol::messages::$message::HIGHEST_VERSION,
             ),
             decode: |bytes, version| ottla::protocol::messages::$message::decode_all(bytes, version).is_ok(),
+            decode_within: |bytes, version, most| {
+                let mut r = Reader::new(bytes);
+                r.limit_heap(most);
+                let decoded = ottla::protocol::messages::$message::decode(&mut r, version);
+                decoded.is_err_and(|error| matches!(error.reason(), DecodeReason::Memory { .. }))
+            },
         }),*]
     };
 }
@@ -398,6 +406,28 @@ fn worst_array_bomb(target: &Target, version: i16) -> Option<usize> {
         }
     }
     worst
+}
+
+/// What a reader counts is what is taken: where it may take little, a bomb takes little.
+#[test]
+fn no_array_bomb_takes_more_than_the_reader_may() {
+    const MOST: usize = 20_000;
+    /// The error, and the place in it.
+    const ERROR: usize = 1000;
+    let mut refused = 0;
+    for target in targets() {
+        for version in target.versions() {
+            for path in array_paths(&target.message, version, 0) {
+                for excess in [Excess::Elements, Excess::TaggedElements] {
+                    let bytes = Bytes::from(Bomb { message: &target.message, version, path: &path, excess }.bytes());
+                    let peak = peak_of(|| refused += usize::from((target.codec.decode_within)(&bytes, version, MOST)));
+                    let name = target.codec.name;
+                    assert!(peak <= MOST + ERROR, "{name} v{version}, bomb at {path:?}, {excess:?}: {peak} bytes");
+                }
+            }
+        }
+    }
+    assert!(refused > 0);
 }
 
 #[test]

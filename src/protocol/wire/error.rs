@@ -21,6 +21,8 @@ pub enum DecodeReason {
     Truncated { needed: usize, available: usize },
     #[error("{count} elements announced, {available} bytes left")]
     TooManyElements { count: usize, available: usize },
+    #[error("{needed} bytes of memory needed, {allowed} allowed")]
+    Memory { needed: usize, allowed: usize },
     #[error("negative length {0}")]
     NegativeLength(i32),
     #[error("length {length} is above {most}")]

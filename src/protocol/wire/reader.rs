@@ -11,7 +11,7 @@ use super::{
 use crate::protocol::records::Records;
 
 /// A position in a frame. Every method reads one value and moves on, or fails and says where.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Reader<'a> {
     frame: &'a Bytes,
     /// What is still to be read: up to the frame's end, or that of the tagged field being read.
@@ -20,6 +20,9 @@ pub struct Reader<'a> {
     end: usize,
     /// Whether text that is not UTF-8 is mended.
     lossy: bool,
+    /// Bytes of heap that were taken, and that may be.
+    heap: usize,
+    heap_max: usize,
 }
 
 type Decoded<T> = Result<T, DecodeError>;
@@ -31,13 +34,30 @@ impl<'a> Reader<'a> {
     /// Reads from the start of `frame`.
     #[must_use]
     pub fn new(frame: &'a Bytes) -> Self {
-        Self { frame, rest: frame, end: frame.len(), lossy: false }
+        Self { frame, rest: frame, end: frame.len(), lossy: false, heap: 0, heap_max: usize::MAX }
     }
 
     /// From here on, whether text that is not UTF-8 is mended with U+FFFD instead of being refused. Only for text that
     /// names nothing: two names could become one.
     pub fn set_lossy(&mut self, lossy: bool) {
         self.lossy = lossy;
+    }
+
+    /// What is read from here on may take so many bytes of heap. More fails with [`DecodeReason::Memory`], before it is
+    /// taken.
+    pub fn limit_heap(&mut self, most: usize) {
+        (self.heap, self.heap_max) = (0, most);
+    }
+
+    /// Counts `bytes` as taken, if they may be.
+    #[inline]
+    fn take_heap(&mut self, bytes: usize) -> Decoded<()> {
+        let needed = self.heap.saturating_add(bytes);
+        if needed > self.heap_max {
+            return Err(self.error(DecodeReason::Memory { needed, allowed: self.heap_max }));
+        }
+        self.heap = needed;
+        Ok(())
     }
 
     /// Bytes read so far.
@@ -246,6 +266,7 @@ impl<'a> Reader<'a> {
         if count > available / least_size.max(1) {
             return Err(DecodeError::new(start, DecodeReason::TooManyElements { count, available }));
         }
+        self.take_heap(count.saturating_mul(size_of::<T>()))?;
         let mut elements = Vec::with_capacity(count);
         for index in 0..count {
             elements.push(element(self).map_err(|error| error.in_element(index))?);
@@ -328,6 +349,7 @@ impl<'a> Reader<'a> {
                 return Err(DecodeError::new(content_start, reason));
             }
         }
+        self.take_heap(unknown.heap_size())?;
         Ok(unknown.finish())
     }
 }
@@ -383,6 +405,24 @@ mod tests {
     fn a_count_that_the_input_cannot_hold_is_refused_before_allocating() {
         let said = reader_fails(b"\x7f\xff\xff\xff\0\0\0\0", |r| r.array(false, 4, Reader::int32));
         assert_eq!(said, "2147483647 elements announced, 4 bytes left, at byte 0");
+    }
+
+    #[test]
+    fn memory_is_counted_before_it_is_taken() {
+        let frame = Bytes::from_static(b"\0\0\0\x02\0\0\0\x01\0\0\0\x02");
+        let mut reader = Reader::new(&frame);
+        let numbers = |most| {
+            let mut reader = reader.clone();
+            reader.limit_heap(most);
+            reader.array(false, 4, Reader::int32).map_err(|error| error.to_string())
+        };
+        assert_eq!(numbers(8), Ok(vec![1, 2]));
+        assert_eq!(numbers(7), Err("8 bytes of memory needed, 7 allowed, at byte 4".to_owned()));
+        reader.limit_heap(15);
+        reader.clone().array(false, 4, Reader::int32).expect("8 of 15");
+        reader.array(false, 4, Reader::int32).expect("8 of 15");
+        reader.rest = &frame;
+        reader.array(false, 4, Reader::int32).expect_err("16 of 15");
     }
 
     #[test]

@@ -79,6 +79,15 @@ impl<'a> Gatherer<'a> {
         self.run = field;
     }
 
+    /// What keeping them takes.
+    pub(super) fn heap_size(&self) -> usize {
+        match (self.count, self.joined.len()) {
+            (0, _) => 0,
+            (_, 0) => size_of::<Raw>(),
+            (_, joined) => size_of::<Raw>() + joined + self.run.len(),
+        }
+    }
+
     /// What was gathered.
     pub(super) fn finish(mut self) -> UnknownTaggedFields {
         if self.count == 0 {
