@@ -11,6 +11,7 @@ mod connections;
 mod counters;
 mod deadlines;
 mod listener;
+mod memory;
 mod send;
 mod shutdown;
 mod transport;
@@ -22,6 +23,7 @@ use bytes::Bytes;
 pub use self::{
     counters::{CloseKind, NetworkCounters},
     listener::{BindError, Endpoint, Listener, Network, bind},
+    memory::RequestMemory,
     shutdown::Shutdown,
 };
 use crate::protocol::frame::Frame;
@@ -30,10 +32,14 @@ use crate::protocol::frame::Frame;
 pub trait Service: Send + Sync + 'static {
     /// Runs until the request has taken effect. Requests of a connection are called one after the other, in order. The
     /// future is not dropped because the client goes away: only when a shutdown runs out of time.
+    ///
+    /// What the request takes beside its frame is first asked for from `memory`. It is given back when the request has
+    /// taken effect; if its response comes later, when that has come.
     fn call(
         &self,
         connection: &Arc<ConnectionContext>,
         frame: Bytes,
+        memory: &mut RequestMemory,
     ) -> impl Future<Output = Result<Reply, Refusal>> + Send;
 }
 
@@ -101,17 +107,19 @@ pub struct NetworkSettings {
     pub in_flight_max: usize,
     /// Bytes of responses in memory that may wait to be sent before reading stops.
     pub response_bytes_max: usize,
-    /// Bytes that all requests larger than a first buffer (16 KiB) may hold together while they arrive and take effect.
-    /// At the limit connections wait, all but one, which goes on so that the others get their turn.
-    pub queued_request_bytes_max: usize,
+    /// Bytes that all connections may hold together, each beyond a first few: requests while they arrive and take
+    /// effect, what they decode to, and responses that are being sent. At the limit connections wait, all but one, which
+    /// goes on so that the others get their turn. Long polls and responses behind them may hold as much again.
+    pub memory_max: usize,
     /// How long the size prefix of a frame may take from its first byte on.
     pub header_deadline: Duration,
     /// How long a frame may take to arrive, beside what its size earns.
     pub frame_deadline: Duration,
-    /// The slowest acceptable arrival of a frame, in bytes per second.
-    pub frame_rate_min: usize,
-    /// How long a client may take no byte of a response that is ready.
+    /// How long a client may take for a response that is ready, beside what the bytes that it takes earn; of one from a
+    /// file, how long it may take no byte.
     pub write_deadline: Duration,
+    /// The slowest acceptable arrival of a frame, and taking of a response in memory, in bytes per second.
+    pub rate_min: usize,
     /// How long requests in flight may go on after a shutdown has begun.
     pub shutdown_grace: Duration,
 }
@@ -126,11 +134,11 @@ impl Default for NetworkSettings {
             socket_receive_buffer: Some(100 << 10),
             in_flight_max: 16,
             response_bytes_max: 1 << 20,
-            queued_request_bytes_max: 256 << 20,
+            memory_max: 256 << 20,
             header_deadline: Duration::from_secs(10),
             frame_deadline: Duration::from_secs(30),
-            frame_rate_min: 64 << 10,
             write_deadline: Duration::from_mins(1),
+            rate_min: 64 << 10,
             shutdown_grace: Duration::from_secs(5),
         }
     }

@@ -29,7 +29,7 @@ use super::{
     unsupported,
 };
 use crate::{
-    network::{ConnectionContext, Refusal, Reply, Service},
+    network::{ConnectionContext, Refusal, Reply, RequestMemory, Service},
     protocol::{
         frame::Frame,
         message::{Message, Request},
@@ -38,7 +38,7 @@ use crate::{
             DescribeTopicPartitionsRequest, FetchRequest, ListOffsetsRequest, MetadataRequest,
             OffsetForLeaderEpochRequest, ProduceRequest, RequestHeader, ResponseHeader,
         },
-        wire::{Reader, Writer},
+        wire::{DecodeReason, Reader, Writer},
     },
 };
 
@@ -99,12 +99,16 @@ macro_rules! apis {
             "no code was generated for a version that is served"
         );)*
 
-        async fn dispatch(cx: &Context, header: &RequestHeader, key: ApiKey, r: &mut Reader<'_>) -> Result<Reply, Refusal> {
+        async fn dispatch(
+            cx: &Context,
+            header: &RequestHeader,
+            key: ApiKey,
+            body: &Reader<'_>,
+            memory: &mut RequestMemory,
+        ) -> Result<Reply, Refusal> {
             match key {
                 $(<$request as Request>::KEY => {
-                    // What follows the request is left alone, as in Kafka: librdkafka's Metadata from version 9 on has
-                    // three bytes there (confluentinc/librdkafka#5049).
-                    let request = $request::decode(r, cx.version).map_err(Refusal::because)?;
+                    let request: $request = decode(body, cx.version, memory).await?;
                     reply::<$request>(cx, header, $handler(cx, request).await.into())
                 })*
                 _ => unreachable!("only served APIs are dispatched"),
@@ -163,7 +167,12 @@ impl Dispatcher {
 }
 
 impl Service for Dispatcher {
-    async fn call(&self, connection: &Arc<ConnectionContext>, frame: Bytes) -> Result<Reply, Refusal> {
+    async fn call(
+        &self,
+        connection: &Arc<ConnectionContext>,
+        frame: Bytes,
+        memory: &mut RequestMemory,
+    ) -> Result<Reply, Refusal> {
         let (key, version) = key_and_version(&frame)?;
         let header_version = key.request_header_version(version);
         let mut r = Reader::new(&frame);
@@ -175,7 +184,7 @@ impl Service for Dispatcher {
         let served = |api: &SupportedApi| api.key == key && (api.lowest..=api.highest).contains(&version);
         if let Some(place) = SUPPORTED.iter().position(served) {
             self.counters.requests[place].fetch_add(1, Ordering::Relaxed);
-            return dispatch(&cx, &header, key, &mut r).await;
+            return dispatch(&cx, &header, key, &r, memory).await;
         }
         self.counters.unsupported.fetch_add(1, Ordering::Relaxed);
         if key == ApiKey::ApiVersions {
@@ -194,6 +203,25 @@ fn key_and_version(frame: &Bytes) -> Result<(ApiKey, i16), Refusal> {
     let version = r.int16().map_err(bad)?;
     let key = ApiKey::from_code(key).ok_or_else(|| Refusal::new(format!("unknown API key {key}")))?;
     Ok((key, version))
+}
+
+/// Reads a request. It is charged for what it takes before it takes it; if that is more than it has, it is read anew
+/// with twice as much.
+async fn decode<R: Request>(body: &Reader<'_>, version: i16, memory: &mut RequestMemory) -> Result<R, Refusal> {
+    loop {
+        let mut r = body.clone();
+        r.limit_heap(memory.granted());
+        // What follows the request is left alone, as in Kafka: librdkafka's Metadata from version 9 on has three bytes
+        // there (confluentinc/librdkafka#5049).
+        let needed = match R::decode(&mut r, version) {
+            Ok(request) => return Ok(request),
+            Err(error) => match *error.reason() {
+                DecodeReason::Memory { needed, .. } => needed,
+                _ => return Err(Refusal::because(error)),
+            },
+        };
+        memory.grow(needed).await?;
+    }
 }
 
 fn reply<R: Request>(cx: &Context, header: &RequestHeader, answer: Answer<R::Response>) -> Result<Reply, Refusal> {

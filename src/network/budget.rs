@@ -1,11 +1,21 @@
-//! The memory that large requests of all connections may hold together while they arrive.
+//! The memory that all connections may hold together: large requests while they arrive and take effect, what they
+//! decode to, and responses that wait to be sent.
 //!
-//! A connection charges what its buffer grows by, before it grows, and gives it back when the request has taken effect.
-//! At the limit it waits. As every waiter may hold a part of a frame, one of them at a time may overdraw: it finishes,
-//! and its bytes come back. The most that is ever held is the limit and one greatest request.
+//! What a request will take is charged before it is taken; at the limit the connection waits. As every waiter may hold a
+//! part of a request, one of them at a time may overdraw: it finishes, its response is sent, and its bytes come back.
+//! How large a response is shows when it is there; it is charged then, and while the budget is overdrawn, no request is
+//! taken up, but for that one connection's. So what is held is bounded by the limit, one greatest request, and the
+//! responses to the requests that were taken up before the limit was met.
+//!
+//! What may have to wait for as long as a client likes would hold up everybody else: long polls, and responses behind
+//! them. It has a second account with the same limit, and where that is full, it is refused.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
     task::{Context, Poll, Waker},
 };
 
@@ -13,72 +23,175 @@ use std::{
 #[derive(Debug)]
 pub(super) struct Budget {
     limit: usize,
+    /// Changed under the lock alone; read without it where there is room.
+    used: AtomicUsize,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    used: usize,
     overdrawn: bool,
-    waiting: Vec<Waker>,
+    parked: usize,
+    /// By the account that waits.
+    waiting: HashMap<u64, Waker>,
 }
 
 impl Budget {
     pub(super) fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { limit, state: Mutex::default() })
+        Arc::new(Self { limit, used: AtomicUsize::new(0), state: Mutex::default() })
     }
 
-    /// Nothing, to be grown.
-    pub(super) fn charge(self: &Arc<Self>) -> Charge {
-        Charge { budget: Arc::clone(self), bytes: 0, overdraws: false }
+    /// The account of the connection `id`, which holds nothing yet.
+    pub(super) fn account(self: &Arc<Self>, id: u64) -> Arc<Account> {
+        let (held, overdraws) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Arc::new(Account { budget: Arc::clone(self), id, held, overdraws })
+    }
+
+    pub(super) fn limit(&self) -> usize {
+        self.limit
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Whether `more` would fit.
+    fn has_room(&self, more: usize) -> bool {
+        self.used.load(Relaxed).saturating_add(more) <= self.limit
+    }
+
+    /// Lets those who wait look again.
+    fn wake(mut state: MutexGuard<'_, State>) {
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        waiting.into_values().for_each(Waker::wake);
+    }
+
+    #[cfg(test)]
+    pub(super) fn used(&self) -> usize {
+        self.used.load(Relaxed)
+    }
+
+    #[cfg(test)]
+    pub(super) fn parked(&self) -> usize {
+        self.state().parked
+    }
 }
 
-/// What one request holds of the budget. Dropping it gives it back.
+/// What one connection holds of the budget. Used by its task alone, and changed under the budget's lock; dropping it
+/// gives everything back.
 #[derive(Debug)]
-pub(super) struct Charge {
+pub(super) struct Account {
     budget: Arc<Budget>,
-    bytes: usize,
-    overdraws: bool,
+    id: u64,
+    held: AtomicUsize,
+    overdraws: AtomicBool,
 }
 
-impl Charge {
-    /// Raises the charge to `bytes` as soon as there is room.
-    pub(super) fn poll_grow(&mut self, bytes: usize, cx: &mut Context<'_>) -> Poll<()> {
-        let more = bytes.saturating_sub(self.bytes);
+impl Account {
+    pub(super) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// Whether all hold less than the limit.
+    pub(super) fn has_room(&self) -> bool {
+        self.budget.has_room(0)
+    }
+
+    /// Holds `more` bytes as soon as there is room.
+    pub(super) fn poll_grow(&self, more: usize, cx: &mut Context<'_>) -> Poll<()> {
         if more == 0 {
             return Poll::Ready(());
         }
         let mut state = self.budget.state();
-        if state.used.saturating_add(more) > self.budget.limit && !self.overdraws {
-            if state.overdrawn {
-                state.waiting.push(cx.waker().clone());
-                return Poll::Pending;
-            }
-            state.overdrawn = true;
-            self.overdraws = true;
-        }
-        state.used += more;
-        self.bytes = bytes;
+        std::task::ready!(self.poll_room(more, &mut state, cx));
+        self.hold(more);
         Poll::Ready(())
+    }
+
+    /// Ready when another request may be taken up.
+    pub(super) fn poll_admit(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.budget.has_room(0) {
+            return Poll::Ready(());
+        }
+        self.poll_room(0, &mut self.budget.state(), cx)
+    }
+
+    fn poll_room(&self, more: usize, state: &mut State, cx: &mut Context<'_>) -> Poll<()> {
+        if self.budget.has_room(more) || self.overdraws.load(Relaxed) {
+            return Poll::Ready(());
+        }
+        if state.overdrawn {
+            state.waiting.insert(self.id, cx.waker().clone());
+            return Poll::Pending;
+        }
+        state.overdrawn = true;
+        self.overdraws.store(true, Relaxed);
+        Poll::Ready(())
+    }
+
+    /// Holds `more` bytes that are there already.
+    pub(super) fn grow_now(&self, more: usize) {
+        let _state = self.budget.state();
+        self.hold(more);
+    }
+
+    /// With the lock held.
+    fn hold(&self, more: usize) {
+        self.held.fetch_add(more, Relaxed);
+        self.budget.used.fetch_add(more, Relaxed);
+    }
+
+    /// Gives `less` bytes back.
+    pub(super) fn shrink(&self, less: usize) {
+        if less > 0 {
+            let state = self.budget.state();
+            self.held.fetch_sub(less, Relaxed);
+            self.budget.used.fetch_sub(less, Relaxed);
+            Budget::wake(state);
+        }
+    }
+
+    /// Lets another one overdraw.
+    pub(super) fn end_overdraft(&self) {
+        if self.overdraws.swap(false, Relaxed) {
+            let mut state = self.budget.state();
+            state.overdrawn = false;
+            Budget::wake(state);
+        }
+    }
+
+    /// Room for `bytes` that may be needed for as long as a client likes; none if there is none.
+    pub(super) fn park(&self, bytes: usize) -> Option<Parked> {
+        if bytes > 0 {
+            let mut state = self.budget.state();
+            let parked = state.parked.checked_add(bytes).filter(|parked| *parked <= self.budget.limit)?;
+            state.parked = parked;
+        }
+        Some(Parked { budget: Arc::clone(&self.budget), bytes })
     }
 }
 
-impl Drop for Charge {
+impl Drop for Account {
     fn drop(&mut self) {
-        if self.bytes == 0 {
-            return;
+        self.shrink(self.held.load(Relaxed));
+        self.end_overdraft();
+        self.budget.state().waiting.remove(&self.id);
+    }
+}
+
+/// Bytes in the second account. Dropping it gives them back.
+#[derive(Debug)]
+pub(super) struct Parked {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Drop for Parked {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.budget.state().parked -= self.bytes;
         }
-        let mut state = self.budget.state();
-        state.used -= self.bytes;
-        state.overdrawn &= !self.overdraws;
-        let waiting = std::mem::take(&mut state.waiting);
-        drop(state);
-        waiting.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -90,19 +203,61 @@ mod tests {
     fn at_the_limit_one_goes_on_and_the_others_wait_for_it() {
         let budget = Budget::new(100);
         let cx = &mut Context::from_waker(Waker::noop());
-        let [mut first, mut second, mut third] = [(); 3].map(|()| budget.charge());
+        let [first, second, third] = [1, 2, 3].map(|id| budget.account(id));
         assert!(first.poll_grow(60, cx).is_ready());
         assert!(second.poll_grow(40, cx).is_ready());
         assert!(third.poll_grow(30, cx).is_ready(), "the one overdraft");
-        assert!(first.poll_grow(61, cx).is_pending());
-        assert!(third.poll_grow(90, cx).is_ready(), "it goes on");
-        drop(third);
-        assert!(first.poll_grow(61, cx).is_ready(), "the next overdraft");
-        assert!(second.poll_grow(41, cx).is_pending());
+        assert!(first.poll_grow(1, cx).is_pending());
+        assert!(third.poll_grow(60, cx).is_ready(), "it goes on");
+        third.shrink(90);
+        assert!(first.poll_grow(1, cx).is_pending(), "it has not said that it is done");
+        third.end_overdraft();
+        assert!(first.poll_grow(1, cx).is_ready(), "the next overdraft");
+        assert!(second.poll_grow(1, cx).is_pending());
         drop(first);
-        assert!(second.poll_grow(100, cx).is_ready());
+        assert!(second.poll_grow(60, cx).is_ready());
+        assert!(!second.overdraws.load(Relaxed));
         drop(second);
-        assert_eq!(budget.state().used, 0);
+        assert_eq!(budget.used(), 0);
         assert!(!budget.state().overdrawn);
+    }
+
+    #[test]
+    fn nothing_new_is_taken_up_while_what_is_there_is_over_the_limit() {
+        let budget = Budget::new(100);
+        let cx = &mut Context::from_waker(Waker::noop());
+        let [holder, first, second] = [1, 2, 3].map(|id| budget.account(id));
+        holder.grow_now(100);
+        assert!(first.poll_admit(cx).is_ready());
+        holder.grow_now(1);
+        assert!(first.poll_admit(cx).is_ready(), "the one overdraft");
+        assert!(second.poll_admit(cx).is_pending());
+        assert_eq!(budget.state().waiting.len(), 1);
+        holder.shrink(1);
+        assert_eq!(budget.state().waiting.len(), 0, "it was woken");
+        assert!(second.poll_admit(cx).is_ready());
+    }
+
+    #[test]
+    fn what_waits_for_a_client_has_an_account_of_its_own() {
+        let budget = Budget::new(100);
+        let account = budget.account(1);
+        account.grow_now(1000);
+        let parked = account.park(70).expect("room");
+        assert!(account.park(31).is_none());
+        assert!(account.park(usize::MAX).is_none());
+        drop((parked, account.park(30).expect("room")));
+        assert_eq!(budget.parked(), 0);
+    }
+
+    #[test]
+    fn who_waits_for_nothing_any_more_is_forgotten() {
+        let budget = Budget::new(0);
+        let cx = &mut Context::from_waker(Waker::noop());
+        let [holder, waiter] = [1, 2].map(|id| budget.account(id));
+        assert!(holder.poll_grow(1, cx).is_ready());
+        assert!(waiter.poll_grow(1, cx).is_pending());
+        drop(waiter);
+        assert!(budget.state().waiting.is_empty());
     }
 }

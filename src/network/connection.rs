@@ -21,9 +21,10 @@ use bytes::{Bytes, BytesMut};
 
 use super::{
     BoxFuture, CloseKind, ConnectionContext, NetworkCounters, NetworkSettings, Refusal, Reply, Service,
-    budget::{Budget, Charge},
+    budget::{Account, Budget, Parked},
     connections::Entry,
-    deadlines::{Timer, frame_deadline},
+    deadlines::{Timer, frame_deadline, response_deadline},
+    memory::RequestMemory,
     send::{Outgoing, SendError},
     transport::Transport,
 };
@@ -34,6 +35,8 @@ use crate::{
 
 /// The buffer that a burst begins with. Requests that fit are not charged to the budget.
 const FIRST_BUFFER: usize = 16 << 10;
+/// Responses in memory up to this size are not charged to the budget.
+const SMALL_RESPONSE: usize = 16 << 10;
 /// Less free room than this is not worth a read, unless it completes the frame.
 const READ_MIN: usize = 4 << 10;
 /// By what the buffer of a large frame exceeds the bytes that have arrived.
@@ -55,7 +58,8 @@ pub(super) async fn run<S: Service>(
     entry: Entry,
 ) {
     let timer = Timer::new(clock::monotonic() + shared.settings.max_idle);
-    let mut connection = Connection { shared: &shared, context: &context, transport, entry, timer };
+    let account = shared.budget.account(context.id);
+    let mut connection = Connection { shared: &shared, context: &context, transport, entry, timer, account };
     let mut end = End::new(&shared.counters);
     poll_fn(|cx| {
         connection.entry.register(cx.waker());
@@ -73,6 +77,7 @@ struct Connection<'s, S> {
     transport: Transport,
     entry: Entry,
     timer: Timer,
+    account: Arc<Account>,
 }
 
 impl<S: Service> Connection<'_, S> {
@@ -107,7 +112,11 @@ struct Burst<'c, 's, S> {
     /// What has arrived and is not taken: whole frames only while reading is held up.
     buffer: BytesMut,
     /// What `buffer` holds of the budget, for the large frame at its front.
-    charge: Option<Charge>,
+    charged: usize,
+    /// What the responses that are being sent hold of it.
+    charged_responses: usize,
+    /// Whether a request takes effect.
+    is_busy: bool,
     /// Responses that wait for one before them. The first is a `Later`.
     pending: VecDeque<Pending>,
     pending_bytes: usize,
@@ -118,17 +127,24 @@ struct Burst<'c, 's, S> {
     broken: Option<CloseReason>,
     /// Since when the client is waited for to complete a frame.
     frame_since: Option<Instant>,
-    /// Since when the client takes nothing, and how much it had taken.
+    /// Since when something waits for the client to take it, and how much it had taken: of a file, since it took
+    /// something last.
     stalled: Option<(u64, Instant)>,
 }
 
 struct Request {
     frame: Bytes,
-    /// Held until the request has taken effect.
-    charge: Option<Charge>,
+    /// Of the budget, until the request has taken effect.
+    charged: usize,
 }
 
-enum Pending {
+/// A response that waits, and what it holds meanwhile.
+struct Pending {
+    response: Response,
+    _parked: Parked,
+}
+
+enum Response {
     Ready(Frame),
     Later(BoxFuture<'static, Result<Option<Frame>, Refusal>>),
 }
@@ -138,7 +154,9 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
         Self {
             connection,
             buffer: BytesMut::new(),
-            charge: None,
+            charged: 0,
+            charged_responses: 0,
+            is_busy: false,
             pending: VecDeque::new(),
             pending_bytes: 0,
             outgoing: Outgoing::default(),
@@ -151,17 +169,38 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
 
     async fn run(mut self) -> Result<(), CloseReason> {
         let (shared, context) = (self.connection.shared, self.connection.context);
-        while let Some(Request { frame, charge }) = poll_fn(|cx| self.poll_request(cx)).await? {
+        while let Some(Request { frame, charged }) = poll_fn(|cx| self.poll_request(cx)).await? {
             shared.counters.requests.fetch_add(1, Relaxed);
-            let mut call = pin!(shared.service.call(context, frame));
-            let reply = poll_fn(|cx| self.poll_call(call.as_mut(), cx)).await?;
-            drop(charge);
-            match reply {
-                Ok(reply) => self.queue(reply),
-                Err(refusal) => self.close(CloseReason::Refused(refusal)),
+            let mut memory = RequestMemory::new(Arc::clone(&self.connection.account));
+            let reply = {
+                let mut call = pin!(shared.service.call(context, frame, &mut memory));
+                poll_fn(|cx| self.poll_call(call.as_mut(), cx)).await?
+            };
+            if let Err(refusal) = reply.and_then(|reply| self.queue(reply, &memory)) {
+                self.close(CloseReason::Refused(refusal));
             }
+            drop(memory);
+            self.connection.account.shrink(charged);
+            self.is_busy = false;
+            self.settle();
         }
         Ok(())
+    }
+
+    /// Brings the account in line with what is there. An overdraft ends with the request that needed it and with its
+    /// response.
+    fn settle(&mut self) {
+        let (account, unsent) = (&self.connection.account, self.outgoing.bytes_in_memory());
+        let charge = if unsent > SMALL_RESPONSE { unsent } else { 0 };
+        if charge > self.charged_responses {
+            account.grow_now(charge - self.charged_responses);
+        } else {
+            account.shrink(self.charged_responses - charge);
+        }
+        self.charged_responses = charge;
+        if unsent == 0 && self.charged == 0 && !self.is_busy {
+            account.end_overdraft();
+        }
     }
 
     /// The next request; `None` when the connection is quiet.
@@ -177,7 +216,7 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
 
     fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Request>, CloseReason>> {
         loop {
-            let took = self.takes_requests();
+            let took = self.takes_requests() && self.poll_admission(cx).is_ready();
             if took && let Some(request) = self.take_request() {
                 return Poll::Ready(Ok(Some(request)));
             }
@@ -187,7 +226,7 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
             {
                 return Poll::Ready(Err(reason));
             }
-            if !self.takes_requests() {
+            if !self.takes_requests() || self.poll_admission(cx).is_pending() {
                 self.frame_since = None;
                 return Poll::Pending;
             }
@@ -230,6 +269,16 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
             && self.connection.entry.stop_at().is_none()
             && self.pending.len() + self.outgoing.frames() < settings.in_flight_max
             && self.pending_bytes + self.outgoing.bytes_in_memory() < settings.response_bytes_max
+            // Over the budget's limit a connection's own responses leave first.
+            && (self.outgoing.bytes_in_memory() == 0 || self.connection.account.has_room())
+    }
+
+    /// Ready when the budget allows for the request at the front, if that has arrived.
+    fn poll_admission(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.announced() {
+            Some(total) if self.buffer.len() >= total => self.connection.account.poll_admit(cx),
+            _ => Poll::Ready(()),
+        }
     }
 
     fn take_request(&mut self) -> Option<Request> {
@@ -237,7 +286,8 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
             Ok(frame) => {
                 let frame = frame?;
                 self.frame_since = None;
-                Some(Request { frame, charge: self.charge.take() })
+                self.is_busy = true;
+                Some(Request { frame, charged: std::mem::take(&mut self.charged) })
             }
             Err(error) => {
                 self.close(CloseReason::BadFrame(error));
@@ -246,16 +296,24 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
         }
     }
 
-    fn queue(&mut self, reply: Reply) {
+    /// What waits takes what it holds with it: into the account of that which may wait for long.
+    fn queue(&mut self, reply: Reply, memory: &RequestMemory) -> Result<(), Refusal> {
+        let park = |bytes| self.connection.account.park(bytes).ok_or_else(too_much_waits);
         match reply {
             Reply::None => {}
             Reply::Ready(frame) if self.pending.is_empty() => self.outgoing.push(frame),
             Reply::Ready(frame) => {
-                self.pending_bytes += frame.len_in_memory();
-                self.pending.push_back(Pending::Ready(frame));
+                let bytes = frame.len_in_memory();
+                let parked = park(if bytes > SMALL_RESPONSE { bytes } else { 0 })?;
+                self.pending_bytes += bytes;
+                self.pending.push_back(Pending { response: Response::Ready(frame), _parked: parked });
             }
-            Reply::Later(response) => self.pending.push_back(Pending::Later(response)),
+            Reply::Later(response) => {
+                let parked = park(memory.charged())?;
+                self.pending.push_back(Pending { response: Response::Later(response), _parked: parked });
+            }
         }
+        Ok(())
     }
 
     /// Takes no more requests and waits for no more responses: what is ready is sent, then the connection ends.
@@ -287,14 +345,14 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
     fn poll_pending(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.outgoing.bytes_in_memory() < self.connection.shared.settings.response_bytes_max {
             let Some(first) = self.pending.front_mut() else { break };
-            let response = match first {
-                Pending::Ready(_) => None,
-                Pending::Later(response) => Some(ready!(response.as_mut().poll(cx))),
+            let response = match &mut first.response {
+                Response::Ready(_) => None,
+                Response::Later(response) => Some(ready!(response.as_mut().poll(cx))),
             };
-            match (response, self.pending.pop_front()) {
+            match (response, self.pending.pop_front().map(|first| first.response)) {
                 (Some(Ok(Some(frame))), _) => self.outgoing.push(frame),
                 (Some(Err(refusal)), _) => self.close(CloseReason::Refused(refusal)),
-                (None, Some(Pending::Ready(frame))) => {
+                (None, Some(Response::Ready(frame))) => {
                     self.pending_bytes -= frame.len_in_memory();
                     self.outgoing.push(frame);
                 }
@@ -313,9 +371,10 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
         }
         if sent.is_ready() || self.outgoing.is_loading() {
             self.stalled = None;
-        } else if self.stalled.is_none_or(|(written_then, _)| written_then != written) {
+        } else if self.stalled.is_none() || written != written_before && self.outgoing.is_sending_file() {
             self.stalled = Some((written, clock::monotonic()));
         }
+        self.settle();
         sent.map_err(|error| self.closing.take().unwrap_or_else(|| error.into()))
     }
 
@@ -358,8 +417,9 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
         }
         let target = total.min(FIRST_BUFFER.max(arrived.saturating_mul(GROWTH)));
         if target > FIRST_BUFFER {
-            let budget = &self.connection.shared.budget;
-            ready!(self.charge.get_or_insert_with(|| budget.charge()).poll_grow(target, cx));
+            let more = target.saturating_sub(self.charged);
+            ready!(self.connection.account.poll_grow(more, cx));
+            self.charged += more;
         }
         self.buffer.reserve(target - arrived);
         Poll::Ready(())
@@ -386,10 +446,17 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
     fn next_deadline(&self) -> Option<(Instant, Overdue)> {
         let settings = &self.connection.shared.settings;
         let stop = self.connection.entry.stop_at().map(|at| (at, Overdue::Shutdown));
-        let stalled = self.stalled.map(|(_, since)| (since + settings.write_deadline, Overdue::Response));
+        let stalled = self.stalled.map(|(written_then, since)| {
+            (response_deadline(settings, since, self.outgoing.written() - written_then), Overdue::Response)
+        });
         let frame = self.frame_since.map(|since| (frame_deadline(settings, since, self.announced()), Overdue::Frame));
         [stop, stalled, frame].into_iter().flatten().min_by_key(|(deadline, _)| *deadline)
     }
+}
+
+#[cold]
+fn too_much_waits() -> Refusal {
+    Refusal::new("too much waits for clients: long polls and the responses behind them fill their memory")
 }
 
 #[derive(Clone, Copy)]

@@ -16,14 +16,18 @@ use crate::clock;
 pub(super) fn frame_deadline(settings: &NetworkSettings, since: Instant, size: Option<usize>) -> Instant {
     match size {
         None => since + settings.header_deadline,
-        Some(size) => since + settings.frame_deadline + earned(size, settings.frame_rate_min),
+        Some(size) => since + settings.frame_deadline + earned(size as u64, settings.rate_min),
     }
 }
 
+/// When a response that has waited since `since`, and of which `taken` bytes were taken, must be taken wholly or further.
+pub(super) fn response_deadline(settings: &NetworkSettings, since: Instant, taken: u64) -> Instant {
+    since + settings.write_deadline + earned(taken, settings.rate_min)
+}
+
 /// The time that `size` bytes take at `rate` bytes per second.
-fn earned(size: usize, rate: usize) -> Duration {
-    let millis = size as u64 * 1000 / rate.max(1) as u64;
-    Duration::from_millis(millis)
+fn earned(size: u64, rate: usize) -> Duration {
+    Duration::from_millis(size.saturating_mul(1000) / rate.max(1) as u64)
 }
 
 /// A timer for a deadline that moves with every request. It is set anew only where the deadline comes nearer; one that
@@ -71,5 +75,13 @@ mod tests {
         assert_eq!(allowed(Some(1)), Duration::from_secs(30));
         assert_eq!(allowed(Some(64 << 10)), Duration::from_secs(31));
         assert_eq!(allowed(Some(100 << 20)), Duration::from_secs(1630));
+    }
+
+    #[test]
+    fn who_takes_a_response_earns_time_by_what_is_taken() {
+        let (settings, since) = (NetworkSettings::default(), clock::monotonic());
+        let allowed = |taken| response_deadline(&settings, since, taken) - since;
+        assert_eq!(allowed(0), Duration::from_mins(1));
+        assert_eq!(allowed(10 * (64 << 10)), Duration::from_secs(70));
     }
 }

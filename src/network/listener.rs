@@ -200,7 +200,7 @@ impl<S: Service> Network<S> {
     /// A network layer that hands requests to `service`.
     pub fn new(service: Arc<S>, settings: NetworkSettings) -> Self {
         let connections = Connections::new(settings.max_connections);
-        let budget = Budget::new(settings.queued_request_bytes_max);
+        let budget = Budget::new(settings.memory_max);
         let shared = Arc::new(Shared { service, settings, counters: Arc::default(), budget });
         Self { shared, connections }
     }
@@ -209,6 +209,11 @@ impl<S: Service> Network<S> {
     #[must_use]
     pub fn counters(&self) -> Arc<NetworkCounters> {
         Arc::clone(&self.shared.counters)
+    }
+
+    #[cfg(test)]
+    pub(super) fn budget(&self) -> Arc<Budget> {
+        Arc::clone(&self.shared.budget)
     }
 
     /// Serves `listeners` until `shutdown` begins: accepting stops, requests in flight are finished within

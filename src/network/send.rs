@@ -90,6 +90,11 @@ impl Outgoing {
         self.loading.is_some()
     }
 
+    /// Whether it is a file, not memory, from which is sent.
+    pub(super) fn is_sending_file(&self) -> bool {
+        matches!(self.parts.front(), Some(Queued { part: Part::File(_), .. }))
+    }
+
     /// Sends what the socket takes. Ready when all is sent.
     pub(super) fn poll_send(&mut self, to: &mut Transport, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         loop {

@@ -23,7 +23,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::*;
+use super::{budget::Budget, *};
 use crate::protocol::{
     file_range::{FileRange, RangeSource},
     frame::Part,
@@ -32,9 +32,11 @@ use crate::protocol::{
 /// How long a test may take before it has failed.
 const BOUND: Duration = Duration::from_secs(20);
 const BIG_RESPONSE: usize = 1 << 20;
+/// What a request takes that wants memory.
+const LARGE: usize = 100_000;
 
 /// Answers by the first byte of a request: `e`cho, echo `l`ater (when the gate opens), echo after a `s`low effect (when
-/// the gate opens), `n`othing, a `b`ig response, the `f`ile parts, `r`efusal, `p`anic.
+/// the gate opens), `n`othing, a `b`ig response, the `f`ile parts, `r`efusal, `p`anic. An `m` in front takes memory.
 struct Toy {
     gate: watch::Sender<bool>,
     /// How many requests were taken up.
@@ -105,10 +107,21 @@ impl Toy {
 }
 
 impl Service for Toy {
-    async fn call(&self, _connection: &Arc<ConnectionContext>, frame: Bytes) -> Result<Reply, Refusal> {
+    async fn call(
+        &self,
+        _connection: &Arc<ConnectionContext>,
+        frame: Bytes,
+        memory: &mut RequestMemory,
+    ) -> Result<Reply, Refusal> {
         self.running_max.fetch_max(self.running.fetch_add(1, SeqCst) + 1, SeqCst);
         self.taken.send_modify(|taken| *taken += 1);
-        let answer = self.answer(frame.clone()).await;
+        let answer = match frame.strip_prefix(b"m") {
+            None => self.answer(frame.clone()).await,
+            Some(rest) => match memory.grow(LARGE).await {
+                Ok(()) => self.answer(frame.slice_ref(rest)).await,
+                Err(refusal) => Err(refusal),
+            },
+        };
         self.effects.lock().unwrap().push(frame);
         self.running.fetch_sub(1, SeqCst);
         answer
@@ -148,6 +161,7 @@ fn framed_all(contents: &[&[u8]]) -> Vec<u8> {
 struct Server {
     address: SocketAddr,
     counters: Arc<NetworkCounters>,
+    budget: Arc<Budget>,
     shutdown: Shutdown,
     ended: JoinHandle<()>,
 }
@@ -158,10 +172,10 @@ impl Server {
         let listeners = bind(&[endpoint], &settings).await.unwrap();
         let address = listeners[0].local_addr();
         let network = Network::new(Arc::clone(toy), settings);
-        let (counters, shutdown) = (network.counters(), Shutdown::default());
+        let (counters, budget, shutdown) = (network.counters(), network.budget(), Shutdown::default());
         let signal = shutdown.clone();
         let ended = tokio::spawn(async move { network.serve(listeners, &signal).await });
-        Self { address, counters, shutdown, ended }
+        Self { address, counters, budget, shutdown, ended }
     }
 
     async fn connect(&self) -> Client {
@@ -310,7 +324,7 @@ fn a_frame_may_arrive_byte_by_byte() {
 
 #[test]
 fn large_requests_pass_a_budget_smaller_than_one_of_them() {
-    let settings = NetworkSettings { queued_request_bytes_max: 40 << 10, ..defaults() };
+    let settings = NetworkSettings { memory_max: 40 << 10, ..defaults() };
     with_server(settings, async |_, server| {
         let mut clients = JoinSet::new();
         for _ in 0..8 {
@@ -327,6 +341,126 @@ fn large_requests_pass_a_budget_smaller_than_one_of_them() {
             });
         }
         clients.join_all().await;
+    });
+}
+
+#[test]
+fn what_requests_decode_to_is_charged_while_they_take_effect() {
+    let settings = NetworkSettings { memory_max: LARGE, ..defaults() };
+    with_server(settings, async |toy, server| {
+        let (mut first, mut second, mut third) =
+            (server.connect().await, server.connect().await, server.connect().await);
+        first.send(&[b"ms1"]).await;
+        until(|| server.budget.used() > 0).await;
+        let charged = server.budget.used();
+        second.send(&[b"ms2"]).await;
+        until(|| server.budget.used() > charged).await;
+        // It is neither the first within the budget nor the one that may overdraw.
+        third.send(&[b"me3"]).await;
+        until(|| server.counters.bytes_in.load(Relaxed) == 3 * 7).await;
+        assert_eq!((*toy.taken.borrow(), server.budget.used()), (2, 2 * charged));
+        toy.open_gate();
+        first.receives(&[b"s1"]).await;
+        second.receives(&[b"s2"]).await;
+        third.receives(&[b"e3"]).await;
+        until(|| server.budget.used() == 0).await;
+    });
+}
+
+#[test]
+fn a_request_that_takes_more_than_all_may_is_refused() {
+    let settings = NetworkSettings { memory_max: LARGE - 1, ..defaults() };
+    with_server(settings, async |_, server| {
+        let mut client = server.connect().await;
+        client.send(&[b"me"]).await;
+        client.is_closed().await;
+        server.until_closed(CloseKind::Refused, 1).await;
+        assert_eq!(server.budget.used(), 0);
+    });
+}
+
+#[test]
+fn a_request_that_waits_keeps_its_memory_without_holding_up_others() {
+    let settings = NetworkSettings { memory_max: LARGE, ..defaults() };
+    with_server(settings, async |toy, server| {
+        let (mut first, mut second, mut third) =
+            (server.connect().await, server.connect().await, server.connect().await);
+        first.send(&[b"ml1"]).await;
+        until(|| server.budget.parked() > 0).await;
+        second.send(&[b"me2"]).await;
+        second.receives(&[b"e2"]).await;
+        // There is no room for another one that waits.
+        third.send(&[b"ml3"]).await;
+        third.is_closed().await;
+        server.until_closed(CloseKind::Refused, 1).await;
+        until(|| server.budget.used() == 0).await;
+        assert!(server.budget.parked() > 0);
+        toy.open_gate();
+        first.receives(&[b"l1"]).await;
+        until(|| server.budget.parked() == 0).await;
+    });
+}
+
+#[test]
+fn responses_behind_one_that_waits_are_charged_as_it_is() {
+    let settings = NetworkSettings { memory_max: BIG_RESPONSE + 100, ..defaults() };
+    with_server(settings, async |toy, server| {
+        let (mut first, mut second) = (server.connect().await, server.connect().await);
+        first.send(&[b"l", b"b"]).await;
+        until(|| server.budget.parked() > BIG_RESPONSE).await;
+        second.send(&[b"l", b"b"]).await;
+        second.is_closed().await;
+        server.until_closed(CloseKind::Refused, 1).await;
+        toy.open_gate();
+        first.receives(&[b"l", &[0; BIG_RESPONSE]]).await;
+        until(|| server.budget.used() + server.budget.parked() == 0).await;
+    });
+}
+
+#[test]
+fn while_responses_fill_the_budget_few_requests_are_taken_up() {
+    const CLIENTS: usize = 16;
+    const EACH: usize = 5;
+    let settings = NetworkSettings { memory_max: 1 << 10, ..defaults() };
+    with_server(settings, async |_, server| {
+        let mut clients = Vec::new();
+        for _ in 0..CLIENTS {
+            let mut client = server.connect().await;
+            SockRef::from(&client.0).set_recv_buffer_size(64 << 10).unwrap();
+            client.send(&[&b"b"[..]; EACH]).await;
+            clients.push(client);
+        }
+        until(|| server.counters.bytes_in.load(Relaxed) == (CLIENTS * EACH * 5) as u64).await;
+        let mut reading = JoinSet::new();
+        for mut client in clients {
+            let budget = Arc::clone(&server.budget);
+            reading.spawn(async move {
+                for _ in 0..EACH {
+                    // One of the connection that fills the budget, one of that which overdraws it, and one for each
+                    // thread that was about to take up a request.
+                    assert!(budget.used() <= 4 * (BIG_RESPONSE + 4), "{} are held", budget.used());
+                    assert_eq!(client.receive().await.len(), BIG_RESPONSE);
+                }
+            });
+        }
+        reading.join_all().await;
+        until(|| server.budget.used() == 0).await;
+    });
+}
+
+#[test]
+fn a_client_that_takes_its_response_in_drops_is_closed() {
+    let settings = NetworkSettings { write_deadline: Duration::from_millis(300), rate_min: usize::MAX, ..defaults() };
+    with_server(settings, async |_, server| {
+        let mut client = server.connect().await;
+        SockRef::from(&client.0).set_recv_buffer_size(64 << 10).unwrap();
+        client.send(&[&b"b"[..]; 100]).await;
+        let mut drop = [0; 10_000];
+        while server.counters.closed(CloseKind::SlowReader) == 0 {
+            let taken = client.0.read(&mut drop).await.unwrap_or(0);
+            // It never stops for as long as the deadline.
+            tokio::time::sleep(Duration::from_millis(u64::from(taken > 0))).await;
+        }
     });
 }
 
@@ -382,7 +516,7 @@ fn slow_clients_are_closed() {
     check(NetworkSettings { header_deadline: soon, ..defaults() }, b"\0\0", CloseKind::SlowRequest);
     let settings = NetworkSettings { frame_deadline: soon, ..defaults() };
     check(settings, b"\0\0\0\x09only a", CloseKind::SlowRequest);
-    let settings = NetworkSettings { frame_deadline: soon, frame_rate_min: usize::MAX, ..defaults() };
+    let settings = NetworkSettings { frame_deadline: soon, rate_min: usize::MAX, ..defaults() };
     check(settings, b"\x06\x40\0\0", CloseKind::SlowRequest);
 }
 
@@ -504,7 +638,7 @@ fn a_thousand_quiet_connections_are_served_when_they_speak() {
 fn a_quiet_connection_costs_little() {
     with_server(defaults(), async |toy, server| {
         let settings = defaults();
-        let budget = budget::Budget::new(0);
+        let budget = Budget::new(0);
         let shared = Arc::new(connection::Shared { service: toy, settings, counters: Arc::default(), budget });
         let stream = server.connect().await.0;
         let peer = server.address;

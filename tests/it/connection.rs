@@ -6,7 +6,7 @@ use ottla::{
     network::CloseKind,
     protocol::{
         error_code::ErrorCode,
-        messages::{ApiKey, FetchRequest, MetadataRequest, ProduceRequest},
+        messages::{ApiKey, FetchRequest, MetadataRequest, ProduceRequest, metadata_request::MetadataRequestTopic},
     },
 };
 
@@ -52,6 +52,18 @@ async fn bytes_behind_a_request_are_left_alone() {
     client.send_frame(&request).await;
     let response = client.receive::<MetadataRequest>(1, 12).await;
     assert_eq!(response.brokers.len(), 1);
+}
+
+/// Names of 2,000 topics take more than a request is given at first.
+#[tokio::test]
+async fn a_request_that_takes_much_memory_is_answered_as_any_other() {
+    let broker = TestBroker::start().await;
+    let mut client = broker.client().await;
+    let named = |number| MetadataRequestTopic { name: Some(format!("t{number}").into()), ..Default::default() };
+    let topics = Some((0..2000).map(named).collect());
+    let request = MetadataRequest { topics, allow_auto_topic_creation: false, ..MetadataRequest::default() };
+    assert_eq!(client.call(&request, 12).await.topics.len(), 2000);
+    client.call(&metadata(), 12).await;
 }
 
 #[tokio::test]
