@@ -4,6 +4,7 @@
 //! the two is mended by the next start.
 
 mod hosted_topic;
+mod producer_ids;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use std::{
 use uuid::Uuid;
 
 pub use self::hosted_topic::HostedTopic;
+use self::producer_ids::{BLOCK_SIZE, ProducerIds};
 use crate::{
     clock::wall_clock_ms,
     config::{
@@ -37,7 +39,7 @@ use crate::{
     },
     protocol::{
         ids::{TopicPartition, random_uuid},
-        messages::FeatureLevelRecord,
+        messages::{FeatureLevelRecord, ProducerIdsRecord},
     },
 };
 
@@ -56,6 +58,7 @@ pub struct Broker {
     hosted: RwLock<Hosted>,
     /// Topics are hosted and retired one change at a time.
     changing: Mutex<()>,
+    producer_ids: Mutex<ProducerIds>,
 }
 
 /// The hosted topics by name and by id.
@@ -161,6 +164,7 @@ impl Broker {
             journal,
             hosted: RwLock::default(),
             changing: Mutex::new(()),
+            producer_ids: Mutex::default(),
         };
         broker.write_features()?;
         let image = broker.image();
@@ -284,6 +288,34 @@ impl Broker {
         let broker = Arc::clone(self);
         tokio::task::spawn_blocking(move || broker.remove_deleted());
         Ok(())
+    }
+
+    /// An id that no producer has had.
+    pub async fn new_producer_id(self: &Arc<Self>) -> Result<i64, CommitError> {
+        if let Some(id) = self.producer_ids.lock().unwrap_or_else(PoisonError::into_inner).next() {
+            return Ok(id);
+        }
+        let broker = Arc::clone(self);
+        blocking(move || broker.new_producer_id_blocking()).await
+    }
+
+    fn new_producer_id_blocking(&self) -> Result<i64, CommitError> {
+        let mut ids = self.producer_ids.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(id) = ids.next() {
+            return Ok(id);
+        }
+        let first = self.journal.change(wall_clock_ms(), |image| {
+            let first = image.next_producer_id();
+            let record = MetadataRecord::ProducerIds(ProducerIdsRecord {
+                broker_id: self.home.node_id,
+                broker_epoch: -1,
+                next_producer_id: first + BLOCK_SIZE,
+                ..ProducerIdsRecord::default()
+            });
+            Ok::<_, CommitError>((vec![record], first))
+        })?;
+        ids.refill(first);
+        Ok(ids.next().expect("a new block is not empty"))
     }
 
     /// Removes the files of deleted topics, and what an earlier deletion could not.

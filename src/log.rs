@@ -18,6 +18,7 @@ pub mod meta_properties;
 pub mod offset_index;
 pub mod partition_log;
 pub mod partition_metadata;
+pub mod producer_state;
 pub mod recovery;
 pub mod scan;
 pub mod segment;

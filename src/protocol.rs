@@ -8,4 +8,5 @@ pub mod message;
 pub mod messages;
 pub mod records;
 pub mod schemas;
+pub mod stored;
 pub mod wire;

@@ -326,6 +326,9 @@ pub const BROKER_KEYS: &[BrokerKey] = &[
     broker("process.roles", List, Some("broker,controller"), ListOf(&["broker", "controller"]), High)
         .doc("What this process is: both, whatever is set.")
         .without_effect(),
+    broker("producer.id.expiration.ms", Int, Some("86400000"), AtLeast(1), Low)
+        .doc("How long a partition remembers a producer that appends nothing.")
+        .cluster_wide(),
     broker("producer.purgatory.purge.interval.requests", Int, Some("1000"), Any, Medium)
         .doc("How often finished waiting produce requests are cleared away.")
         .without_effect(),
@@ -422,6 +425,8 @@ pub struct BrokerConfig {
     pub max_request_partition_size_limit: u32,
     /// `num.partitions`.
     pub num_partitions: i32,
+    /// `producer.id.expiration.ms`.
+    pub producer_id_expiration_ms: i64,
     /// `socket.receive.buffer.bytes`; `None` leaves it to the system.
     pub socket_receive_buffer_bytes: Option<u32>,
     /// `socket.request.max.bytes`.
@@ -507,6 +512,7 @@ impl BrokerConfig {
             max_incremental_fetch_session_cache_slots: values.size("max.incremental.fetch.session.cache.slots"),
             max_request_partition_size_limit: values.size("max.request.partition.size.limit"),
             num_partitions: values.int("num.partitions"),
+            producer_id_expiration_ms: values.long("producer.id.expiration.ms"),
             socket_receive_buffer_bytes: values.buffer("socket.receive.buffer.bytes"),
             socket_request_max_bytes: values.size("socket.request.max.bytes"),
             socket_send_buffer_bytes: values.buffer("socket.send.buffer.bytes"),

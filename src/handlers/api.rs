@@ -22,6 +22,7 @@ use super::{
     describe_cluster::describe_cluster,
     describe_topic_partitions::describe_topic_partitions,
     fetch::fetch,
+    init_producer_id::init_producer_id,
     list_offsets::list_offsets,
     metadata::metadata,
     offset_for_leader_epoch::offset_for_leader_epoch,
@@ -35,7 +36,7 @@ use crate::{
         message::{Message, Request},
         messages::{
             ApiKey, ApiVersionsRequest, CreateTopicsRequest, DeleteTopicsRequest, DescribeClusterRequest,
-            DescribeTopicPartitionsRequest, FetchRequest, ListOffsetsRequest, MetadataRequest,
+            DescribeTopicPartitionsRequest, FetchRequest, InitProducerIdRequest, ListOffsetsRequest, MetadataRequest,
             OffsetForLeaderEpochRequest, ProduceRequest, RequestHeader, ResponseHeader,
         },
         wire::{DecodeReason, Reader, Writer},
@@ -126,6 +127,7 @@ apis! {
     ApiVersionsRequest 0..=5 api_versions;
     CreateTopicsRequest 0..=7 create_topics;
     DeleteTopicsRequest 0..=6 delete_topics;
+    InitProducerIdRequest 0..=5 init_producer_id;
     OffsetForLeaderEpochRequest 0..=4 offset_for_leader_epoch;
     DescribeClusterRequest 0..=2 describe_cluster;
     DescribeTopicPartitionsRequest 0..=0 describe_topic_partitions;

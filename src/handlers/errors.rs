@@ -5,6 +5,7 @@ use crate::{
     broker::{CreateTopicFailure, DeleteTopicFailure},
     log::{
         partition_log::{AppendError, ReadError},
+        producer_state::ProducerError,
         validate::ValidateError,
     },
     metadata::{journal::CommitError, topics::CreateTopicError},
@@ -33,6 +34,12 @@ pub fn validate(error: &ValidateError) -> ErrorCode {
 pub fn append(error: &AppendError) -> ErrorCode {
     match error {
         AppendError::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
+        AppendError::Producer(error) => match error {
+            ProducerError::StaleEpoch { .. } => ErrorCode::InvalidProducerEpoch,
+            ProducerError::OutOfOrder { .. } => ErrorCode::OutOfOrderSequenceNumber,
+            ProducerError::NotTransactional { .. } => ErrorCode::InvalidTxnState,
+            ProducerError::StaleCoordinator { .. } => ErrorCode::TransactionCoordinatorFenced,
+        },
         AppendError::OffsetsExhausted { .. } => ErrorCode::UnknownServerError,
         AppendError::DiskFull | AppendError::Write { .. } | AppendError::Segment(_) | AppendError::Offline { .. } => {
             ErrorCode::KafkaStorageError
@@ -82,7 +89,7 @@ pub fn delete_topic(failure: &DeleteTopicFailure) -> ErrorCode {
 }
 
 /// A change of the metadata that was not made. Kafka's controller has one error for its storage.
-fn commit(error: &CommitError) -> ErrorCode {
+pub fn commit(error: &CommitError) -> ErrorCode {
     match error {
         CommitError::Encode(_) | CommitError::Build(_) => ErrorCode::UnknownServerError,
         CommitError::Append(_) | CommitError::Flush(_) => ErrorCode::UnknownServerError,

@@ -214,6 +214,8 @@ fn append(log: &Arc<PartitionLog>, leader_epoch: i32, valid: ValidBatch, now: i6
     let log_append_time_ms = valid.header.is_log_append_time().then_some(valid.header.max_timestamp);
     let batch = AppendBatch { header: valid.header, payload: valid.payload };
     let appended = log.append(&batch, leader_epoch, now).map_err(NotWritten::Append)?;
+    // A batch that is sent again has the time that it got at first.
+    let log_append_time_ms = log_append_time_ms.map(|time| appended.duplicate_of.unwrap_or(time));
     let log_start_offset = log.offsets().log_start();
     Ok(Written {
         log: Arc::clone(log),

@@ -317,6 +317,9 @@ impl GroupCommit {
         if let Some(replacement) = &plan.epochs {
             replacement.sync().map_err(in_dir)?;
         }
+        for snapshot in &plan.snapshots {
+            sync_small_file(&*self.disk, snapshot).map_err(in_dir)?;
+        }
         if plan.new_names.directory {
             sync_small_file(&*self.disk, &plan.log.metadata_path()).map_err(in_dir)?;
         }
@@ -356,7 +359,8 @@ impl FlushPlan {
     /// How many calls it takes one by one.
     fn syncs(&self) -> usize {
         let names = usize::from(self.new_names.files) + 2 * usize::from(self.new_names.directory);
-        self.files.iter().filter(|file| file.is_dirty()).count() + names + usize::from(self.epochs.is_some())
+        let small_files = self.snapshots.len() + usize::from(self.epochs.is_some());
+        self.files.iter().filter(|file| file.is_dirty()).count() + names + small_files
     }
 
     /// What goes wrong with the files of a deleted partition does not matter.

@@ -8,6 +8,7 @@
 //! durable and then moves the flushed offset.
 
 mod flush;
+mod producers;
 #[cfg(test)]
 pub(crate) mod test_batches;
 #[cfg(test)]
@@ -29,12 +30,14 @@ use std::{
 use bytes::Bytes;
 use uuid::Uuid;
 
+use self::producers::{Keep, SnapshotFiles};
 use super::{
     files::{Directory, FilePool},
     group_commit::{Durability, GroupCommit},
     leader_epochs::{EpochEnd, LeaderEpochs},
     log_config::LogConfig,
     partition_metadata,
+    producer_state::{ProducerError, ProducerStates},
     scan::{Damage, ScanError},
     segment::{AppendFailure, FoundRecord, RecordTimes, SEGMENT_SIZE_MAX, Segment, SegmentError},
     sync::{lock, read, write},
@@ -75,6 +78,8 @@ pub struct Appended {
     pub last_offset: i64,
     /// Whether a segment was completed before it.
     pub rolled: bool,
+    /// The batch was in the log already, with this timestamp: its producer has sent it again.
+    pub duplicate_of: Option<TimestampMs>,
 }
 
 /// Why a batch was not appended. Nothing of it is in the log.
@@ -94,6 +99,9 @@ pub enum AppendError {
         /// The log's end.
         log_end: i64,
     },
+    /// It does not follow what its producer has appended before.
+    #[error(transparent)]
+    Producer(#[from] ProducerError),
     /// There is no room on the disk. It may be tried again.
     #[error("no space left on the device")]
     DiskFull,
@@ -265,6 +273,11 @@ pub struct PartitionLog {
     /// Ascending, never empty; the last is the active one.
     segments: RwLock<Vec<Arc<Segment>>>,
     epochs: Mutex<LeaderEpochs>,
+    /// Changed by the writer alone.
+    producers: Mutex<ProducerStates>,
+    /// Where the first transaction begins that is not decided, or whose end consumers do not see; `i64::MAX` if there is
+    /// none.
+    first_unstable: AtomicI64,
     log_start: AtomicI64,
     log_end: AtomicI64,
     flushed: AtomicI64,
@@ -283,6 +296,7 @@ struct Writer {
     jitter_ms: i64,
     condition: Condition,
     new_names: NewNames,
+    snapshots: SnapshotFiles,
     /// When the first of the records was appended that no whole flush was about.
     unflushed_since: Option<TimestampMs>,
 }
@@ -314,6 +328,9 @@ pub(super) struct Parts {
     pub(super) config: LogConfig,
     pub(super) segments: Vec<Arc<Segment>>,
     pub(super) epochs: LeaderEpochs,
+    pub(super) producers: ProducerStates,
+    /// The offset of the newest snapshot of them.
+    pub(super) last_snapshot: Option<i64>,
     pub(super) log_start: i64,
     pub(super) log_end: i64,
     pub(super) flushed: i64,
@@ -332,6 +349,7 @@ impl PartitionLog {
             jitter_ms: jitter(&parts.config),
             condition: Condition::Open,
             new_names: NewNames { files: parts.names_unsynced, directory: parts.names_unsynced },
+            snapshots: SnapshotFiles::new(parts.last_snapshot),
             unflushed_since: None,
         };
         Self {
@@ -343,6 +361,8 @@ impl PartitionLog {
             writer: Mutex::new(writer),
             segments: RwLock::new(parts.segments),
             epochs: Mutex::new(parts.epochs),
+            first_unstable: AtomicI64::new(parts.producers.first_unstable_offset().unwrap_or(i64::MAX)),
+            producers: Mutex::new(parts.producers),
             log_start: AtomicI64::new(parts.log_start),
             log_end: AtomicI64::new(parts.log_end),
             flushed: AtomicI64::new(parts.flushed),
@@ -440,6 +460,10 @@ impl PartitionLog {
         batch.assert_sound();
         let mut writer = lock(&self.writer);
         self.make_writable(&mut writer)?;
+        let marker = self.end_marker(batch);
+        if let Some(duplicate) = self.check_producer(&batch.header, marker)? {
+            return Ok(duplicate);
+        }
         let header = self.assign_offsets(batch, leader_epoch)?;
         check_size(&header, &writer.config)?;
         let rolled = self.roll_if_due(&mut writer, &header, now)?;
@@ -447,7 +471,9 @@ impl PartitionLog {
             return Err(self.append_failed(&mut writer, failure));
         }
         lock(&self.epochs).assign_later(leader_epoch, header.base_offset);
-        let appended = Appended { first_offset: header.base_offset, last_offset: header.last_offset(), rolled };
+        let (first_offset, last_offset) = (header.base_offset, header.last_offset());
+        let appended = Appended { first_offset, last_offset, rolled, duplicate_of: None };
+        self.add_to_producers(&header, marker);
         self.log_end.store(appended.last_offset + 1, Ordering::Release);
         writer.unflushed_since.get_or_insert(now);
         let flush_messages = writer.config.flush_messages;
@@ -455,6 +481,7 @@ impl PartitionLog {
         self.count(&header);
         self.appended(rolled, flush_messages);
         if self.commit.durability() == Durability::Kafka {
+            self.see_transactions();
             self.waiters.wake_all();
         }
         Ok(appended)
@@ -503,6 +530,7 @@ impl PartitionLog {
         assert!(base_offset > writer.active.base_offset(), "a segment that is rolled is not empty");
         writer.active.close_indexes()?;
         writer.new_names.files = true;
+        self.write_snapshot(writer, base_offset, Keep::WithSegment)?;
         let next = Arc::new(Segment::create(&self.pool, &self.dir, base_offset, &writer.config, now)?);
         write(&self.segments).push(Arc::clone(&next));
         writer.active = next;
@@ -560,8 +588,9 @@ impl PartitionLog {
     pub fn offsets(&self) -> LogOffsets {
         let log_start = self.log_start.load(Ordering::Acquire);
         let high_watermark = self.high_watermark();
+        let last_stable = self.first_unstable.load(Ordering::Acquire).clamp(log_start, high_watermark);
         let log_end = self.log_end.load(Ordering::Acquire);
-        LogOffsets::new(log_start, high_watermark, high_watermark, log_end)
+        LogOffsets::new(log_start, last_stable, high_watermark, log_end)
     }
 
     /// What consumers may read lies below it.

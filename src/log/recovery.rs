@@ -9,6 +9,8 @@
 //! Leftovers are treated by Kafka's rules (its `LogLoader`): `.deleted` and `.cleaned` go; `.swap` replaces the
 //! segments it covers, unless a `.cleaned` at or below it shows that it was not complete.
 
+mod producers;
+
 use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc};
 
 use super::{
@@ -72,6 +74,7 @@ pub(super) fn load(
     let log_start = loader.known.log_start.max(first);
     epochs.truncate_from_end(log_end);
     epochs.truncate_from_start(log_start);
+    let producers = loader.load_producers(&files, &segments, log_start, log_end)?;
     let recovery_point = if loader.known.clean { log_end } else { loader.known.recovery_point.min(log_end) };
     if !loader.known.clean {
         let unknown = segments.partition_point(|segment| segment.base_offset() <= recovery_point).saturating_sub(1);
@@ -86,6 +89,8 @@ pub(super) fn load(
         config: loader.known.config,
         segments,
         epochs,
+        producers: producers.states,
+        last_snapshot: producers.snapshot,
         log_start,
         log_end,
         flushed: recovery_point,

@@ -419,7 +419,8 @@ impl Segment {
         }
     }
 
-    fn indexed_position(&self, offset: i64) -> Result<u64, SegmentError> {
+    /// Where to begin to look for the batch with `offset`.
+    pub(super) fn indexed_position(&self, offset: i64) -> Result<u64, SegmentError> {
         let entry = self.indexes()?.offset.lookup(offset).map_err(|e| self.io_error(e))?;
         Ok(entry.map_or(0, |entry| entry.position))
     }

@@ -22,6 +22,7 @@ pub struct Image {
     collisions: HashMap<String, Arc<str>>,
     configs: BTreeMap<ConfigResource, BTreeMap<String, String>>,
     features: BTreeMap<String, i16>,
+    next_producer_id: i64,
     /// Offset after the last record that went in.
     offset: i64,
 }
@@ -139,6 +140,12 @@ impl Image {
         &self.features
     }
 
+    /// The first producer id that no block has given away.
+    #[must_use]
+    pub fn next_producer_id(&self) -> i64 {
+        self.next_producer_id
+    }
+
     /// Takes in the record at `offset`.
     pub fn apply(&mut self, offset: i64, record: &MetadataRecord) -> Result<(), ApplyError> {
         match record {
@@ -149,6 +156,7 @@ impl Image {
             MetadataRecord::FeatureLevel(record) => {
                 self.features.insert(record.name.to_string(), record.feature_level);
             }
+            MetadataRecord::ProducerIds(record) => self.next_producer_id = record.next_producer_id,
         }
         self.offset = offset + 1;
         Ok(())

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use crate::protocol::{
     message::Message,
-    messages::{ConfigRecord, FeatureLevelRecord, PartitionRecord, RemoveTopicRecord, TopicRecord},
+    messages::{ConfigRecord, FeatureLevelRecord, PartitionRecord, ProducerIdsRecord, RemoveTopicRecord, TopicRecord},
     wire::{DecodeError, EncodeError, Reader, Writer},
 };
 
@@ -26,6 +26,7 @@ pub enum MetadataRecord {
     Config(ConfigRecord),
     RemoveTopic(RemoveTopicRecord),
     FeatureLevel(FeatureLevelRecord),
+    ProducerIds(ProducerIdsRecord),
 }
 
 /// The schemas' api keys, and the version that each type is written in.
@@ -34,9 +35,9 @@ const PARTITION: (u32, i16) = (3, 1);
 const CONFIG: (u32, i16) = (4, 0);
 const REMOVE_TOPIC: (u32, i16) = (9, 0);
 const FEATURE_LEVEL: (u32, i16) = (12, 0);
+const PRODUCER_IDS: (u32, i16) = (15, 0);
 
-/// Record types of other releases and other duties, which say nothing about topics: registrations, fencing, producer
-/// ids, quotas, users, no-ops. Their highest api key.
+/// Record types of other releases and other duties, which say nothing about topics: registrations, fencing, quotas, users, no-ops. Their highest api key.
 const LAST_KNOWN_TYPE: u32 = 27;
 
 /// Why a record of the metadata log cannot be used.
@@ -73,6 +74,7 @@ impl MetadataRecord {
             4 => Self::Config(ConfigRecord::decode(&mut r, version)?),
             9 => Self::RemoveTopic(RemoveTopicRecord::decode(&mut r, version)?),
             12 => Self::FeatureLevel(FeatureLevelRecord::decode(&mut r, version)?),
+            15 => Self::ProducerIds(ProducerIdsRecord::decode(&mut r, version)?),
             0..=LAST_KNOWN_TYPE => return Ok(None),
             other => return Err(RecordError::UnknownType(other)),
         };
@@ -88,6 +90,7 @@ impl MetadataRecord {
             Self::Config(record) => frame(CONFIG, record),
             Self::RemoveTopic(record) => frame(REMOVE_TOPIC, record),
             Self::FeatureLevel(record) => frame(FEATURE_LEVEL, record),
+            Self::ProducerIds(record) => frame(PRODUCER_IDS, record),
         }
     }
 }

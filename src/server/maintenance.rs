@@ -42,4 +42,7 @@ fn checkpoint(broker: &Broker) {
         tracing::warn!(%error, "checkpoint failed");
     }
     broker.remove_deleted();
+    let expiration_ms = broker.config().producer_id_expiration_ms;
+    let now = clock::wall_clock_ms();
+    broker.logs().partitions().iter().for_each(|log| log.expire_producers(now, expiration_ms));
 }

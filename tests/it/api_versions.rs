@@ -9,8 +9,8 @@ use ottla::{
         message::{Message, Request},
         messages::{
             ApiKey, ApiVersionsRequest, ApiVersionsResponse, CreateTopicsRequest, DeleteTopicsRequest,
-            DescribeClusterRequest, DescribeTopicPartitionsRequest, FetchRequest, ListOffsetsRequest, MetadataRequest,
-            OffsetForLeaderEpochRequest, ProduceRequest,
+            DescribeClusterRequest, DescribeTopicPartitionsRequest, FetchRequest, InitProducerIdRequest,
+            ListOffsetsRequest, MetadataRequest, OffsetForLeaderEpochRequest, ProduceRequest,
         },
         schemas::schemas,
     },
@@ -56,6 +56,7 @@ async fn call_minimally(client: &mut RawClient, key: ApiKey, version: i16) {
         ApiKey::ApiVersions => answers(client, &request(), version).await,
         ApiKey::CreateTopics => answers(client, &CreateTopicsRequest::default(), version).await,
         ApiKey::DeleteTopics => answers(client, &DeleteTopicsRequest::default(), version).await,
+        ApiKey::InitProducerId => answers(client, &InitProducerIdRequest::default(), version).await,
         ApiKey::OffsetForLeaderEpoch => answers(client, &OffsetForLeaderEpochRequest::default(), version).await,
         ApiKey::DescribeCluster => answers(client, &DescribeClusterRequest::default(), version).await,
         ApiKey::DescribeTopicPartitions => answers(client, &DescribeTopicPartitionsRequest::default(), version).await,

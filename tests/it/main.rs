@@ -8,6 +8,7 @@ mod api_versions;
 mod connection;
 mod durability;
 mod fetch;
+mod idempotence;
 mod layering;
 mod many;
 mod metadata;

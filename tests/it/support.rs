@@ -434,8 +434,7 @@ pub(crate) fn produce_with_librdkafka(
     topic: &str,
     records: &[(String, String)],
 ) {
-    let mut config = client_config(address, settings);
-    let producer: BaseProducer = config.set("enable.idempotence", "false").create().expect("a producer");
+    let producer: BaseProducer = client_config(address, settings).create().expect("a producer");
     for (key, value) in records {
         let record = BaseRecord::to(topic).partition(0).key(key).payload(value);
         producer.send(record).map_err(|(error, _)| error).expect("room in the queue");

@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use super::{AppendError, Condition, FlushError, NewNames, PartitionLog, Writer};
+use super::{AppendError, Condition, FlushError, NewNames, PartitionLog, Writer, producers::Keep};
 use crate::{
     clock::TimestampMs,
     log::{
@@ -39,6 +39,10 @@ pub(in crate::log) struct FlushPlan {
     /// Of a plan that moves the recovery point.
     is_whole: bool,
     pub(in crate::log) epochs: Option<Replacement>,
+    /// Snapshots of the producers.
+    pub(in crate::log) snapshots: Vec<PathBuf>,
+    /// Older ones, to be removed then.
+    superseded: Vec<PathBuf>,
     pub(in crate::log) new_names: NewNames,
 }
 
@@ -54,6 +58,10 @@ impl FlushPlan {
             log.recovery_point.store(self.up_to, Ordering::Release);
         }
         log.counters.flushes.fetch_add(1, Ordering::Relaxed);
+        log.remove_snapshots(&self.superseded);
+        if log.shows_at_flush() {
+            log.see_transactions();
+        }
         log.waiters.wake_all();
     }
 }
@@ -182,6 +190,7 @@ impl PartitionLog {
         if is_whole {
             writer.unflushed_since = None;
         }
+        let (snapshots, superseded) = if is_whole { writer.snapshots.take() } else { Default::default() };
         let new_names = std::mem::take(&mut writer.new_names);
         let position = writer.active.size();
         let is_closed = writer.condition == Condition::Closed;
@@ -195,11 +204,18 @@ impl PartitionLog {
         let segments = log.segments_from(known);
         let files = segments.iter().flat_map(|segment| segment.files(is_whole)).collect();
         let log = Arc::clone(log);
-        (Some(FlushPlan { log, up_to, position, segments, files, is_whole, epochs, new_names }), unwritten)
+        let plan =
+            FlushPlan { log, up_to, position, segments, files, is_whole, epochs, snapshots, superseded, new_names };
+        (Some(plan), unwritten)
     }
 
     fn write_what_waits(&self, writer: &mut Writer) -> Result<Option<Replacement>, FlushError> {
         writer.active.write_indexes().map_err(|source| self.write_failed(source))?;
+        let log_end = self.log_end.load(Ordering::Relaxed);
+        if log_end > self.recovery_point() {
+            let written = self.write_snapshot(writer, log_end, Keep::UntilNext);
+            written.map_err(|source| self.write_failed(source))?;
+        }
         let path = self.dir.join(leader_epochs::FILE_NAME);
         let written = lock(&self.epochs).write_if_changed(self.pool.disk(), &path);
         let epochs = written.map_err(|source| self.write_failed(source))?;

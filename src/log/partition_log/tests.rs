@@ -70,8 +70,14 @@ fn file(name: &str) -> PathBuf {
 fn batches_get_offsets_and_come_back() {
     let disk = SimDisk::new(1);
     let (_dir, log) = open(&disk, small());
-    assert_eq!(append(&log, 3, 100, 10), Appended { first_offset: 0, last_offset: 2, rolled: false });
-    assert_eq!(append(&log, 1, 100, 0), Appended { first_offset: 3, last_offset: 3, rolled: false });
+    assert_eq!(
+        append(&log, 3, 100, 10),
+        Appended { first_offset: 0, last_offset: 2, rolled: false, duplicate_of: None }
+    );
+    assert_eq!(
+        append(&log, 1, 100, 0),
+        Appended { first_offset: 3, last_offset: 3, rolled: false, duplicate_of: None }
+    );
     assert_eq!(read_all(&log), [(0, 2, 71), (3, 3, 61)]);
     let offsets = log.offsets();
     assert_eq!((offsets.log_start(), offsets.high_watermark(), offsets.log_end()), (0, 0, 4), "not on disk yet");
@@ -172,7 +178,9 @@ fn files_are_named_and_filled_as_kafka_does() {
         ("00000000000000000000.timeindex", 24),
         ("00000000000000000006.index", 8),
         ("00000000000000000006.log", 200),
+        ("00000000000000000006.snapshot", 10),
         ("00000000000000000006.timeindex", 12),
+        ("00000000000000000010.snapshot", 10),
         ("leader-epoch-checkpoint", 8),
         ("partition.metadata", 43),
     ];
@@ -270,7 +278,7 @@ fn a_failed_sync_takes_the_directory_offline() {
     log.flush().expect("flushed");
     append(&log, 1, 1, 50);
     disk.fail_nth(1, 5);
-    assert!(matches!(log.flush(), Err(FlushError::Offline { .. })));
+    assert!(matches!(log.commit_now(), Err(FlushError::Offline { .. })));
     assert!(matches!(log.flush(), Err(FlushError::Offline { .. })));
     assert!(matches!(log.append(&batch(1, 1, 50), 0, 1), Err(AppendError::Offline { .. })));
     assert_eq!(log.recovery_point(), 1);
@@ -551,6 +559,116 @@ fn any_call_may_fail_once_and_the_log_opens_again() {
     }
 }
 
+/// A batch of producer 7.
+fn produced(epoch: i16, base_sequence: i32, records: i32, attributes: i16) -> AppendBatch {
+    let AppendBatch { header, payload } = batch(records, 1000, 30);
+    let header = BatchHeader { producer_id: 7, producer_epoch: epoch, base_sequence, attributes, ..header };
+    let bytes = [header.to_bytes().as_slice(), &payload].concat();
+    let crc = crate::protocol::records::batch::compute_crc(&bytes);
+    AppendBatch { header: BatchHeader { crc, ..header }, payload }
+}
+
+fn snapshots(disk: &SimDisk) -> Vec<String> {
+    let entries = disk.list_dir(&Path::new(DIR).join("orders-0")).expect("listed");
+    let mut names: Vec<_> = entries.into_iter().map(|e| e.name).filter(|name| name.ends_with(".snapshot")).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_batch_that_comes_again_is_found_where_it_is() {
+    let disk = SimDisk::new(1);
+    let (mut dir, mut log) = open(&disk, small());
+    let send = |log: &Arc<PartitionLog>, sequence, records| log.append(&produced(0, sequence, records, 0), 0, 1);
+    append(&log, 1, 1, 0);
+    assert_eq!(send(&log, 0, 2).expect("appended").first_offset, 1);
+    assert_eq!(send(&log, 2, 3).expect("appended").first_offset, 3);
+    for restart in [None, Some(Crash::KeepAll), Some(Crash::LoseAll), None] {
+        let again = send(&log, 2, 3).expect("known");
+        assert_eq!(again, Appended { first_offset: 3, last_offset: 5, rolled: false, duplicate_of: Some(1000) });
+        let error = send(&log, 6, 1).expect_err("something is missing");
+        assert!(matches!(error, AppendError::Producer(ProducerError::OutOfOrder { last: 4, .. })), "{error}");
+        assert_eq!(log.offsets().log_end(), 6, "nothing was appended");
+        match restart {
+            None => dir.close(1).expect("closed"),
+            Some(_) => log.commit_now().expect("flushed"),
+        }
+        drop((dir, log));
+        if let Some(crash) = restart {
+            disk.crash(crash);
+        }
+        (dir, log) = open(&disk, small());
+    }
+    assert_eq!(send(&log, 5, 1).expect("it follows").first_offset, 6);
+    assert!(log.append(&produced(1, 0, 1, 0), 0, 1).is_ok());
+    let error = send(&log, 6, 1).expect_err("a zombie");
+    assert!(matches!(error, AppendError::Producer(ProducerError::StaleEpoch { .. })), "{error}");
+    drop(dir);
+}
+
+#[test]
+fn snapshots_of_producers_follow_segments_and_flushes() {
+    let disk = SimDisk::new(1);
+    let (dir, log) = open(&disk, LogConfig { segment_bytes: 250, ..small() });
+    for sequence in 0..5 {
+        log.append(&produced(0, sequence, 1, 0), 0, 1).expect("appended");
+    }
+    assert_eq!(snapshots(&disk), ["00000000000000000002.snapshot", "00000000000000000004.snapshot"]);
+    log.flush().expect("flushed");
+    assert_eq!(snapshots(&disk).last().map(String::as_str), Some("00000000000000000005.snapshot"));
+    log.append(&produced(0, 5, 1, 0), 0, 1).expect("appended");
+    dir.checkpoint().expect("flushed");
+    let expected = [2, 4, 6].map(|offset| format!("{offset:020}.snapshot"));
+    assert_eq!(snapshots(&disk), expected, "that of the flush before is gone");
+    // Damaged ones are passed over, the log has what they said.
+    for name in &expected[1..] {
+        disk.corrupt(&file(name), 12, b"x").expect("corrupted");
+    }
+    drop((dir, log));
+    disk.crash(Crash::KeepAll);
+    let (_dir, log) = open(&disk, small());
+    assert_eq!(log.producer_count(), 1);
+    assert!(log.append(&produced(0, 5, 1, 0), 0, 1).expect("known").duplicate_of.is_some());
+    assert_eq!(log.append(&produced(0, 6, 1, 0), 0, 1).expect("appended").first_offset, 6);
+    log.expire_producers(1000 + 500, 500);
+    assert_eq!(log.producer_count(), 0);
+    assert_eq!(log.append(&produced(0, 99, 1, 0), 0, 1).expect("anything goes").first_offset, 7);
+}
+
+#[test]
+fn records_of_an_open_transaction_are_above_the_last_stable_offset() {
+    let disk = SimDisk::new(1);
+    let (dir, log) = open(&disk, small());
+    append(&log, 1, 1, 0);
+    log.append(&produced(0, 0, 2, 0x10), 0, 1).expect("appended");
+    append(&log, 1, 1, 0);
+    log.commit_now().expect("flushed");
+    let ends = |log: &PartitionLog| (log.offsets().last_stable(), log.offsets().high_watermark());
+    assert_eq!(ends(&log), (1, 4));
+    drop((dir, log));
+    disk.crash(Crash::LoseAll);
+    let (dir, log) = open(&disk, small());
+    assert_eq!(ends(&log), (1, 4), "it is still open");
+    log.append(&end_of_transaction(), 0, 1).expect("appended");
+    assert_eq!(ends(&log), (1, 4), "nobody sees the marker yet");
+    log.commit_now().expect("flushed");
+    assert_eq!(ends(&log), (5, 5));
+    dir.close(1).expect("closed");
+    drop((dir, log));
+    let (_dir, log) = open(&disk, small());
+    assert_eq!(ends(&log), (5, 5));
+}
+
+/// A commit of producer 7.
+fn end_of_transaction() -> AppendBatch {
+    use crate::protocol::records::builder::{BatchBuilder, NewRecord};
+    let mut builder = BatchBuilder::new(0).producer(7, 0, -1).transactional().control();
+    let record = NewRecord { key: Some(b"\0\0\0\x01"), value: Some(b"\0\0\0\0\0\x02"), ..NewRecord::default() };
+    builder.append(&record).expect("small");
+    let batch = builder.build().expect("a batch");
+    AppendBatch { header: *batch.header(), payload: batch.payload() }
+}
+
 #[test]
 fn what_was_cut_off_is_kept_aside_if_it_is_good() {
     let disk = SimDisk::new(1);
@@ -664,7 +782,7 @@ fn leftovers_are_treated_by_kafkas_rules() {
     let (_dir, log) = open(&disk, small());
     assert_eq!(read_all(&log).len(), 60);
     let mut names: Vec<_> = disk.list_dir(&file("")).expect("listed").into_iter().map(|entry| entry.name).collect();
-    names.retain(|name| name.starts_with('0'));
+    names.retain(|name| name.starts_with('0') && !name.ends_with(".snapshot"));
     let left = ["00000000000000000000", "00000000000000000040"];
     let expected: Vec<_> =
         left.iter().flat_map(|base| ["index", "log", "timeindex"].map(|s| format!("{base}.{s}"))).collect();

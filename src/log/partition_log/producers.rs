@@ -1,0 +1,151 @@
+//! A log's producers: what an append asks of them and tells them, and their snapshots.
+
+use std::{io, path::PathBuf, sync::atomic::Ordering};
+
+use super::{AppendBatch, AppendError, Appended, PartitionLog, Writer};
+use crate::{
+    clock::TimestampMs,
+    log::{
+        disk::OpenMode,
+        group_commit::Durability,
+        producer_state::{EndMarker, Verdict, snapshot},
+        sync::lock,
+    },
+    protocol::records::batch::{BatchHeader, RecordBatch},
+};
+
+/// How long a snapshot is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// As long as the segment that begins where it was taken.
+    WithSegment,
+    /// Until the next one is on disk.
+    UntilNext,
+}
+
+/// The snapshots that a writer has written.
+#[derive(Debug)]
+pub(super) struct SnapshotFiles {
+    /// Offset of the newest.
+    last: Option<i64>,
+    /// Written and not synced.
+    unsynced: Vec<PathBuf>,
+    /// To be removed once a newer one is on disk.
+    superseded: Vec<PathBuf>,
+    /// The newest is superseded by the next.
+    replaceable: Option<PathBuf>,
+}
+
+impl SnapshotFiles {
+    pub(super) fn new(last: Option<i64>) -> Self {
+        Self { last, unsynced: Vec::new(), superseded: Vec::new(), replaceable: None }
+    }
+
+    /// What a flush has to sync, and what may be removed after it.
+    pub(super) fn take(&mut self) -> (Vec<PathBuf>, Vec<PathBuf>) {
+        (std::mem::take(&mut self.unsynced), std::mem::take(&mut self.superseded))
+    }
+}
+
+impl PartitionLog {
+    /// The end of a transaction, if the batch is one.
+    pub(super) fn end_marker(&self, batch: &AppendBatch) -> Option<EndMarker> {
+        if !batch.header.is_control() {
+            return None;
+        }
+        EndMarker::in_batch(&RecordBatch::assemble(batch.header, &batch.payload)?)
+    }
+
+    /// Where the batch is, if its producer has sent it before; an error if another one should have come first.
+    pub(super) fn check_producer(
+        &self,
+        header: &BatchHeader,
+        marker: Option<EndMarker>,
+    ) -> Result<Option<Appended>, AppendError> {
+        if !header.has_producer_id() {
+            return Ok(None);
+        }
+        let producers = lock(&self.producers);
+        if let Some(marker) = marker {
+            producers.check_marker(header, marker)?;
+            return Ok(None);
+        }
+        Ok(match producers.check(header)? {
+            Verdict::New => None,
+            Verdict::Duplicate(known) => Some(Appended {
+                first_offset: known.first_offset(),
+                last_offset: known.last_offset,
+                rolled: false,
+                duplicate_of: Some(known.timestamp),
+            }),
+        })
+    }
+
+    /// Takes note of a batch that was written. Before the log's end moves, or a reader could take it for stable.
+    pub(super) fn add_to_producers(&self, header: &BatchHeader, marker: Option<EndMarker>) {
+        if !header.has_producer_id() {
+            return;
+        }
+        let mut producers = lock(&self.producers);
+        match marker {
+            Some(marker) => drop(producers.add_marker(header, marker)),
+            None => producers.add(header),
+        }
+        self.first_unstable.store(producers.first_unstable_offset().unwrap_or(i64::MAX), Ordering::Release);
+    }
+
+    /// Transactions whose end is below the high watermark are decided for consumers.
+    pub(super) fn see_transactions(&self) {
+        let mut producers = lock(&self.producers);
+        if producers.has_unseen() {
+            producers.see(self.high_watermark());
+            self.first_unstable.store(producers.first_unstable_offset().unwrap_or(i64::MAX), Ordering::Release);
+        }
+    }
+
+    /// Forgets the producers that have been idle for long (`producer.id.expiration.ms`).
+    pub fn expire_producers(&self, now: TimestampMs, expiration_ms: i64) {
+        lock(&self.producers).expire(now, expiration_ms);
+    }
+
+    /// How many producers it knows.
+    #[must_use]
+    pub fn producer_count(&self) -> usize {
+        lock(&self.producers).len()
+    }
+
+    /// Writes the producers down as of the log's end, `offset`. The next whole flush makes it durable.
+    pub(super) fn write_snapshot(&self, writer: &mut Writer, offset: i64, keep: Keep) -> io::Result<()> {
+        if writer.snapshots.last == Some(offset) && keep == Keep::UntilNext {
+            return Ok(());
+        }
+        let path = self.dir.join(&snapshot::file_name(offset));
+        let content = snapshot::encode(&lock(&self.producers));
+        self.pool.disk().open(&path, OpenMode::CreateEmpty)?.write_all_at(&[&content], 0)?;
+        let files = &mut writer.snapshots;
+        let before = match keep {
+            Keep::WithSegment => files.replaceable.take(),
+            Keep::UntilNext => files.replaceable.replace(path.clone()),
+        };
+        // One that was taken at a flush may be where a segment begins now.
+        files.superseded.extend(before.filter(|before| *before != path));
+        files.unsynced.push(path);
+        files.last = Some(offset);
+        writer.new_names.files = true;
+        Ok(())
+    }
+
+    /// Removes snapshots that a newer one has made superfluous. One that cannot be removed does no harm.
+    pub(super) fn remove_snapshots(&self, superseded: &[PathBuf]) {
+        for path in superseded {
+            if let Err(error) = self.pool.disk().remove_file(path) {
+                tracing::debug!(path = %path.display(), %error, "an old snapshot of producers is left");
+            }
+        }
+    }
+
+    /// Whether an end of a transaction may wait for the high watermark.
+    pub(super) fn shows_at_flush(&self) -> bool {
+        self.commit.durability() == Durability::Fsync
+    }
+}

@@ -1,0 +1,346 @@
+//! What a partition knows of its producers: which batches are duplicates, which are out of order, which transactions are
+//! open (Kafka's `ProducerStateManager`). Pure: a fold over the log's batches, with a snapshot to begin from.
+//!
+//! A producer that is not known here, because it is new, has been idle for `producer.id.expiration.ms`, or lost its records
+//! to retention, may begin with any sequence number (KAFKA-8710).
+
+mod marker;
+pub mod snapshot;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use crate::{clock::TimestampMs, protocol::records::batch::BatchHeader};
+
+/// Batches of a producer that are recognised when they come again: as many as a client may have in flight.
+const BATCHES_REMEMBERED: usize = 5;
+
+/// The last batch of a range of sequence numbers, and its place in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProducedBatch {
+    /// Sequence number of its last record.
+    pub last_sequence: i32,
+    /// Offset of its last record.
+    pub last_offset: i64,
+    /// Records before the last.
+    pub offset_delta: i32,
+    /// Its greatest timestamp.
+    pub timestamp: TimestampMs,
+}
+
+impl ProducedBatch {
+    fn new(header: &BatchHeader) -> Self {
+        Self {
+            last_sequence: sequence_after(header.base_sequence, header.last_offset_delta),
+            last_offset: header.last_offset(),
+            offset_delta: header.last_offset_delta,
+            timestamp: header.max_timestamp,
+        }
+    }
+
+    /// Sequence number of its first record.
+    #[must_use]
+    pub fn first_sequence(&self) -> i32 {
+        sequence_before(self.last_sequence, self.offset_delta)
+    }
+
+    /// Offset of its first record.
+    #[must_use]
+    pub fn first_offset(&self) -> i64 {
+        self.last_offset - i64::from(self.offset_delta)
+    }
+}
+
+/// `count` sequence numbers on. After the greatest comes 0.
+fn sequence_after(sequence: i32, count: i32) -> i32 {
+    let (sum, overflowed) = sequence.overflowing_add(count);
+    if overflowed { sum & i32::MAX } else { sum }
+}
+
+/// `count` sequence numbers back.
+fn sequence_before(sequence: i32, count: i32) -> i32 {
+    let difference = sequence.wrapping_sub(count);
+    if difference < 0 { difference & i32::MAX } else { difference }
+}
+
+/// A producer of a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Producer {
+    /// Its epoch: one with a lower one is a zombie.
+    pub epoch: i16,
+    /// Epoch of the transaction coordinator that wrote the last marker; -1 if there was none.
+    pub coordinator_epoch: i32,
+    /// Time of its last batch or marker.
+    pub last_timestamp: TimestampMs,
+    /// First offset of the transaction that is open.
+    pub open_transaction: Option<i64>,
+    /// Its last batches of this epoch, in order.
+    batches: VecDeque<ProducedBatch>,
+}
+
+impl Producer {
+    fn new(epoch: i16) -> Self {
+        let batches = VecDeque::new();
+        Self { epoch, coordinator_epoch: -1, last_timestamp: -1, open_transaction: None, batches }
+    }
+
+    /// Its last batch.
+    #[must_use]
+    pub fn last_batch(&self) -> Option<&ProducedBatch> {
+        self.batches.back()
+    }
+
+    fn enter_epoch(&mut self, epoch: i16) {
+        if self.epoch != epoch {
+            self.epoch = epoch;
+            self.batches.clear();
+        }
+    }
+
+    fn remember(&mut self, batch: ProducedBatch) {
+        if self.batches.len() == BATCHES_REMEMBERED {
+            self.batches.pop_front();
+        }
+        self.last_timestamp = batch.timestamp;
+        self.batches.push_back(batch);
+    }
+}
+
+/// Why a producer's batch does not fit.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProducerError {
+    /// A newer instance of the producer has been here.
+    #[error("epoch {epoch} of producer {producer_id} is smaller than the last seen epoch {current}")]
+    StaleEpoch {
+        /// The producer.
+        producer_id: i64,
+        /// The batch's epoch.
+        epoch: i16,
+        /// The greatest known.
+        current: i16,
+    },
+    /// A batch before this one is missing.
+    #[error("out of order sequence number {sequence} of producer {producer_id}, the last one was {last}")]
+    OutOfOrder {
+        /// The producer.
+        producer_id: i64,
+        /// The batch's first sequence number.
+        sequence: i32,
+        /// The last one that was appended; -1 if there was none in this epoch.
+        last: i32,
+    },
+    /// A batch outside the transaction that its producer has open.
+    #[error("producer {producer_id} has a transaction open since offset {first_offset}, the batch is not part of it")]
+    NotTransactional {
+        /// The producer.
+        producer_id: i64,
+        /// Where the transaction began.
+        first_offset: i64,
+    },
+    /// A marker of a coordinator that has been replaced.
+    #[error(
+        "coordinator epoch {epoch} of a marker for producer {producer_id} is smaller than the last seen, {current}"
+    )]
+    StaleCoordinator {
+        /// The producer.
+        producer_id: i64,
+        /// The marker's.
+        epoch: i32,
+        /// The greatest known.
+        current: i32,
+    },
+}
+
+/// What is to be done with a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is to be appended.
+    New,
+    /// It is in the log.
+    Duplicate(ProducedBatch),
+}
+
+/// The end of a transaction, as a control batch says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndMarker {
+    /// Committed, or else aborted.
+    pub is_commit: bool,
+    /// Epoch of the coordinator that wrote it.
+    pub coordinator_epoch: i32,
+}
+
+/// A transaction that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompletedTransaction {
+    /// Whose it was.
+    pub producer_id: i64,
+    /// Its first offset.
+    pub first_offset: i64,
+    /// Offset of the marker.
+    pub last_offset: i64,
+    /// Its records are not to be read.
+    pub is_aborted: bool,
+    /// What was decided once it ended lies below it.
+    pub last_stable_offset: i64,
+}
+
+/// The producers of one partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProducerStates {
+    producers: HashMap<i64, Producer>,
+    /// Open transactions: first offset, producer.
+    open: BTreeMap<i64, i64>,
+    /// Ended ones whose marker consumers do not see yet: first offset, offset of the marker.
+    unseen: BTreeMap<i64, i64>,
+}
+
+impl ProducerStates {
+    /// How many producers are known.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.producers.len()
+    }
+
+    /// Whether none is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.producers.is_empty()
+    }
+
+    /// A producer.
+    #[must_use]
+    pub fn get(&self, producer_id: i64) -> Option<&Producer> {
+        self.producers.get(&producer_id)
+    }
+
+    /// All producers, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (i64, &Producer)> {
+        self.producers.iter().map(|(id, producer)| (*id, producer))
+    }
+
+    /// Whether a client's batch follows what its producer has appended before.
+    pub fn check(&self, header: &BatchHeader) -> Result<Verdict, ProducerError> {
+        let Some(producer) = self.producers.get(&header.producer_id).filter(|_| header.has_producer_id()) else {
+            return Ok(Verdict::New);
+        };
+        let batch = ProducedBatch::new(header);
+        let is_same = |known: &&ProducedBatch| {
+            known.first_sequence() == header.base_sequence && known.last_sequence == batch.last_sequence
+        };
+        if header.producer_epoch == producer.epoch
+            && let Some(known) = producer.batches.iter().find(is_same)
+        {
+            return Ok(Verdict::Duplicate(*known));
+        }
+        check_epoch(header, producer)?;
+        check_sequence(header, producer)?;
+        match producer.open_transaction {
+            Some(first_offset) if !header.is_transactional() => {
+                Err(ProducerError::NotTransactional { producer_id: header.producer_id, first_offset })
+            }
+            _ => Ok(Verdict::New),
+        }
+    }
+
+    /// Whether a coordinator's marker may be appended.
+    pub fn check_marker(&self, header: &BatchHeader, marker: EndMarker) -> Result<(), ProducerError> {
+        let Some(producer) = self.producers.get(&header.producer_id) else { return Ok(()) };
+        check_epoch(header, producer)?;
+        if producer.coordinator_epoch > marker.coordinator_epoch {
+            return Err(ProducerError::StaleCoordinator {
+                producer_id: header.producer_id,
+                epoch: marker.coordinator_epoch,
+                current: producer.coordinator_epoch,
+            });
+        }
+        Ok(())
+    }
+
+    /// Takes in a batch that is in the log, whatever a check would have said of it.
+    pub fn add(&mut self, header: &BatchHeader) {
+        if !header.has_producer_id() || header.is_control() {
+            return;
+        }
+        let new = || Producer::new(header.producer_epoch);
+        let producer = self.producers.entry(header.producer_id).or_insert_with(new);
+        producer.enter_epoch(header.producer_epoch);
+        producer.remember(ProducedBatch::new(header));
+        if header.is_transactional() && producer.open_transaction.is_none() {
+            producer.open_transaction = Some(header.base_offset);
+            self.open.insert(header.base_offset, header.producer_id);
+        }
+    }
+
+    /// Takes in a marker that is in the log. The transaction that it ends, unless that had no records here.
+    pub fn add_marker(&mut self, header: &BatchHeader, marker: EndMarker) -> Option<CompletedTransaction> {
+        let new = || Producer::new(header.producer_epoch);
+        let producer = self.producers.entry(header.producer_id).or_insert_with(new);
+        producer.enter_epoch(header.producer_epoch);
+        producer.coordinator_epoch = marker.coordinator_epoch;
+        producer.last_timestamp = header.max_timestamp;
+        let first_offset = producer.open_transaction.take()?;
+        self.open.remove(&first_offset);
+        let last_offset = header.last_offset();
+        self.unseen.insert(first_offset, last_offset);
+        Some(CompletedTransaction {
+            producer_id: header.producer_id,
+            first_offset,
+            last_offset,
+            is_aborted: !marker.is_commit,
+            last_stable_offset: self.open.keys().next().map_or(last_offset + 1, |open| *open),
+        })
+    }
+
+    /// The first offset of a transaction that is open, or whose end consumers do not see yet.
+    #[must_use]
+    pub fn first_unstable_offset(&self) -> Option<i64> {
+        let (open, unseen) = (self.open.keys().next(), self.unseen.keys().next());
+        open.into_iter().chain(unseen).min().copied()
+    }
+
+    /// Consumers see everything below `high_watermark`.
+    pub fn see(&mut self, high_watermark: i64) {
+        self.unseen.retain(|_, marker| *marker >= high_watermark);
+    }
+
+    /// Whether there are transactions whose end waits to be seen.
+    #[must_use]
+    pub fn has_unseen(&self) -> bool {
+        !self.unseen.is_empty()
+    }
+
+    /// Forgets the producers that have done nothing for `expiration_ms`, apart from those with a transaction open.
+    pub fn expire(&mut self, now: TimestampMs, expiration_ms: i64) {
+        self.producers.retain(|_, producer| {
+            producer.open_transaction.is_some() || now.saturating_sub(producer.last_timestamp) < expiration_ms
+        });
+    }
+
+    fn load(&mut self, producer_id: i64, producer: Producer) {
+        if let Some(first_offset) = producer.open_transaction {
+            self.open.insert(first_offset, producer_id);
+        }
+        self.producers.insert(producer_id, producer);
+    }
+}
+
+fn check_epoch(header: &BatchHeader, producer: &Producer) -> Result<(), ProducerError> {
+    let &BatchHeader { producer_id, producer_epoch: epoch, .. } = header;
+    if epoch < producer.epoch {
+        return Err(ProducerError::StaleEpoch { producer_id, epoch, current: producer.epoch });
+    }
+    Ok(())
+}
+
+fn check_sequence(header: &BatchHeader, producer: &Producer) -> Result<(), ProducerError> {
+    let last = if header.producer_epoch == producer.epoch { producer.last_batch() } else { None };
+    let last = last.map(|batch| batch.last_sequence);
+    let sequence = header.base_sequence;
+    // An epoch begins with 0.
+    if sequence != last.map_or(0, |last| sequence_after(last, 1)) {
+        let producer_id = header.producer_id;
+        return Err(ProducerError::OutOfOrder { producer_id, sequence, last: last.unwrap_or(-1) });
+    }
+    Ok(())
+}

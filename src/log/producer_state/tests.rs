@@ -1,0 +1,163 @@
+use bytes::Bytes;
+
+use super::{snapshot::SnapshotError, *};
+use crate::log::partition_log::test_batches::batch;
+
+const PRODUCER: i64 = 7;
+
+/// A batch of the producer at an offset.
+fn header(epoch: i16, base_sequence: i32, records: i32, base_offset: i64) -> BatchHeader {
+    let header = batch(records, 1000 + base_offset, 0).header;
+    BatchHeader { producer_id: PRODUCER, producer_epoch: epoch, base_sequence, base_offset, ..header }
+}
+
+fn transactional(header: BatchHeader) -> BatchHeader {
+    BatchHeader { attributes: header.attributes | 0x10, ..header }
+}
+
+fn marker(producer_id: i64, offset: i64) -> BatchHeader {
+    BatchHeader {
+        producer_id,
+        producer_epoch: 0,
+        base_sequence: -1,
+        base_offset: offset,
+        attributes: 0x30,
+        ..header(0, 0, 1, 0)
+    }
+}
+
+const COMMIT: EndMarker = EndMarker { is_commit: true, coordinator_epoch: 3 };
+const ABORT: EndMarker = EndMarker { is_commit: false, coordinator_epoch: 3 };
+
+fn after(headers: &[BatchHeader]) -> ProducerStates {
+    let mut states = ProducerStates::default();
+    headers.iter().for_each(|header| states.add(header));
+    states
+}
+
+#[test]
+fn sequences_have_to_follow_each_other() {
+    let states = after(&[header(0, 0, 3, 0)]);
+    assert_eq!(states.check(&header(0, 3, 2, 3)), Ok(Verdict::New));
+    let out_of_order = |sequence| Err(ProducerError::OutOfOrder { producer_id: PRODUCER, sequence, last: 2 });
+    assert_eq!(states.check(&header(0, 4, 1, 3)), out_of_order(4), "something is missing");
+    assert_eq!(states.check(&header(0, 1, 1, 3)), out_of_order(1), "part of a batch is not the batch");
+    assert_eq!(states.check(&header(0, 0, 2, 3)), out_of_order(0));
+}
+
+#[test]
+fn a_producer_that_is_not_known_begins_anywhere() {
+    assert_eq!(ProducerStates::default().check(&header(4, 17, 1, 0)), Ok(Verdict::New));
+}
+
+#[test]
+fn a_new_epoch_begins_with_zero_and_shuts_the_old_one_out() {
+    let mut states = after(&[header(1, 0, 3, 0)]);
+    let refused = ProducerError::OutOfOrder { producer_id: PRODUCER, sequence: 3, last: -1 };
+    assert_eq!(states.check(&header(2, 3, 1, 3)), Err(refused));
+    assert_eq!(states.check(&header(2, 0, 1, 3)), Ok(Verdict::New));
+    states.add(&header(2, 0, 1, 3));
+    let refused = ProducerError::StaleEpoch { producer_id: PRODUCER, epoch: 1, current: 2 };
+    assert_eq!(states.check(&header(1, 3, 1, 4)), Err(refused.clone()));
+    assert_eq!(states.check(&header(1, 0, 3, 4)), Err(refused), "an old batch is no duplicate any more");
+}
+
+#[test]
+fn the_last_five_batches_are_known_again() {
+    let headers: Vec<_> = (0..7).map(|n| header(0, n * 2, 2, i64::from(n) * 2)).collect();
+    let states = after(&headers);
+    for header in &headers[2..] {
+        let Ok(Verdict::Duplicate(known)) = states.check(header) else { panic!("not known: {header:?}") };
+        assert_eq!((known.first_offset(), known.last_offset), (header.base_offset, header.last_offset()));
+    }
+    for header in &headers[..2] {
+        assert!(matches!(states.check(header), Err(ProducerError::OutOfOrder { last: 13, .. })));
+    }
+}
+
+#[test]
+fn sequences_begin_again_after_the_greatest() {
+    let states = after(&[header(0, i32::MAX - 1, 2, 0)]);
+    assert_eq!(states.check(&header(0, 0, 1, 2)), Ok(Verdict::New));
+    let states = after(&[header(0, i32::MAX - 1, 4, 0)]);
+    let last = states.get(PRODUCER).expect("known").last_batch().expect("one");
+    assert_eq!((last.first_sequence(), last.last_sequence), (i32::MAX - 1, 1));
+    assert_eq!(states.check(&header(0, 2, 1, 4)), Ok(Verdict::New));
+    assert!(matches!(states.check(&header(0, i32::MAX - 1, 4, 4)), Ok(Verdict::Duplicate(_))));
+}
+
+#[test]
+fn records_of_an_open_transaction_are_unstable_until_its_end_is_seen() {
+    let mut states = after(&[transactional(header(0, 0, 2, 10)), transactional(header(0, 2, 1, 12))]);
+    let other = BatchHeader { producer_id: 8, ..transactional(header(0, 0, 1, 13)) };
+    states.add(&other);
+    assert_eq!(states.first_unstable_offset(), Some(10));
+    let refused = ProducerError::NotTransactional { producer_id: PRODUCER, first_offset: 10 };
+    assert_eq!(states.check(&header(0, 3, 1, 14)), Err(refused));
+    let ended = CompletedTransaction {
+        producer_id: PRODUCER,
+        first_offset: 10,
+        last_offset: 14,
+        is_aborted: true,
+        last_stable_offset: 13,
+    };
+    assert_eq!(states.add_marker(&marker(PRODUCER, 14), ABORT), Some(ended));
+    assert_eq!(states.first_unstable_offset(), Some(10), "nobody has seen the marker");
+    states.see(14);
+    assert_eq!(states.first_unstable_offset(), Some(10));
+    states.see(15);
+    assert_eq!(states.first_unstable_offset(), Some(13));
+    let ended = states.add_marker(&marker(8, 15), COMMIT).expect("it was open");
+    assert_eq!((ended.last_stable_offset, ended.is_aborted), (16, false));
+    assert_eq!(states.add_marker(&marker(8, 16), COMMIT), None, "there was nothing to end");
+    states.see(17);
+    assert_eq!((states.first_unstable_offset(), states.has_unseen()), (None, false));
+}
+
+#[test]
+fn a_marker_of_a_replaced_coordinator_is_refused() {
+    let mut states = after(&[transactional(header(0, 0, 1, 0))]);
+    states.add_marker(&marker(PRODUCER, 1), COMMIT);
+    let old = EndMarker { coordinator_epoch: 2, ..COMMIT };
+    let refused = ProducerError::StaleCoordinator { producer_id: PRODUCER, epoch: 2, current: 3 };
+    assert_eq!(states.check_marker(&marker(PRODUCER, 2), old), Err(refused));
+    assert_eq!(states.check_marker(&marker(PRODUCER, 2), COMMIT), Ok(()));
+}
+
+#[test]
+fn idle_producers_are_forgotten_unless_a_transaction_is_open() {
+    let mut states = after(&[header(0, 0, 1, 0)]);
+    states.add(&BatchHeader { producer_id: 8, ..transactional(header(0, 0, 1, 1)) });
+    states.expire(1000 + 99, 100);
+    assert_eq!(states.len(), 2);
+    states.expire(1000 + 5000, 100);
+    assert!(states.get(PRODUCER).is_none() && states.get(8).is_some());
+}
+
+#[test]
+fn a_snapshot_comes_back_with_the_last_batch_of_each_producer() {
+    let mut states = after(&[header(3, 0, 2, 0), header(3, 2, 5, 2), transactional(header(3, 7, 1, 7))]);
+    states.add_marker(&marker(9, 8), COMMIT);
+    let bytes = Bytes::from(snapshot::encode(&states));
+    let loaded = snapshot::decode(&bytes).expect("whole");
+    assert_eq!(loaded.first_unstable_offset(), Some(7));
+    assert_eq!(loaded.get(9), states.get(9));
+    let (before, after) = (states.get(PRODUCER).expect("known"), loaded.get(PRODUCER).expect("known"));
+    assert_eq!(before.last_batch(), after.last_batch());
+    assert_eq!(Bytes::from(snapshot::encode(&loaded)), bytes);
+}
+
+#[test]
+fn a_damaged_snapshot_is_noticed() {
+    let bytes = snapshot::encode(&after(&[header(0, 0, 2, 0)]));
+    for bit in 0..bytes.len() * 8 {
+        let mut bytes = bytes.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        snapshot::decode(&bytes.into()).expect_err("one bit is wrong");
+    }
+    for len in 0..bytes.len() {
+        snapshot::decode(&Bytes::copy_from_slice(&bytes[..len])).expect_err("it is cut");
+    }
+    let other = Bytes::from_static(b"\0\x02\0\0\0\0\0\0\0\0");
+    assert!(matches!(snapshot::decode(&other), Err(SnapshotError::Version(2))));
+}

@@ -1,0 +1,104 @@
+//! The producers of a log that is opened: the newest good snapshot, and the batches behind it.
+
+use std::{io, sync::Arc};
+
+use super::{Files, LoadError, Loader};
+use crate::log::{
+    disk::read_file,
+    producer_state::{EndMarker, ProducerStates, snapshot},
+    scan::{BatchScan, ScanError, find_valid_batch, read_batch},
+    segment::Segment,
+};
+
+/// The producers as of the log's end.
+pub(super) struct Loaded {
+    pub(super) states: ProducerStates,
+    /// Offset of the snapshot that they were read from.
+    pub(super) snapshot: Option<i64>,
+}
+
+impl Loader<'_> {
+    /// Reads them, and removes the snapshots of what is not in the log any more.
+    pub(super) fn load_producers(
+        &self,
+        files: &Files,
+        segments: &[Arc<Segment>],
+        log_start: i64,
+        log_end: i64,
+    ) -> Result<Loaded, LoadError> {
+        let mut newest: Option<(i64, ProducerStates)> = None;
+        let offsets = files.keys().filter_map(|name| name.strip_suffix(snapshot::SUFFIX)?.parse().ok());
+        let mut offsets: Vec<i64> = offsets.collect();
+        offsets.sort_unstable_by_key(|offset| std::cmp::Reverse(*offset));
+        for offset in offsets {
+            let is_in_log = log_start < offset && offset <= log_end;
+            if is_in_log && newest.is_none() {
+                newest = self.read_snapshot(offset).map(|states| (offset, states));
+            }
+            if !is_in_log || newest.is_none() {
+                self.remove_snapshot(offset).map_err(|e| self.error(e))?;
+            }
+        }
+        let (mut states, snapshot) = match newest {
+            Some((offset, states)) => (states, Some(offset)),
+            // A broker that stopped cleanly has written one, unless it knew of no producers.
+            None if self.known.clean => return Ok(Loaded { states: ProducerStates::default(), snapshot: None }),
+            None => (ProducerStates::default(), None),
+        };
+        let from = snapshot.unwrap_or(log_start);
+        let first = segments.partition_point(|segment| segment.base_offset() <= from).saturating_sub(1);
+        if from < log_end {
+            segments[first..].iter().try_for_each(|segment| replay(segment, from, &mut states))?;
+        }
+        // Everything that is left of the log is about to be flushed and seen.
+        states.see(log_end);
+        Ok(Loaded { states, snapshot })
+    }
+
+    fn read_snapshot(&self, offset: i64) -> Option<ProducerStates> {
+        let path = self.path.join(snapshot::file_name(offset));
+        let content = read_file(self.disk(), &path).map_err(|error| error.to_string());
+        let decoded = content.and_then(|content| snapshot::decode(&content.into()).map_err(|error| error.to_string()));
+        let said = |error: &String| {
+            tracing::warn!(path = %path.display(), error, "a snapshot of producers is rebuilt from the log");
+        };
+        decoded.inspect_err(said).ok()
+    }
+
+    fn remove_snapshot(&self, offset: i64) -> io::Result<()> {
+        match self.remove(&snapshot::file_name(offset)) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result,
+        }
+    }
+}
+
+/// Takes in the batches of a segment from `from` on. Damaged ones are passed over: they cannot be read by anybody.
+fn replay(segment: &Segment, from: i64, states: &mut ProducerStates) -> Result<(), LoadError> {
+    let size = segment.size();
+    if size == 0 {
+        return Ok(());
+    }
+    let position = segment.indexed_position(from)?;
+    let file = segment.log().get().map_err(|source| segment.error(ScanError::Io { position, source }))?;
+    let mut scan = BatchScan::new(&*file, position, size);
+    loop {
+        match scan.next_batch() {
+            Ok(None) => return Ok(()),
+            Ok(Some(batch)) if batch.header.base_offset < from || !batch.header.has_producer_id() => {}
+            Ok(Some(batch)) if batch.header.is_control() => {
+                let marker = read_batch(&*file, &batch).ok().and_then(|batch| EndMarker::in_batch(&batch));
+                marker.and_then(|marker| states.add_marker(&batch.header, marker));
+            }
+            Ok(Some(batch)) => states.add(&batch.header),
+            Err(ScanError::Corrupt { .. }) => {
+                let next = find_valid_batch(&*file, scan.position() + 1, size, segment.base_offset());
+                match next.map_err(|e| segment.error(e))? {
+                    Some(next) => scan = BatchScan::new(&*file, next.position, size),
+                    None => return Ok(()),
+                }
+            }
+            Err(e) => return Err(segment.error(e).into()),
+        }
+    }
+}
