@@ -55,6 +55,33 @@ fn an_error_names_message_field_version_and_offset() {
     assert_eq!(refusal(&topics(), 1, &bytes), error);
 }
 
+/// No schema holds itself, but a model need not come from a schema.
+#[test]
+fn values_nested_too_deep_are_refused_everywhere() {
+    let mut message = topics();
+    message.structs[1].fields[0].ty = Type::Array(Box::new(Type::Struct(1)));
+    // As many elements within elements, the last of them empty.
+    let nested = |depth: usize| {
+        let mut bytes = [0, 0, 0, 1].repeat(depth);
+        bytes.extend([0; 4]);
+        bytes
+    };
+    assert_eq!(decode(&message, 1, &nested(DEPTH_MAX)).unwrap().1, 4 * DEPTH_MAX + 4);
+    assert!(refusal(&message, 1, &nested(DEPTH_MAX + 1)).contains("nested more than 32 deep"));
+
+    let value = decode(&message, 1, &nested(DEPTH_MAX)).unwrap().0;
+    let json = to_json(&message, 1, &value).unwrap();
+    assert_eq!(encode(&message, 1, &value).unwrap(), nested(DEPTH_MAX));
+    assert_eq!(bytes_of(&message, 1, json.clone()), nested(DEPTH_MAX));
+
+    let json = json!({ "topics": [{ "partitions": json["topics"] }] });
+    assert!(json_refusal(&message, 1, json).contains("nested more than 32 deep"));
+    // The topics of the message and the partitions of a topic are the only fields there are.
+    let deeper = StructValue { fields: vec![Value::Array(vec![value])], unknown: UnknownTags::default() };
+    let error = encode(&message, 1, &Value::Struct(deeper)).unwrap_err();
+    assert!(error.to_string().contains("nested more than 32 deep"), "{error}");
+}
+
 #[test]
 fn a_version_that_does_not_exist_is_refused_everywhere() {
     let message = topics();
