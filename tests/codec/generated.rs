@@ -163,6 +163,12 @@ fn encode_errors_name_message_version_and_field() {
     let request = FetchRequest { forgotten_topics_data: vec![Default::default()], ..Default::default() };
     let said = request.to_bytes(6).expect_err("sessions came with version 7").to_string();
     assert_eq!(said, "FetchRequest v6: forgottenTopicsData: is set, but does not exist in this version");
+    let mut tagged = vec![0; 25];
+    tagged.extend_from_slice(&[1, 1, 1]);
+    tagged.extend_from_slice(b"\x01\x09\x00");
+    let tagged = FetchRequest::decode_all(&tagged.into(), 14).expect("an unknown tag");
+    let said = tagged.to_bytes(11).expect_err("tagged fields came with version 12").to_string();
+    assert_eq!(said, "FetchRequest v11: unknownTaggedFields: is set, but does not exist in this version");
     let said = request.to_bytes(3).expect_err("too old").to_string();
     assert_eq!(said, "FetchRequest v3: version is outside 4-18");
 }

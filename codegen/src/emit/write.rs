@@ -216,7 +216,14 @@ fn tagged_section(message: &Message, fields: &[Field], possible: Versions) -> To
         known_and_unknown(message, &tagged, possible)
     };
     match flexible {
-        Condition::When(_) => quote!(if flexible { #section }),
+        // As Apache Kafka does: dropped silently, they would be missing where somebody counts on them.
+        Condition::When(_) => quote! {
+            if flexible {
+                #section
+            } else if self.unknown_tagged_fields.count() > 0 {
+                return Err(EncodeError::not_in_version("unknownTaggedFields"));
+            }
+        },
         Condition::Always | Condition::Never => section,
     }
 }

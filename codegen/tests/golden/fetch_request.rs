@@ -210,6 +210,8 @@ impl Message for FetchRequest {
                     .in_field("replicaState")?;
             }
             w.unknown_tagged_fields_from(&self.unknown_tagged_fields, 1);
+        } else if self.unknown_tagged_fields.count() > 0 {
+            return Err(EncodeError::not_in_version("unknownTaggedFields"));
         }
         Ok(())
     }
@@ -325,6 +327,8 @@ impl FetchTopic {
             .in_field("partitions")?;
         if flexible {
             w.unknown_tagged_fields(&self.unknown_tagged_fields);
+        } else if self.unknown_tagged_fields.count() > 0 {
+            return Err(EncodeError::not_in_version("unknownTaggedFields"));
         }
         Ok(())
     }
@@ -474,6 +478,8 @@ impl FetchPartition {
                     .in_field("highWatermark")?;
             }
             w.unknown_tagged_fields_from(&self.unknown_tagged_fields, 1);
+        } else if self.unknown_tagged_fields.count() > 0 {
+            return Err(EncodeError::not_in_version("unknownTaggedFields"));
         }
         Ok(())
     }
@@ -537,6 +543,8 @@ impl ForgottenTopic {
             .in_field("partitions")?;
         if flexible {
             w.unknown_tagged_fields(&self.unknown_tagged_fields);
+        } else if self.unknown_tagged_fields.count() > 0 {
+            return Err(EncodeError::not_in_version("unknownTaggedFields"));
         }
         Ok(())
     }

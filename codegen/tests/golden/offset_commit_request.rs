@@ -124,6 +124,8 @@ impl Message for OffsetCommitRequest {
             .in_field("topics")?;
         if flexible {
             w.unknown_tagged_fields(&self.unknown_tagged_fields);
+        } else if self.unknown_tagged_fields.count() > 0 {
+            return Err(EncodeError::not_in_version("unknownTaggedFields"));
         }
         Ok(())
     }
@@ -194,6 +196,8 @@ impl OffsetCommitRequestTopic {
             .in_field("partitions")?;
         if flexible {
             w.unknown_tagged_fields(&self.unknown_tagged_fields);
+        } else if self.unknown_tagged_fields.count() > 0 {
+            return Err(EncodeError::not_in_version("unknownTaggedFields"));
         }
         Ok(())
     }
@@ -288,6 +292,8 @@ impl OffsetCommitRequestPartition {
             .in_field("committedMetadata")?;
         if flexible {
             w.unknown_tagged_fields(&self.unknown_tagged_fields);
+        } else if self.unknown_tagged_fields.count() > 0 {
+            return Err(EncodeError::not_in_version("unknownTaggedFields"));
         }
         Ok(())
     }

@@ -75,6 +75,8 @@ impl Message for RequestHeader {
         w.nullable_string(self.client_id.as_ref(), false).in_field("clientId")?;
         if flexible {
             w.unknown_tagged_fields(&self.unknown_tagged_fields);
+        } else if self.unknown_tagged_fields.count() > 0 {
+            return Err(EncodeError::not_in_version("unknownTaggedFields"));
         }
         Ok(())
     }
