@@ -268,10 +268,14 @@ impl Broker {
 
 /// Changes. Each blocks for as long as the disk takes, so the async ones leave the threads that serve sockets.
 impl Broker {
-    /// Creates a topic; it is durable and hosted when this returns.
-    pub async fn create_topic(self: &Arc<Self>, topic: NewTopic) -> Result<CreatedTopic, CreateTopicFailure> {
+    /// Creates topics, all that can be in one commit; they are durable and hosted when this returns. One that is refused
+    /// leaves the others alone; the outer failure is that of all.
+    pub async fn create_topics(
+        self: &Arc<Self>,
+        topics: Vec<NewTopic>,
+    ) -> Result<Vec<Result<CreatedTopic, CreateTopicFailure>>, CommitError> {
         let broker = Arc::clone(self);
-        blocking(move || broker.create_topic_blocking(&topic)).await
+        blocking(move || broker.create_topics_blocking(&topics)).await
     }
 
     /// Whether a topic could be created, and what it would be.
@@ -332,22 +336,47 @@ impl Broker {
         }
     }
 
-    fn create_topic_blocking(&self, topic: &NewTopic) -> Result<CreatedTopic, CreateTopicFailure> {
+    fn create_topics_blocking(
+        &self,
+        topics: &[NewTopic],
+    ) -> Result<Vec<Result<CreatedTopic, CreateTopicFailure>>, CommitError> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        TopicConfig::resolve(&self.config.values, &topic.configs)?;
         let created = self.journal.change(wall_clock_ms(), |image| {
-            let id = random_uuid();
-            let records = topics::create(image, topic, self.home, id)?;
-            let created = CreatedTopic { id, partitions: partitions_in(&records) };
-            Ok::<_, CreateTopicFailure>((records, created))
+            let mut draft = image.clone();
+            let mut records = Vec::new();
+            let created: Vec<_> =
+                topics.iter().map(|topic| self.draft_topic(&mut draft, &mut records, topic)).collect();
+            Ok::<_, CommitError>((records, created))
         })?;
         let image = self.image();
-        if let Some(topic) = image.topic_by_id(created.id)
-            && let Err(error) = self.host(&image, topic)
-        {
-            self.take_back(topic);
-            return Err(error.into());
+        let hosted = created.into_iter().map(|created| {
+            let created = created?;
+            if let Some(topic) = image.topic_by_id(created.id)
+                && let Err(error) = self.host(&image, topic)
+            {
+                self.take_back(topic);
+                return Err(error.into());
+            }
+            Ok(created)
+        });
+        Ok(hosted.collect())
+    }
+
+    /// Adds a topic to a draft of the metadata, and its records to those that are to be committed.
+    fn draft_topic(
+        &self,
+        draft: &mut Image,
+        records: &mut Vec<MetadataRecord>,
+        topic: &NewTopic,
+    ) -> Result<CreatedTopic, CreateTopicFailure> {
+        TopicConfig::resolve(&self.config.values, &topic.configs)?;
+        let id = random_uuid();
+        let new = topics::create(draft, topic, self.home, id)?;
+        for record in &new {
+            draft.apply(draft.offset(), record).expect("the records were decided against this very draft");
         }
+        let created = CreatedTopic { id, partitions: partitions_in(&new) };
+        records.extend(new);
         Ok(created)
     }
 

@@ -34,6 +34,10 @@ fn topic(name: &str, partitions: i32) -> NewTopic {
     NewTopic { name: name.to_owned(), layout: Layout::Count(Some(partitions)), ..NewTopic::default() }
 }
 
+fn create(broker: &Broker, topic: &NewTopic) -> Result<CreatedTopic, CreateTopicFailure> {
+    broker.create_topics_blocking(std::slice::from_ref(topic))?.remove(0)
+}
+
 fn partitions(broker: &Broker) -> Vec<String> {
     let mut names: Vec<_> = broker.logs().partitions().iter().map(|log| log.topic_partition().to_string()).collect();
     names.sort();
@@ -55,14 +59,14 @@ fn a_topic_whose_directories_cannot_be_made_is_not_there() {
     let calls = {
         let broker = open(&disk).expect("opened");
         let before = disk.calls();
-        broker.create_topic_blocking(&topic("before", 2)).expect("created");
+        create(&broker, &topic("before", 2)).expect("created");
         disk.calls() - before
     };
     for n in 1..=calls {
         let disk = SimDisk::new(n);
         let broker = open(&disk).expect("opened");
         disk.fail_nth(n, ENOSPC);
-        let created = broker.create_topic_blocking(&topic("t", 2));
+        let created = create(&broker, &topic("t", 2));
         disk.heal();
         let offline = broker.logs().group_commit().failure().is_some();
         assert_eq!(broker.topic("t").is_some(), created.is_ok(), "call {n}: {created:?}");
@@ -77,7 +81,7 @@ fn a_topic_whose_directories_cannot_be_made_is_not_there() {
         assert_eq!(broker.topic("t").is_some(), broker.image().topic("t").is_some(), "call {n}");
         // A change after one that failed must not contradict it.
         if broker.topic("t").is_none() {
-            broker.create_topic_blocking(&topic("t", 1)).expect("created");
+            create(&broker, &topic("t", 1)).expect("created");
         }
         drop(broker);
         open(&disk).expect("replayed");
@@ -90,7 +94,7 @@ fn what_cannot_be_deleted_is_deleted_later() {
     for n in 1..=12 {
         let disk = SimDisk::new(1);
         let broker = open(&disk).expect("opened");
-        let id = broker.create_topic_blocking(&topic("t", 3)).expect("created").id;
+        let id = create(&broker, &topic("t", 3)).expect("created").id;
         disk.fail_nth(n, 5);
         let deleted = broker.delete_topic_blocking(id);
         disk.heal();
@@ -109,11 +113,11 @@ fn what_cannot_be_deleted_is_deleted_later() {
 fn a_topic_that_takes_a_name_is_not_taken_for_its_predecessor() {
     let disk = SimDisk::new(1);
     let broker = open(&disk).expect("opened");
-    let id = broker.create_topic_blocking(&topic("t", 1)).expect("created").id;
+    let id = create(&broker, &topic("t", 1)).expect("created").id;
     append(&broker, "t", 100);
     broker.logs().checkpoint().expect("written");
     broker.delete_topic_blocking(id).expect("deleted");
-    broker.create_topic_blocking(&topic("t", 1)).expect("created again");
+    create(&broker, &topic("t", 1)).expect("created again");
     append(&broker, "t", 2);
     let log = Arc::clone(broker.topic("t").expect("hosted").partition(0).expect("there").0);
     let path = Path::new("/data/t-0/00000000000000000000.log");
@@ -131,7 +135,7 @@ fn a_topic_that_takes_a_name_is_not_taken_for_its_predecessor() {
 fn partitions_without_metadata_stop_the_start() {
     let disk = SimDisk::new(1);
     let broker = open(&disk).expect("opened");
-    broker.create_topic_blocking(&topic("t", 1)).expect("created");
+    create(&broker, &topic("t", 1)).expect("created");
     append(&broker, "t", 1);
     broker.close().expect("closed");
     drop(broker);

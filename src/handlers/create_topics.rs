@@ -1,11 +1,11 @@
 //! `CreateTopics` (key 19).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 
-use super::context::Context;
+use super::{context::Context, errors, repeated::repeated};
 use crate::{
     auth::{Operation, Resource},
-    broker::{CreateTopicFailure, CreatedTopic},
+    broker::CreatedTopic,
     config::topic::TOPIC_KEYS,
     metadata::topics::{Layout, NewTopic, PARTITIONS_PER_REQUEST_MAX},
     protocol::{
@@ -30,31 +30,67 @@ const SOURCE_DEFAULT: i8 = 5;
 /// A topic that is not created, and why.
 struct Refusal(ErrorCode, String);
 
-/// Creates each topic on its own: one that is refused leaves the others alone.
+/// Creates all topics in one commit; one that is refused leaves the others alone.
 pub async fn create_topics(cx: &Context, request: CreateTopicsRequest) -> CreateTopicsResponse {
-    let mut asked = HashMap::new();
-    for topic in &request.topics {
-        *asked.entry(topic.name.clone()).or_insert(0) += 1;
+    let repeated = repeated(request.topics.iter().map(|topic| &topic.name));
+    let partitions = request.topics.iter().map(|topic| partitions_asked(topic, cx)).fold(0, usize::saturating_add);
+    let mut answered = HashSet::new();
+    // One that is named more than once is answered once, for all.
+    let named = request.topics.iter().filter(|topic| answered.insert(&topic.name));
+    let asked: Vec<_> = named
+        .map(|topic| {
+            if repeated.contains(&topic.name) {
+                return (topic, Err(Refusal(ErrorCode::InvalidRequest, "Duplicate topic name.".to_owned())));
+            }
+            (topic, asked(cx, topic, partitions))
+        })
+        .collect();
+    let mut created = create(cx, &asked, request.validate_only).await.into_iter();
+    let topics = asked.into_iter().map(|(topic, asked)| {
+        let outcome = asked.and_then(|new_topic| match created.next() {
+            Some(created) => created.map(|created| result(cx, topic.name.clone(), &created, &new_topic.configs)),
+            None => unreachable!("each topic that was asked for has an outcome"),
+        });
+        outcome.unwrap_or_else(|Refusal(error, message)| refused(topic.name.clone(), error, message))
+    });
+    CreateTopicsResponse { topics: topics.collect(), ..CreateTopicsResponse::default() }
+}
+
+/// The topic to create, of a request for so many partitions.
+fn asked(cx: &Context, topic: &CreatableTopic, partitions: usize) -> Result<NewTopic, Refusal> {
+    if partitions > PARTITIONS_PER_REQUEST_MAX {
+        return Err(Refusal(
+            ErrorCode::PolicyViolation,
+            format!(
+                "Excessively large number of partitions per request: {partitions}, {PARTITIONS_PER_REQUEST_MAX} are allowed."
+            ),
+        ));
     }
-    let partitions: usize = request.topics.iter().map(|topic| partitions_asked(topic, cx)).sum();
-    let mut topics = Vec::new();
-    for topic in &request.topics {
-        let name = topic.name.clone();
-        let result = match asked.remove(&name) {
-            // Named before, and answered there for all.
-            None => continue,
-            Some(count) if count > 1 => Err(Refusal(ErrorCode::InvalidRequest, "Duplicate topic name.".to_owned())),
-            Some(_) if partitions > PARTITIONS_PER_REQUEST_MAX => Err(Refusal(
-                ErrorCode::PolicyViolation,
-                format!(
-                    "Excessively large number of partitions per request: {partitions}, {PARTITIONS_PER_REQUEST_MAX} are allowed."
-                ),
-            )),
-            Some(_) => create(cx, topic, request.validate_only).await,
-        };
-        topics.push(result.unwrap_or_else(|Refusal(error, message)| refused(name, error, message)));
+    let denied = |_| Refusal(ErrorCode::TopicAuthorizationFailed, "Authorization failed.".to_owned());
+    cx.authorize(Operation::Create, Resource::Topic(&topic.name)).map_err(denied)?;
+    new_topic(topic)
+}
+
+/// What became of each topic that is not refused yet.
+async fn create(
+    cx: &Context,
+    asked: &[(&CreatableTopic, Result<NewTopic, Refusal>)],
+    validate_only: bool,
+) -> Vec<Result<CreatedTopic, Refusal>> {
+    let topics: Vec<NewTopic> = asked.iter().filter_map(|(_, topic)| topic.as_ref().ok().cloned()).collect();
+    let count = topics.len();
+    let outcomes = if validate_only {
+        Ok(topics.iter().map(|topic| cx.broker.validate_topic(topic)).collect())
+    } else {
+        cx.broker.create_topics(topics).await
+    };
+    match outcomes {
+        Ok(outcomes) => outcomes
+            .into_iter()
+            .map(|outcome| outcome.map_err(|failure| Refusal(errors::create_topic(&failure), failure.to_string())))
+            .collect(),
+        Err(error) => (0..count).map(|_| Err(Refusal(errors::commit(&error), error.to_string()))).collect(),
     }
-    CreateTopicsResponse { topics, ..CreateTopicsResponse::default() }
 }
 
 fn partitions_asked(topic: &CreatableTopic, cx: &Context) -> usize {
@@ -73,17 +109,6 @@ fn refused(name: StrBytes, error: ErrorCode, message: String) -> CreatableTopicR
         error_message: Some(message.into()),
         ..CreatableTopicResult::default()
     }
-}
-
-async fn create(cx: &Context, topic: &CreatableTopic, validate_only: bool) -> Result<CreatableTopicResult, Refusal> {
-    let denied = |_| Refusal(ErrorCode::TopicAuthorizationFailed, "Authorization failed.".to_owned());
-    cx.authorize(Operation::Create, Resource::Topic(&topic.name)).map_err(denied)?;
-    let new_topic = new_topic(topic)?;
-    let configs = new_topic.configs.clone();
-    let created =
-        if validate_only { cx.broker.validate_topic(&new_topic) } else { cx.broker.create_topic(new_topic).await };
-    let created = created.map_err(|failure| Refusal(ErrorCode::from(&failure), failure.to_string()))?;
-    Ok(result(cx, topic.name.clone(), &created, &configs))
 }
 
 fn new_topic(topic: &CreatableTopic) -> Result<NewTopic, Refusal> {
@@ -158,10 +183,4 @@ fn effective_configs(cx: &Context, overrides: &BTreeMap<String, String>) -> Vec<
         }
     });
     entries.collect()
-}
-
-impl From<&CreateTopicFailure> for ErrorCode {
-    fn from(failure: &CreateTopicFailure) -> Self {
-        super::errors::create_topic(failure)
-    }
 }

@@ -88,10 +88,12 @@ pub fn delete_topic(failure: &DeleteTopicFailure) -> ErrorCode {
     }
 }
 
-/// A change of the metadata that was not made. Kafka's controller has one error for its storage.
+/// A change of the metadata that was not made. Kafka's controller has one error for whatever prevented it.
+#[must_use]
 pub fn commit(error: &CommitError) -> ErrorCode {
     match error {
-        CommitError::Encode(_) | CommitError::Build(_) => ErrorCode::UnknownServerError,
-        CommitError::Append(_) | CommitError::Flush(_) => ErrorCode::UnknownServerError,
+        CommitError::Encode(_) | CommitError::Build(_) | CommitError::Append(_) | CommitError::Flush(_) => {
+            ErrorCode::UnknownServerError
+        }
     }
 }

@@ -1,15 +1,18 @@
 //! `Metadata` (key 3): brokers, topics and partitions; creates topics that a client names, where that is wanted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use uuid::Uuid;
 
-use super::{context::Context, topic_entry};
+use super::{context::Context, errors, topic_entry};
 use crate::{
     auth::{Operation, Resource},
     broker::CreateTopicFailure,
     config::topic_name::{self, CLUSTER_METADATA_TOPIC},
-    metadata::{image::Topic, topics::NewTopic},
+    metadata::{
+        image::Topic,
+        topics::{NewTopic, PARTITIONS_PER_REQUEST_MAX},
+    },
     protocol::{
         error_code::ErrorCode,
         messages::{
@@ -75,14 +78,13 @@ async fn named_topics(
     if !ids.is_empty() {
         return ids.into_iter().map(|id| topic_by_id(cx, id)).collect();
     }
-    let mut answered = BTreeSet::new();
-    let mut responses = Vec::new();
-    for name in topics.iter().filter_map(|topic| topic.name.as_ref()) {
-        if answered.insert(name.as_str()) {
-            responses.push(topic_by_name(cx, name, allow_auto_creation).await);
-        }
-    }
-    responses
+    let mut seen = BTreeSet::new();
+    let names: Vec<_> =
+        topics.iter().filter_map(|topic| topic.name.as_ref()).filter(|name| seen.insert(name.as_str())).collect();
+    let may_create = allow_auto_creation && cx.broker.config().auto_create_topics_enable;
+    let missing = names.iter().copied().filter(|name| may_create && is_to_be_created(cx, name)).collect();
+    let failures = auto_create(cx, missing).await;
+    names.into_iter().map(|name| topic_by_name(cx, name, &failures)).collect()
 }
 
 fn topic_by_id(cx: &Context, id: Uuid) -> MetadataResponseTopic {
@@ -93,7 +95,8 @@ fn topic_by_id(cx: &Context, id: Uuid) -> MetadataResponseTopic {
     }
 }
 
-async fn topic_by_name(cx: &Context, name: &StrBytes, allow_auto_creation: bool) -> MetadataResponseTopic {
+/// A topic, or why there is none; `failures` are those of creating it.
+fn topic_by_name(cx: &Context, name: &StrBytes, failures: &HashMap<&str, ErrorCode>) -> MetadataResponseTopic {
     let fail = |error| failed(Some(name.clone()), Uuid::nil(), error);
     if !may_describe(cx, name) {
         return fail(ErrorCode::TopicAuthorizationFailed);
@@ -104,30 +107,46 @@ async fn topic_by_name(cx: &Context, name: &StrBytes, allow_auto_creation: bool)
     if topic_name::validate(name).is_err() {
         return fail(ErrorCode::InvalidTopicException);
     }
-    let may_create = allow_auto_creation && cx.broker.config().auto_create_topics_enable;
-    if !may_create || topic_name::is_internal(name) || name == CLUSTER_METADATA_TOPIC {
-        return fail(ErrorCode::UnknownTopicOrPartition);
-    }
-    if cx.authorize(Operation::Create, Resource::Topic(name)).is_err() {
-        return fail(ErrorCode::TopicAuthorizationFailed);
-    }
-    match auto_create(cx, name).await {
-        Ok(()) => match cx.broker.image().topic(name) {
-            Some(topic) => described(cx, topic),
-            None => fail(ErrorCode::UnknownTopicOrPartition),
-        },
-        Err(error) => fail(error),
-    }
+    fail(failures.get(name.as_str()).copied().unwrap_or(ErrorCode::UnknownTopicOrPartition))
 }
 
-async fn auto_create(cx: &Context, name: &str) -> Result<(), ErrorCode> {
-    let topic = NewTopic { name: name.to_owned(), ..NewTopic::default() };
-    match cx.broker.create_topic(topic).await {
-        Ok(_) => Ok(()),
-        // Another client was faster.
-        Err(CreateTopicFailure::Refused(error)) if error.is_exists() => Ok(()),
-        Err(error) => Err(ErrorCode::from(&error)),
+fn is_to_be_created(cx: &Context, name: &str) -> bool {
+    may_describe(cx, name)
+        && cx.broker.image().topic(name).is_none()
+        && topic_name::validate(name).is_ok()
+        && !topic_name::is_internal(name)
+        && name != CLUSTER_METADATA_TOPIC
+}
+
+/// Creates topics, and says why some were not. As many as CreateTopics takes, or none: a request's length is no reason
+/// to create whatever fits into it.
+async fn auto_create<'a>(cx: &Context, names: Vec<&'a StrBytes>) -> HashMap<&'a str, ErrorCode> {
+    let all = |error| names.iter().map(|name| (name.as_str(), error)).collect();
+    let partitions_each = usize::try_from(cx.broker.config().num_partitions).unwrap_or(0);
+    if names.len().saturating_mul(partitions_each) > PARTITIONS_PER_REQUEST_MAX {
+        return all(ErrorCode::PolicyViolation);
     }
+    let may_create = |name: &&&StrBytes| cx.authorize(Operation::Create, Resource::Topic(name)).is_ok();
+    let (allowed, denied): (Vec<&StrBytes>, Vec<_>) = names.iter().partition(may_create);
+    let mut failures: HashMap<_, _> =
+        denied.into_iter().map(|name| (name.as_str(), ErrorCode::TopicAuthorizationFailed)).collect();
+    if allowed.is_empty() {
+        return failures;
+    }
+    let topics = allowed.iter().map(|name| NewTopic { name: name.to_string(), ..NewTopic::default() }).collect();
+    match cx.broker.create_topics(topics).await {
+        Err(error) => failures.extend(allowed.iter().map(|name| (name.as_str(), errors::commit(&error)))),
+        Ok(outcomes) => {
+            let failed = allowed.iter().zip(&outcomes).filter_map(|(name, outcome)| match outcome {
+                Ok(_) => None,
+                // Another client was faster.
+                Err(CreateTopicFailure::Refused(error)) if error.is_exists() => None,
+                Err(failure) => Some((name.as_str(), failure)),
+            });
+            failures.extend(failed.map(|(name, failure)| (name, errors::create_topic(failure))));
+        }
+    }
+    failures
 }
 
 fn may_describe(cx: &Context, topic: &str) -> bool {

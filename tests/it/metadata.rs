@@ -15,7 +15,7 @@ use ottla::{
 };
 use uuid::Uuid;
 
-use crate::support::{RawClient, TestBroker, error};
+use crate::support::{RawClient, TestBroker, error, metadata_batches};
 
 const HIGHEST: i16 = 13;
 
@@ -99,6 +99,36 @@ async fn a_topic_is_created_when_it_is_named() {
         assert_eq!(error(response.topics[0].error_code), ErrorCode::None, "v{version}");
         assert_eq!(response.topics[0].partitions.len(), 4);
     }
+}
+
+#[tokio::test]
+async fn no_more_topics_are_created_than_one_request_may_create() {
+    let broker = TestBroker::with(&["num.partitions=3334"]).await;
+    let mut client = broker.client().await;
+    let outcomes = |response: &MetadataResponse| -> Vec<_> {
+        response.topics.iter().map(|topic| (error(topic.error_code), topic.partitions.len())).collect()
+    };
+    broker.create_topic("there", 1).await;
+    let response = client.call(&named(&["a", "there", "b", "c"]), HIGHEST).await;
+    let too_many = (ErrorCode::PolicyViolation, 0);
+    assert_eq!(outcomes(&response), [too_many, (ErrorCode::None, 1), too_many, too_many]);
+    let all = client.call(&MetadataRequest { topics: None, ..MetadataRequest::default() }, HIGHEST).await;
+    assert_eq!(names(&all), ["there"]);
+}
+
+#[tokio::test]
+async fn the_topics_of_a_request_are_created_in_one_commit() {
+    let broker = TestBroker::start().await;
+    let mut client = broker.client().await;
+    let commits = || metadata_batches(broker.path());
+    let before = commits();
+    let response = client.call(&named(&["a", "no name", "b", "c.d", "c_d"]), HIGHEST).await;
+    let errors: Vec<_> = response.topics.iter().map(|topic| error(topic.error_code)).collect();
+    let invalid = ErrorCode::InvalidTopicException;
+    assert_eq!(errors, [ErrorCode::None, invalid, ErrorCode::None, ErrorCode::None, invalid]);
+    assert_eq!(commits(), before + 1);
+    client.call(&named(&["a", "b"]), HIGHEST).await;
+    assert_eq!(commits(), before + 1, "there is nothing to do");
 }
 
 #[tokio::test]

@@ -404,6 +404,13 @@ pub(crate) fn batches(partition: &PartitionData) -> Vec<RecordBatch> {
     batches
 }
 
+/// How many batches the metadata log of a broker in this directory has: its commits.
+pub(crate) fn metadata_batches(directory: &Path) -> usize {
+    let log = directory.join("__cluster_metadata-0/00000000000000000000.log");
+    let mut rest = Bytes::from(std::fs::read(log).expect("the first segment"));
+    std::iter::from_fn(|| RecordBatch::split_from(&mut rest).ok()).count()
+}
+
 /// Offset and value of every record of a fetch.
 pub(crate) fn records(partition: &PartitionData) -> Vec<(i64, String)> {
     let mut records = Vec::new();

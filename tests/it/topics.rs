@@ -14,7 +14,9 @@ use ottla::protocol::{
 };
 use uuid::Uuid;
 
-use crate::support::{LONG_WAIT_MS, RawClient, TestBroker, batch, error, fetch_request, only_partition};
+use crate::support::{
+    LONG_WAIT_MS, RawClient, TestBroker, batch, error, fetch_request, metadata_batches, only_partition,
+};
 
 const HIGHEST: i16 = 7;
 
@@ -155,6 +157,28 @@ async fn each_topic_of_a_request_stands_for_itself() {
     ];
     assert_eq!(outcomes, expected);
     assert_eq!(topic_names(&mut client).await, ["good"]);
+}
+
+#[tokio::test]
+async fn the_topics_of_a_request_are_created_in_one_commit() {
+    let broker = TestBroker::start().await;
+    let mut client = broker.client().await;
+    let before = metadata_batches(broker.path());
+    let response = client.call(&create(vec![topic("a.b", 1), topic("a_b", 1), topic("c", 2)]), HIGHEST).await;
+    let outcomes: Vec<_> = response.topics.iter().map(|topic| error(topic.error_code)).collect();
+    assert_eq!(outcomes, [ErrorCode::None, ErrorCode::InvalidTopicException, ErrorCode::None]);
+    assert_eq!(metadata_batches(broker.path()), before + 1);
+}
+
+#[tokio::test]
+async fn a_client_may_create_an_internal_topic_as_with_kafka() {
+    let broker = TestBroker::start().await;
+    let mut client = broker.client().await;
+    assert_eq!(outcome(&mut client, topic("__consumer_offsets", 3)).await.0, ErrorCode::None);
+    let request = MetadataRequestTopic { name: Some("__consumer_offsets".into()), ..Default::default() };
+    let described =
+        client.call(&MetadataRequest { topics: Some(vec![request]), ..MetadataRequest::default() }, 12).await;
+    assert_eq!((described.topics[0].is_internal, described.topics[0].partitions.len()), (true, 3));
 }
 
 #[tokio::test]
