@@ -182,7 +182,7 @@ impl Service for Dispatcher {
         r.set_lossy(true);
         let header = RequestHeader::decode(&mut r, header_version).map_err(Refusal::because)?;
         r.set_lossy(false);
-        let cx = Context::new(&self.services, connection, version);
+        let cx = Context::new(&self.services, connection, version, header.client_id.as_deref());
         let served = |api: &SupportedApi| api.key == key && (api.lowest..=api.highest).contains(&version);
         if let Some(place) = SUPPORTED.iter().position(served) {
             self.counters.requests[place].fetch_add(1, Ordering::Relaxed);

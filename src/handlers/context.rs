@@ -39,15 +39,27 @@ pub struct Context {
     pub connection: Arc<ConnectionContext>,
     /// The version of the request, and so of the response.
     pub version: i16,
+    /// Whether the client calls itself what Kafka's own tools do when they write to internal topics
+    /// (`AdminUtils.ADMIN_CLIENT_ID`).
+    pub is_admin_client: bool,
 }
 
+/// The client id of those.
+const ADMIN_CLIENT_ID: &str = "__admin_client";
+
 impl Context {
-    pub(super) fn new(services: &Arc<Services>, connection: &Arc<ConnectionContext>, version: i16) -> Self {
+    pub(super) fn new(
+        services: &Arc<Services>,
+        connection: &Arc<ConnectionContext>,
+        version: i16,
+        client_id: Option<&str>,
+    ) -> Self {
         Self {
             services: Arc::clone(services),
             broker: Arc::clone(&services.broker),
             connection: Arc::clone(connection),
             version,
+            is_admin_client: client_id == Some(ADMIN_CLIENT_ID),
         }
     }
 

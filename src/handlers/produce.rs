@@ -9,6 +9,7 @@ use crate::{
     auth::{Operation, Resource},
     broker::HostedTopic,
     clock::wall_clock_ms,
+    config::topic_name,
     log::{
         partition_log::{AppendBatch, AppendError, PartitionLog},
         validate::{self, Rules, ValidBatch, ValidateError},
@@ -32,6 +33,11 @@ const TOPIC_IDS_FROM: i16 = 13;
 const ACKS_NONE: i16 = 0;
 /// `acks` of a producer that wants its records to be safe.
 const ACKS_ALL: i16 = -1;
+
+/// Partitions and bytes that a request is done with before it lets others on. Each costs a write at least; together they
+/// are about a millisecond.
+const TURN_PARTITIONS: usize = 64;
+const TURN_BYTES: usize = 1 << 20;
 
 /// Where a batch went.
 struct Written {
@@ -68,10 +74,14 @@ pub async fn produce(cx: &Context, request: ProduceRequest) -> Answer<ProduceRes
     let mut responses = Vec::with_capacity(request.topic_data.len());
     let mut failed = None;
     let mut uncommitted = Vec::new();
+    let mut turn = Turn::default();
     for topic in &request.topic_data {
         let hosted = find(cx, topic);
         let mut partition_responses = Vec::with_capacity(topic.partition_data.len());
         for partition in &topic.partition_data {
+            if turn.is_over(partition) {
+                tokio::task::yield_now().await;
+            }
             let result = match (&refusal, &hosted) {
                 (Some((error, message)), _) => Err(NotWritten::Refused(*error, message)),
                 _ if repeated.contains(&key(topic, partition)) => {
@@ -118,6 +128,26 @@ async fn committed(mut response: ProduceResponse, uncommitted: Vec<Uncommitted>)
         }
     }
     Some(response)
+}
+
+/// What one request does before others on the same thread get their turn.
+#[derive(Default)]
+struct Turn {
+    partitions: usize,
+    bytes: usize,
+}
+
+impl Turn {
+    /// Notes that a partition is written to; true where a new turn begins with it.
+    fn is_over(&mut self, partition: &PartitionProduceData) -> bool {
+        let is_over = self.partitions >= TURN_PARTITIONS || self.bytes >= TURN_BYTES;
+        if is_over {
+            *self = Self::default();
+        }
+        self.partitions += 1;
+        self.bytes += partition.records.as_ref().map_or(0, Records::len);
+        is_over
+    }
 }
 
 /// A producer that wants no responses learns of an error by losing its connection, as with Kafka.
@@ -188,6 +218,9 @@ fn find(cx: &Context, topic: &TopicProduceData) -> Result<Arc<HostedTopic>, Erro
 async fn write(cx: &Context, topic: &HostedTopic, partition: &PartitionProduceData) -> Result<Written, NotWritten> {
     let unknown = NotWritten::Refused(ErrorCode::UnknownTopicOrPartition, "");
     let (log, leader_epoch) = topic.partition(partition.index).ok_or(unknown)?;
+    if topic_name::is_internal(topic.name()) && !cx.is_admin_client {
+        return Err(NotWritten::Refused(ErrorCode::InvalidTopicException, ""));
+    }
     let now = wall_clock_ms();
     let valid = validated(partition.records.as_ref(), cx.version, topic.rules(), now).await?;
     append(log, leader_epoch, valid, now)
@@ -291,6 +324,20 @@ mod tests {
         let partition = PartitionProduceData { records: Some(records), ..Default::default() };
         let topic = TopicProduceData { partition_data: vec![partition], ..Default::default() };
         ProduceRequest { acks: -1, topic_data: vec![topic], ..Default::default() }
+    }
+
+    #[test]
+    fn a_turn_ends_with_its_partitions_or_its_bytes() {
+        let of = |len| PartitionProduceData {
+            records: Some(Records::Bytes(vec![0; len].into())),
+            ..PartitionProduceData::default()
+        };
+        let turns = |len, count| {
+            let mut turn = Turn::default();
+            (0..count).filter(|_| turn.is_over(&of(len))).count()
+        };
+        assert_eq!([0, 1, 64, 65, 128, 129].map(|count| turns(10, count)), [0, 0, 0, 1, 1, 2]);
+        assert_eq!([1, 2, 3].map(|count| turns(TURN_BYTES, count)), [0, 1, 2]);
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Records in and out: by librdkafka with every codec, and batch by batch with everything that can be wrong with one.
 
-use std::time::Instant;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Instant,
+};
 
 use bytes::Bytes;
 use ottla::{
@@ -22,7 +25,7 @@ use uuid::Uuid;
 
 use crate::support::{
     BOUND, RawClient, TestBroker, TestTopic, batch, batches, blocking, build, consume_with_librdkafka, error,
-    produce_request, produce_with_librdkafka, record, records, results,
+    produce_request, produce_with_librdkafka, record, records, request_frame_of, results,
 };
 
 const CODECS: [Compression; 5] =
@@ -163,6 +166,53 @@ async fn many_partitions_that_are_named_twice_are_found_in_time() {
     assert!(start.elapsed() < BOUND, "{:?}", start.elapsed());
     assert_eq!(results.len(), 120_000);
     assert!(results.iter().all(|result| error(result.error_code) == ErrorCode::InvalidRequest));
+}
+
+#[tokio::test]
+async fn a_long_request_lets_others_have_their_turn() {
+    // One thread serves both connections, so without turns the order of the answers is that of the requests.
+    let broker = TestBroker::start().await;
+    let (mut long, mut short) = (broker.client().await, broker.client().await);
+    let topic = broker.create_topic("t", 1).await;
+    let request = produce_request(&topic, (0..5_000).map(|index| (index, None)).collect());
+    let metadata = MetadataRequest { topics: Some(Vec::new()), ..MetadataRequest::default() };
+    short.call(&metadata, 12).await;
+    let answered = AtomicUsize::new(0);
+    let (long, short) = tokio::join!(
+        async {
+            long.call(&request, BY_NAME).await;
+            answered.fetch_add(1, Ordering::Relaxed)
+        },
+        async {
+            // The long request is being served when this one comes.
+            while broker.server().api_counters().requests[0].load(Ordering::Relaxed) == 0 {
+                tokio::task::yield_now().await;
+            }
+            short.call(&metadata, 12).await;
+            answered.fetch_add(1, Ordering::Relaxed)
+        }
+    );
+    assert_eq!((short, long), (0, 1));
+}
+
+#[tokio::test]
+async fn clients_do_not_write_to_internal_topics() {
+    let broker = TestBroker::start().await;
+    let mut client = broker.client().await;
+    for name in ["__consumer_offsets", "__transaction_state", "__share_group_state"] {
+        let topic = broker.create_topic(name, 1).await;
+        for version in [BY_NAME, 13] {
+            let result = client.produce(&topic, 0, batch(&["a"]), version).await;
+            assert_eq!((error(result.error_code), result.error_message), (ErrorCode::InvalidTopicException, None));
+        }
+        let unknown = client.produce(&topic, 1, batch(&["a"]), BY_NAME).await;
+        assert_eq!(error(unknown.error_code), ErrorCode::UnknownTopicOrPartition);
+        assert_eq!(client.fetch(&topic, 0, 0).await.high_watermark, 0);
+        let request = produce_request(&topic, vec![(0, Some(batch(&["a"])))]);
+        client.send_bytes(&request_frame_of("__admin_client", &request, BY_NAME, 1)).await;
+        let by_admin = results(client.receive::<ProduceRequest>(1, BY_NAME).await);
+        assert_eq!((error(by_admin[0].error_code), by_admin[0].base_offset), (ErrorCode::None, 0));
+    }
 }
 
 #[tokio::test]

@@ -50,6 +50,8 @@ use uuid::Uuid;
 pub(crate) const BOUND: Duration = Duration::from_secs(20);
 /// A long poll's wait: longer than any test, so that whatever ends it is not the clock.
 pub(crate) const LONG_WAIT_MS: i32 = 30_000;
+/// What clients call themselves here.
+const CLIENT_ID: &str = "test";
 /// Bytes that the records of a batch may have here.
 const BATCH_BYTES_MAX: usize = 16 << 20;
 
@@ -284,8 +286,18 @@ impl RawClient {
 
 /// The whole frame of a request.
 pub(crate) fn request_frame<R: Request>(request: &R, version: i16, correlation_id: i32) -> Bytes {
+    request_frame_of(CLIENT_ID, request, version, correlation_id)
+}
+
+/// The whole frame of a request by a client that calls itself so.
+pub(crate) fn request_frame_of<R: Request>(
+    client_id: &'static str,
+    request: &R,
+    version: i16,
+    correlation_id: i32,
+) -> Bytes {
     let mut w = Writer::new();
-    write_header(&mut w, R::KEY, version, correlation_id);
+    write_header(&mut w, client_id, R::KEY, version, correlation_id);
     request.encode(&mut w, version).expect("a valid request");
     let content = w.into_bytes();
     let size = u32::try_from(content.len()).expect("a short request");
@@ -294,16 +306,16 @@ pub(crate) fn request_frame<R: Request>(request: &R, version: i16, correlation_i
 
 pub(crate) fn header_bytes(key: ApiKey, version: i16, correlation_id: i32) -> Bytes {
     let mut w = Writer::new();
-    write_header(&mut w, key, version, correlation_id);
+    write_header(&mut w, CLIENT_ID, key, version, correlation_id);
     w.into_bytes()
 }
 
-fn write_header(w: &mut Writer, key: ApiKey, version: i16, correlation_id: i32) {
+fn write_header(w: &mut Writer, client_id: &'static str, key: ApiKey, version: i16, correlation_id: i32) {
     let header = RequestHeader {
         request_api_key: key.code(),
         request_api_version: version,
         correlation_id,
-        client_id: Some("test".into()),
+        client_id: Some(client_id.into()),
         ..RequestHeader::default()
     };
     header.encode(w, key.request_header_version(version)).expect("a header");
