@@ -18,7 +18,7 @@ const FEATURES: &[(&str, i16, i16)] = &[("metadata.version", METADATA_VERSION_MI
 /// `metadata.version` 3.3-IV3: the least that a 4.x release reads.
 const METADATA_VERSION_MIN: i16 = 7;
 
-/// Up to this version a feature that begins at level 0 cannot be named (KAFKA-17011).
+/// From this version on a feature that begins at level 0 can be named (KAFKA-17011).
 const FEATURES_FROM_LEVEL_0: i16 = 4;
 
 /// The node id of a client that names none. It names node and cluster, or neither.

@@ -1,6 +1,6 @@
 //! `DescribeTopicPartitions` (key 75): topics a page at a time (KIP-966).
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Bound};
 
 use super::{context::Context, topic_entry};
 use crate::{
@@ -41,19 +41,22 @@ pub async fn describe_topic_partitions(
         topic: cursor.topic_name.to_string(),
         partition: cursor.partition_index,
     });
-    let names: BTreeSet<String> = if request.topics.is_empty() {
-        image.topics_from(&start.topic).map(|topic| topic.name.to_string()).collect()
-    } else {
-        request.topics.iter().map(|topic| topic.name.to_string()).collect()
-    };
     let all = request.topics.is_empty();
+    let asked: BTreeSet<&str> = request.topics.iter().map(|topic| topic.name.as_str()).collect();
+    // Of many topics a page looks at those alone that are on it.
+    let names: Box<dyn Iterator<Item = &str>> = if all {
+        Box::new(image.topics_from(&start.topic).map(|topic| topic.name.as_ref()))
+    } else {
+        let from_start = (Bound::Included(start.topic.as_str()), Bound::Unbounded);
+        Box::new(asked.range::<str, _>(from_start).copied())
+    };
     let mut response = DescribeTopicPartitionsResponse::default();
-    for name in names.range(start.topic.clone()..) {
+    for name in names {
         if room == 0 {
             response.next_cursor = Some(cursor(name, 0));
             break;
         }
-        let first = if *name == start.topic { start.partition } else { 0 };
+        let first = if name == start.topic { start.partition } else { 0 };
         match describe(cx, &image, name, first, room, all) {
             None => {}
             Some((topic, next)) => {
