@@ -9,6 +9,7 @@ pub mod describe_cluster;
 pub mod describe_topic_partitions;
 pub mod errors;
 pub mod fetch;
+pub mod heavy_work;
 pub mod init_producer_id;
 pub mod list_offsets;
 pub mod metadata;

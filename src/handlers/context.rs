@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use super::fetch::session::cache::SessionCache;
+use super::{fetch::session::cache::SessionCache, heavy_work::HeavyWork};
 
 use crate::{
     auth::{Authorizer, Denied, Operation, Resource},
@@ -16,6 +16,7 @@ use crate::{
 pub struct Services {
     broker: Arc<Broker>,
     fetch_sessions: SessionCache,
+    heavy_work: HeavyWork,
     shutdown: Shutdown,
 }
 
@@ -25,7 +26,7 @@ impl Services {
     pub fn new(broker: Arc<Broker>, shutdown: Shutdown) -> Self {
         let slots = broker.config().max_incremental_fetch_session_cache_slots;
         let slots = usize::try_from(slots).unwrap_or(usize::MAX);
-        Self { broker, fetch_sessions: SessionCache::new(slots), shutdown }
+        Self { broker, fetch_sessions: SessionCache::new(slots), heavy_work: HeavyWork::default(), shutdown }
     }
 }
 
@@ -66,6 +67,11 @@ impl Context {
     /// The fetch sessions of all clients.
     pub(super) fn fetch_sessions(&self) -> &SessionCache {
         &self.services.fetch_sessions
+    }
+
+    /// The room for work that takes long.
+    pub(super) fn heavy_work(&self) -> &HeavyWork {
+        &self.services.heavy_work
     }
 
     /// The signal that ends all waiting.

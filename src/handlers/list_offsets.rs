@@ -6,7 +6,11 @@ use super::{context::Context, errors, fetch::check_leader_epoch, repeated::repea
 use crate::{
     auth::{Operation, Resource},
     broker::HostedTopic,
-    log::partition_log::{PartitionLog, ReadError},
+    clock::TimestampMs,
+    log::{
+        partition_log::{PartitionLog, ReadError},
+        segment::Unreadable,
+    },
     protocol::{
         error_code::ErrorCode,
         messages::{
@@ -14,7 +18,12 @@ use crate::{
             list_offsets_request::ListOffsetsPartition,
             list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse},
         },
-        records::batch::RecordBatch,
+        records::{
+            batch::RecordBatch,
+            compression::Compression,
+            record::{RecordMeta, walk},
+            stream::RecordStream,
+        },
     },
 };
 
@@ -106,7 +115,7 @@ async fn look_up(
         }
         // Nothing is tiered, so nothing waits for its upload either.
         LATEST_TIERED | EARLIEST_PENDING_UPLOAD => Ok(Found::default()),
-        timestamp => by_timestamp(log, timestamp, end).await,
+        timestamp => by_timestamp(cx, log, timestamp, end).await,
     }
 }
 
@@ -128,16 +137,13 @@ fn first_version_of(timestamp: i64) -> i16 {
 }
 
 /// Reads and unpacks batches, so on a thread that serves no sockets.
-async fn by_timestamp(log: &Arc<PartitionLog>, timestamp: i64, end: i64) -> Result<Found, ErrorCode> {
+async fn by_timestamp(cx: &Context, log: &Arc<PartitionLog>, timestamp: i64, end: i64) -> Result<Found, ErrorCode> {
     let log = Arc::clone(log);
     let search = move || match timestamp {
-        MAX_TIMESTAMP => log.max_timestamp(&record_times),
-        timestamp => log.offset_for_timestamp(timestamp, &record_times),
+        MAX_TIMESTAMP => log.max_timestamp(&first_record),
+        timestamp => log.offset_for_timestamp(timestamp, &first_record),
     };
-    let found = match tokio::task::spawn_blocking(search).await {
-        Ok(found) => found.map_err(|error: ReadError| errors::read(&error))?,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    };
+    let found = cx.heavy_work().run(search).await.map_err(|error: ReadError| errors::read(&error))?;
     let visible = found.filter(|found| found.offset < end);
     Ok(visible.map_or_else(Found::default, |found| Found {
         timestamp: Some(found.timestamp),
@@ -146,19 +152,31 @@ async fn by_timestamp(log: &Arc<PartitionLog>, timestamp: i64, end: i64) -> Resu
     }))
 }
 
-/// Offset and timestamp of every record in a batch.
-fn record_times(batch: &RecordBatch) -> Option<Vec<(i64, i64)>> {
+/// Offset and timestamp of the first record that is wanted. What follows it is not unpacked.
+fn first_record(
+    batch: &RecordBatch,
+    is_wanted: &dyn Fn(i64, TimestampMs) -> bool,
+) -> Result<Option<(i64, TimestampMs)>, Unreadable> {
     let header = batch.header();
-    let times = batch.records(BATCH_BYTES_MAX).ok()?.map(|record| {
-        let record = record.ok()?;
-        let timestamp = if header.is_log_append_time() {
-            header.max_timestamp
-        } else {
-            header.base_timestamp.checked_add(record.timestamp_delta)?
-        };
-        Some((header.base_offset.checked_add(record.offset_delta.into())?, timestamp))
-    });
-    times.collect()
+    let payload = batch.payload();
+    let place = |record: RecordMeta| {
+        let offset = header.base_offset.checked_add(record.offset_delta.into());
+        Ok((offset.ok_or(Unreadable)?, header.record_timestamp(record.timestamp_delta)))
+    };
+    let is_wanted = |place: &Result<(i64, TimestampMs), Unreadable>| match place {
+        Ok((offset, timestamp)) => is_wanted(*offset, *timestamp),
+        Err(Unreadable) => true,
+    };
+    match Compression::from_id(header.compression_id()).ok_or(Unreadable)? {
+        Compression::None => {
+            let mut records = walk(&payload).map(|record| record.map_err(|_| Unreadable).and_then(place));
+            records.find(is_wanted).transpose()
+        }
+        codec => {
+            let records = RecordStream::new(codec, &payload, BATCH_BYTES_MAX).map_err(|_| Unreadable)?;
+            records.map(|record| record.map_err(|_| Unreadable).and_then(place)).find(is_wanted).transpose()
+        }
+    }
 }
 
 fn partition_response(cx: &Context, index: i32, found: Result<Found, ErrorCode>) -> ListOffsetsPartitionResponse {
@@ -173,4 +191,39 @@ fn partition_response(cx: &Context, index: i32, found: Result<Found, ErrorCode>)
         }
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::records::builder::{BatchBuilder, NewRecord};
+
+    /// A batch with records of these times, each with a value that is as good as incompressible.
+    fn batch(codec: Compression, times: &[TimestampMs]) -> RecordBatch {
+        let mut builder = BatchBuilder::new(100).compression(codec, None);
+        for (seed, timestamp) in (1_u32..).zip(times) {
+            let value: Vec<u8> =
+                (0..300_000_u32).map(|n| (n.wrapping_mul(n ^ seed).wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+            let record = NewRecord { timestamp: *timestamp, value: Some(&value), ..NewRecord::default() };
+            builder.append(&record).expect("it fits");
+        }
+        builder.build().expect("a batch")
+    }
+
+    #[test]
+    fn a_look_up_unpacks_nothing_behind_what_it_finds() {
+        // The blocks of an LZ4 frame are counted before it is unpacked: damage at its end is seen at once.
+        for codec in [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Zstd] {
+            let whole = batch(codec, &[10, 20, 30]);
+            let mut damaged = whole.bytes().to_vec();
+            let end = damaged.len();
+            damaged[end - 20..].fill(0xff);
+            let damaged = RecordBatch::split_from(&mut damaged.into()).expect("the header is whole");
+            let find = |batch, time| first_record(batch, &|_, timestamp| timestamp >= time);
+            assert_eq!(find(&whole, 15), Ok(Some((101, 20))), "{}", codec.name());
+            assert_eq!(find(&whole, 31), Ok(None));
+            assert_eq!(find(&damaged, 10), Ok(Some((100, 10))), "{}", codec.name());
+            assert_eq!(find(&damaged, 31), Err(Unreadable), "{}", codec.name());
+        }
+    }
 }

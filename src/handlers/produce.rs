@@ -222,12 +222,13 @@ async fn write(cx: &Context, topic: &HostedTopic, partition: &PartitionProduceDa
         return Err(NotWritten::Refused(ErrorCode::InvalidTopicException, ""));
     }
     let now = wall_clock_ms();
-    let valid = validated(partition.records.as_ref(), cx.version, topic.rules(), now).await?;
+    let valid = validated(cx, partition.records.as_ref(), topic.rules(), now).await?;
     append(log, leader_epoch, valid, now)
 }
 
 /// Validates here where that is quick, on a thread of its own where it is not.
-async fn validated(records: Option<&Records>, version: i16, rules: &Rules, now: i64) -> Result<ValidBatch, NotWritten> {
+async fn validated(cx: &Context, records: Option<&Records>, rules: &Rules, now: i64) -> Result<ValidBatch, NotWritten> {
+    let version = cx.version;
     let bytes = match records {
         Some(Records::Bytes(bytes)) => Some(bytes),
         Some(Records::File(_)) | None => None,
@@ -237,10 +238,7 @@ async fn validated(records: Option<&Records>, version: i16, rules: &Rules, now: 
     }
     let (bytes, rules) = (bytes.cloned(), *rules);
     let work = move || validate::validate(bytes.as_ref(), version, &rules, now);
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done.map_err(NotWritten::Invalid),
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
+    cx.heavy_work().run(work).await.map_err(NotWritten::Invalid)
 }
 
 fn append(log: &Arc<PartitionLog>, leader_epoch: i32, valid: ValidBatch, now: i64) -> Result<Written, NotWritten> {

@@ -57,9 +57,14 @@ pub struct FoundRecord {
     pub leader_epoch: i32,
 }
 
-/// Takes a batch apart into offset and timestamp of each record. `None` where that is not possible: the look-up then
-/// answers with what the batch's header says.
-pub type RecordTimes<'a> = &'a dyn Fn(&RecordBatch) -> Option<Vec<(i64, TimestampMs)>>;
+/// Takes a batch apart into offset and timestamp of each record, up to the first that the second argument accepts, which
+/// is the answer. An error where that is not possible: the look-up then answers with what the batch's header says.
+pub type RecordTimes<'a> =
+    &'a dyn Fn(&RecordBatch, &dyn Fn(i64, TimestampMs) -> bool) -> Result<Option<(i64, TimestampMs)>, Unreadable>;
+
+/// A batch that cannot be taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unreadable;
 
 /// A range of the log that begins with a whole batch.
 #[derive(Clone, Debug)]
@@ -478,9 +483,10 @@ impl Segment {
             return Ok(Some(by_header));
         }
         let whole = read_batch(file, batch).map_err(|e| self.error(e))?;
-        let Some(records) = times(&whole) else { return Ok(Some(by_header)) };
-        let record = records.into_iter().find(|(offset, time)| *time >= timestamp && *offset >= start);
-        Ok(record.map(|(offset, time)| found(time, offset)))
+        Ok(match times(&whole, &|offset, time| time >= timestamp && offset >= start) {
+            Ok(record) => record.map(|(offset, time)| found(time, offset)),
+            Err(Unreadable) => Some(by_header),
+        })
     }
 }
 

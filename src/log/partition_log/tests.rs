@@ -11,6 +11,7 @@ use crate::{
         },
         log_dir::{LogDir, LogDirSettings},
         scan::{BatchAt, BatchScan, check_crc},
+        segment::Unreadable,
     },
     protocol::records::batch::RecordBatch,
 };
@@ -191,10 +192,11 @@ fn files_are_named_and_filled_as_kafka_does() {
 }
 
 /// Takes the test batches apart: record n of a batch has the batch's timestamp less what is left to the last record.
-fn times(batch: &RecordBatch) -> Option<Vec<(i64, i64)>> {
+fn times(batch: &RecordBatch, is_wanted: &dyn Fn(i64, i64) -> bool) -> Result<Option<(i64, i64)>, Unreadable> {
     let header = batch.header();
     let offsets = header.base_offset..=header.last_offset();
-    Some(offsets.map(|offset| (offset, header.max_timestamp - (header.last_offset() - offset))).collect())
+    let mut records = offsets.map(|offset| (offset, header.max_timestamp - (header.last_offset() - offset)));
+    Ok(records.find(|(offset, time)| is_wanted(*offset, *time)))
 }
 
 #[test]
