@@ -47,7 +47,7 @@ pub async fn fetch(cx: &Context, request: FetchRequest) -> Answer<FetchResponse>
     };
     let max_wait = Duration::from_millis(request.max_wait_ms.try_into().unwrap_or(0));
     let is_follower = is_follower(cx, &request);
-    let targets: Vec<_> = plan.partitions().iter().map(|asked| target(cx, asked, is_follower)).collect();
+    let targets: Arc<[Target]> = plan.partitions().iter().map(|asked| target(cx, asked, is_follower)).collect();
     let bounds = bounds(cx, &request);
     let delayed = DelayedFetch {
         cx: cx.clone(),

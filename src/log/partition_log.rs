@@ -621,6 +621,16 @@ impl PartitionLog {
         self.read_below(offset, max_bytes, min_one_batch, up_to)
     }
 
+    /// Whether [`PartitionLog::read`] knows without index and scan, which may wait for the disk, what is at `offset`:
+    /// nothing, or one of the latest appends.
+    #[must_use]
+    pub fn is_at_hand(&self, offset: i64) -> bool {
+        let offsets = self.offsets();
+        offset < offsets.log_start
+            || offset >= offsets.log_end
+            || self.segment_at(offset).is_some_and(|(segment, _)| segment.is_recent(offset))
+    }
+
     fn read_below(
         &self,
         offset: i64,
@@ -730,7 +740,12 @@ impl PartitionLog {
     /// offsets after this and before waiting.
     #[must_use]
     pub fn register(self: &Arc<Self>, waiter: &Arc<Waiter>) -> Registration {
-        Registration { place: self.waiters.add(Arc::clone(waiter)), log: Arc::clone(self) }
+        let registration = Registration { place: self.waiters.add(Arc::clone(waiter)), log: Arc::clone(self) };
+        if self.high_watermark() < self.log_end.load(Ordering::Acquire) {
+            // It came after an append that nobody waited for.
+            self.hurry();
+        }
+        registration
     }
 
     /// Whether the partition was deleted.

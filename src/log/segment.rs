@@ -379,6 +379,13 @@ impl Segment {
         Ok(Some(SegmentSlice { records, first_batch_size }))
     }
 
+    /// Whether the batch with `offset` is among the latest appends, whose positions are in memory.
+    #[must_use]
+    pub fn is_recent(&self, offset: i64) -> bool {
+        let state = lock(&self.state);
+        state.recent.extent_of(offset, state.size).is_some()
+    }
+
     /// Where the batch with `offset` stands, and where the bytes end that precede `up_to`.
     fn locate(&self, offset: i64, up_to: i64) -> Result<Option<(Extent, u64)>, SegmentError> {
         let (size, first, end) = {

@@ -126,6 +126,25 @@ async fn a_fetch_waits_for_enough_bytes() {
 }
 
 #[tokio::test]
+async fn what_was_appended_long_ago_is_read_and_waited_for_too() {
+    let broker = TestBroker::start().await;
+    let (mut consumer, mut producer) = (broker.client().await, broker.client().await);
+    let topic = broker.create_topic("t", 2).await;
+    // More than the log remembers the positions of.
+    for _ in 0..100 {
+        producer.append(&topic, 0, &["a"]).await;
+    }
+    assert_eq!(values(&consumer.fetch(&topic, 0, 5).await).len(), 95);
+    let size = i32::try_from(len(&consumer.fetch(&topic, 0, 5).await)).expect("short");
+    let mut request = FetchRequest { min_bytes: size + 1, ..waiting(fetch_request(&topic, 0, 5)) };
+    request.topics.extend(fetch_request(&topic, 1, 0).topics);
+    let id = consumer.send(&request, HIGHEST).await;
+    producer.append(&topic, 1, &["b"]).await;
+    let answered = partitions(consumer.receive::<FetchRequest>(id, HIGHEST).await);
+    assert_eq!(answered.iter().map(|partition| values(partition).len()).collect::<Vec<_>>(), [95, 1]);
+}
+
+#[tokio::test]
 async fn a_fetch_does_not_wait_for_more_than_it_may_get() {
     let broker = TestBroker::start().await;
     let mut client = broker.client().await;

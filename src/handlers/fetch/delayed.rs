@@ -23,7 +23,10 @@ use super::{
 use crate::{
     clock,
     handlers::context::Context,
-    log::{partition_log::PartitionLog, waiters::Waiter},
+    log::{
+        partition_log::{PartitionLog, Registration},
+        waiters::Waiter,
+    },
     protocol::{
         error_code::ErrorCode,
         messages::{
@@ -45,7 +48,7 @@ pub(super) struct DelayedFetch {
     pub(super) cx: Context,
     pub(super) plan: Plan,
     /// As the plan's partitions.
-    pub(super) targets: Vec<Target>,
+    pub(super) targets: Arc<[Target]>,
     pub(super) bounds: Bounds,
     pub(super) min_bytes: usize,
     /// Where the logs ended when the request came, of those that it reads at the end.
@@ -54,8 +57,11 @@ pub(super) struct DelayedFetch {
 }
 
 impl DelayedFetch {
-    /// The response, if there is no need to wait or no wish to.
+    /// The response, if there is no need to wait or no wish to: for appends, or for the disk.
     pub(super) fn complete_now(self, expired: bool) -> Result<FetchResponse, Self> {
+        if !self.is_at_hand() {
+            return Err(self);
+        }
         let readings = read_all(&self.targets, self.bounds);
         let is_over = expired || is_complete(&readings, self.min_bytes);
         if is_over && !self.is_behind(&readings) { Ok(self.respond(readings)) } else { Err(self) }
@@ -64,17 +70,21 @@ impl DelayedFetch {
     /// The response, as soon as one of the cases holds.
     pub(super) async fn complete(self) -> Option<FetchResponse> {
         let waiter = Waiter::new();
-        let logs = self.targets.iter().filter_map(|target| target.source.as_ref().ok());
-        let registrations: Vec<_> = logs.map(|(log, _)| log.register(&waiter)).collect();
+        // What is at hand was read before; of what is not, the first read mostly ends the waiting.
+        let mut registrations = self.is_at_hand().then(|| self.register(&waiter));
         let readings = loop {
-            let readings = read_all(&self.targets, self.bounds);
+            let readings = self.read().await;
             let is_over = clock::monotonic() >= self.deadline || self.cx.shutdown().has_begun();
             if is_over || is_complete(&readings, self.min_bytes) {
                 if !self.is_behind(&readings) {
                     break readings;
                 }
                 self.catch_up().await;
-                break read_all(&self.targets, self.bounds);
+                break self.read().await;
+            }
+            if registrations.is_none() {
+                registrations = Some(self.register(&waiter));
+                continue;
             }
             // Whichever comes first: what it means is seen by reading again.
             tokio::select! {
@@ -101,9 +111,31 @@ impl DelayedFetch {
         }
     }
 
+    fn is_at_hand(&self) -> bool {
+        self.targets.iter().all(Target::is_at_hand)
+    }
+
+    fn register(&self, waiter: &Arc<Waiter>) -> Vec<Registration> {
+        let logs = self.targets.iter().filter_map(|target| target.source.as_ref().ok());
+        logs.map(|(log, _)| log.register(waiter)).collect()
+    }
+
+    /// Reads here what is at hand, on a thread that serves no sockets what is not.
+    async fn read(&self) -> Vec<Reading> {
+        if self.is_at_hand() {
+            return read_all(&self.targets, self.bounds);
+        }
+        let (targets, bounds) = (Arc::clone(&self.targets), self.bounds);
+        match tokio::task::spawn_blocking(move || read_all(&targets, bounds)).await {
+            Ok(readings) => readings,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
     fn respond(self, readings: Vec<Reading>) -> FetchResponse {
         let Self { cx, plan, bounds, targets, .. } = self;
-        let outcomes: Vec<_> = readings.iter().zip(&targets).map(|(reading, target)| reading.outcome(target)).collect();
+        let outcomes: Vec<_> =
+            readings.iter().zip(&*targets).map(|(reading, target)| reading.outcome(target)).collect();
         let (session_id, partitions, told) = match plan {
             Plan::Full { partitions, opens_session: false } => (NO_SESSION, partitions, None),
             Plan::Full { partitions, opens_session: true } => {

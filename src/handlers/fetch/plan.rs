@@ -120,6 +120,11 @@ impl Target {
             .then(|| (Arc::clone(log), offsets.log_end()))
     }
 
+    /// Whether reading it waits for no disk.
+    pub(super) fn is_at_hand(&self) -> bool {
+        self.source.as_ref().map_or(true, |(log, _)| log.is_at_hand(self.position.fetch_offset))
+    }
+
     fn read(&self, max_bytes: usize, min_one_batch: bool, isolation: Isolation) -> Reading {
         let (log, leader_epoch) = match &self.source {
             Ok((log, leader_epoch)) => (log, *leader_epoch),

@@ -163,6 +163,26 @@ fn a_read_says_whether_a_later_segment_has_more() {
 }
 
 #[test]
+fn what_was_appended_last_is_at_hand() {
+    let disk = SimDisk::new(1);
+    let (dir, log) = open(&disk, small());
+    assert!(log.is_at_hand(0), "there is nothing");
+    for _ in 0..100 {
+        append(&log, 2, 0, 0);
+    }
+    assert_eq!(
+        [-1, 0, 1, 198, 199, 200, 201].map(|at| log.is_at_hand(at)),
+        [true, false, false, true, true, true, true]
+    );
+    dir.close(1).expect("closed");
+    drop((dir, log));
+    let (_dir, log) = open(&disk, small());
+    assert_eq!([-1, 0, 199, 200].map(|at| log.is_at_hand(at)), [true, false, false, true]);
+    append(&log, 1, 0, 0);
+    assert_eq!([199, 200].map(|at| log.is_at_hand(at)), [false, true]);
+}
+
+#[test]
 fn files_are_named_and_filled_as_kafka_does() {
     let disk = SimDisk::new(1);
     let (_dir, log) = open(&disk, LogConfig { segment_bytes: 300, index_interval_bytes: 90, ..small() });
