@@ -165,21 +165,21 @@ fn a_read_says_whether_a_later_segment_has_more() {
 #[test]
 fn what_was_appended_last_is_at_hand() {
     let disk = SimDisk::new(1);
-    let (dir, log) = open(&disk, small());
+    let (dir, log) = open(&disk, LogConfig { segment_bytes: 100_000, ..small() });
     assert!(log.is_at_hand(0), "there is nothing");
-    for _ in 0..100 {
+    for _ in 0..400 {
         append(&log, 2, 0, 0);
     }
     assert_eq!(
-        [-1, 0, 1, 198, 199, 200, 201].map(|at| log.is_at_hand(at)),
+        [-1, 0, 1, 798, 799, 800, 801].map(|at| log.is_at_hand(at)),
         [true, false, false, true, true, true, true]
     );
     dir.close(1).expect("closed");
     drop((dir, log));
-    let (_dir, log) = open(&disk, small());
-    assert_eq!([-1, 0, 199, 200].map(|at| log.is_at_hand(at)), [true, false, false, true]);
+    let (_dir, log) = open(&disk, LogConfig { segment_bytes: 100_000, ..small() });
+    assert_eq!([-1, 0, 799, 800].map(|at| log.is_at_hand(at)), [true, false, false, true]);
     append(&log, 1, 0, 0);
-    assert_eq!([199, 200].map(|at| log.is_at_hand(at)), [false, true]);
+    assert_eq!([799, 800].map(|at| log.is_at_hand(at)), [false, true]);
 }
 
 #[test]
