@@ -24,5 +24,6 @@ pub mod scan;
 pub mod segment;
 mod sync;
 pub mod time_index;
+pub mod transaction_index;
 pub mod validate;
 pub mod waiters;

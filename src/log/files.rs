@@ -62,6 +62,8 @@ pub enum FileKind {
     OffsetIndex,
     /// `.timeindex`: timestamp to offset.
     TimeIndex,
+    /// `.txnindex`: aborted transactions.
+    TransactionIndex,
 }
 
 impl FileKind {
@@ -72,6 +74,7 @@ impl FileKind {
             Self::Log => ".log",
             Self::OffsetIndex => ".index",
             Self::TimeIndex => ".timeindex",
+            Self::TransactionIndex => ".txnindex",
         }
     }
 

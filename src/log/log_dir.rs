@@ -213,6 +213,7 @@ impl LogDir {
     /// Writes down up to where each log is on disk, where it starts, and what consumers may read.
     fn write_checkpoints(&self) -> Result<(), LogDirError> {
         let logs = self.partitions();
+        let superseded: Vec<_> = logs.iter().flat_map(|log| log.take_superseded_snapshots()).collect();
         let entries = |offset: &dyn Fn(&PartitionLog) -> Option<i64>| -> Vec<_> {
             logs.iter().filter_map(|log| Some((log.topic_partition().clone(), offset(log)?))).collect()
         };
@@ -222,7 +223,13 @@ impl LogDir {
             (log_start > log.first_segment_offset()).then_some(log_start)
         };
         self.write_offsets(LOG_START_FILE, &entries(&log_start))?;
-        self.write_offsets(HIGH_WATERMARK_FILE, &entries(&|log| Some(log.high_watermark())))
+        self.write_offsets(HIGH_WATERMARK_FILE, &entries(&|log| Some(log.high_watermark())))?;
+        for path in superseded {
+            if let Err(error) = self.disk.remove_file(&path) {
+                tracing::debug!(path = %path.display(), %error, "an old snapshot of producers is left");
+            }
+        }
+        Ok(())
     }
 
     fn write_offsets(&self, name: &str, offsets: &[(TopicPartition, i64)]) -> Result<(), LogDirError> {

@@ -467,6 +467,11 @@ impl PartitionLog {
         let header = self.assign_offsets(batch, leader_epoch)?;
         check_size(&header, &writer.config)?;
         let rolled = self.roll_if_due(&mut writer, &header, now)?;
+        // Before the marker: without the entry, records that were aborted would be read.
+        if let Some(aborted) = marker.and_then(|marker| self.aborted_by(&header, marker)) {
+            writer.active.aborted().append(&aborted).map_err(|source| self.write_error(source))?;
+            writer.new_names.files = true;
+        }
         if let Err(failure) = writer.active.append(&header, &batch.payload) {
             return Err(self.append_failed(&mut writer, failure));
         }

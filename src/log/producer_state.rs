@@ -272,24 +272,32 @@ impl ProducerStates {
         }
     }
 
-    /// Takes in a marker that is in the log. The transaction that it ends, unless that had no records here.
-    pub fn add_marker(&mut self, header: &BatchHeader, marker: EndMarker) -> Option<CompletedTransaction> {
-        let new = || Producer::new(header.producer_epoch);
-        let producer = self.producers.entry(header.producer_id).or_insert_with(new);
-        producer.enter_epoch(header.producer_epoch);
-        producer.coordinator_epoch = marker.coordinator_epoch;
-        producer.last_timestamp = header.max_timestamp;
-        let first_offset = producer.open_transaction.take()?;
-        self.open.remove(&first_offset);
+    /// The transaction that a marker ends, unless that had no records here.
+    #[must_use]
+    pub fn ended_by(&self, header: &BatchHeader, marker: EndMarker) -> Option<CompletedTransaction> {
+        let first_offset = self.producers.get(&header.producer_id)?.open_transaction?;
         let last_offset = header.last_offset();
-        self.unseen.insert(first_offset, last_offset);
+        let next = self.open.keys().find(|open| **open != first_offset);
         Some(CompletedTransaction {
             producer_id: header.producer_id,
             first_offset,
             last_offset,
             is_aborted: !marker.is_commit,
-            last_stable_offset: self.open.keys().next().map_or(last_offset + 1, |open| *open),
+            last_stable_offset: next.map_or(last_offset + 1, |open| *open),
         })
+    }
+
+    /// Takes in a marker that is in the log.
+    pub fn add_marker(&mut self, header: &BatchHeader, marker: EndMarker) {
+        let new = || Producer::new(header.producer_epoch);
+        let producer = self.producers.entry(header.producer_id).or_insert_with(new);
+        producer.enter_epoch(header.producer_epoch);
+        producer.coordinator_epoch = marker.coordinator_epoch;
+        producer.last_timestamp = header.max_timestamp;
+        if let Some(first_offset) = producer.open_transaction.take() {
+            self.open.remove(&first_offset);
+            self.unseen.insert(first_offset, header.last_offset());
+        }
     }
 
     /// The first offset of a transaction that is open, or whose end consumers do not see yet.

@@ -74,8 +74,8 @@ pub(super) fn load(
     let log_start = loader.known.log_start.max(first);
     epochs.truncate_from_end(log_end);
     epochs.truncate_from_start(log_start);
-    let producers = loader.load_producers(&files, &segments, log_start, log_end)?;
     let recovery_point = if loader.known.clean { log_end } else { loader.known.recovery_point.min(log_end) };
+    let producers = loader.load_producers(&files, &segments, log_start, log_end, recovery_point)?;
     if !loader.known.clean {
         let unknown = segments.partition_point(|segment| segment.base_offset() <= recovery_point).saturating_sub(1);
         segments[unknown..].iter().for_each(|segment| segment.set_dirty());

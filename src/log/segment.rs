@@ -22,6 +22,7 @@ use super::{
     scan::{BatchAt, BatchScan, ScanError, find_valid_batch, read_batch},
     sync::lock,
     time_index::{self, TimeIndex, TimestampOffset},
+    transaction_index::TransactionIndex,
 };
 use crate::{
     clock::TimestampMs,
@@ -83,6 +84,7 @@ pub struct Segment {
     dir: Arc<Directory>,
     log: Arc<PooledFile>,
     indexes: Mutex<Option<Arc<Indexes>>>,
+    aborted: TransactionIndex,
     state: Mutex<State>,
 }
 
@@ -151,6 +153,10 @@ impl Segment {
             dir: Arc::clone(dir),
             log: Arc::new(PooledFile::new(Arc::clone(pool), Arc::clone(dir), base_offset, FileKind::Log)),
             indexes: Mutex::new(None),
+            aborted: TransactionIndex::new(
+                PooledFile::new(Arc::clone(pool), Arc::clone(dir), base_offset, FileKind::TransactionIndex),
+                base_offset,
+            ),
             state: Mutex::new(state),
         }
     }
@@ -186,6 +192,12 @@ impl Segment {
     #[must_use]
     pub fn log(&self) -> &PooledFile {
         &self.log
+    }
+
+    /// The aborted transactions that ended in it.
+    #[must_use]
+    pub fn aborted(&self) -> &TransactionIndex {
+        &self.aborted
     }
 
     /// Names the `.log` file in an error.
@@ -254,6 +266,7 @@ impl Segment {
         if let Some(indexes) = self.opened_indexes().filter(|_| with_indexes) {
             files.extend([indexes.offset.file(), indexes.time.file()]);
         }
+        files.extend(self.aborted.file().filter(|_| with_indexes));
         files
     }
 
@@ -281,6 +294,9 @@ impl Segment {
         if let Some(indexes) = self.opened_indexes() {
             indexes.offset.file().close();
             indexes.time.file().close();
+        }
+        if let Some(aborted) = self.aborted.file() {
+            aborted.close();
         }
     }
 

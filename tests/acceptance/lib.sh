@@ -86,8 +86,7 @@ consume() {
 
 # java_produce TOPIC CODEC: the Java producer writes each line of its input.
 java_produce() {
-  tool org.apache.kafka.tools.ConsoleProducer --bootstrap-server "$broker" --topic "$1" --compression-codec "$2" \
-    --producer-property enable.idempotence=false
+  tool org.apache.kafka.tools.ConsoleProducer --bootstrap-server "$broker" --topic "$1" --compression-codec "$2"
 }
 
 # java_consume TOPIC COUNT [ARGUMENT...]: the Java consumer reads COUNT records of partition 0 from its start.

@@ -8,11 +8,12 @@ mod api_versions;
 mod connection;
 mod durability;
 mod fetch;
-mod idempotence;
+
 mod layering;
 mod many;
 mod metadata;
 mod offsets;
 mod produce_fetch;
+mod producers;
 mod restart;
 mod topics;

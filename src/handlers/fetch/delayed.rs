@@ -232,7 +232,12 @@ fn partition_data(cx: &Context, index: i32, reading: Reading, isolation: Isolati
 /// A list where a consumer needs one, and, as with Kafka, where there is no partition that could be read.
 fn aborted_transactions(reading: &Reading, isolation: Isolation) -> Option<Vec<AbortedTransaction>> {
     let is_read_committed = isolation == Isolation::ReadCommitted && reading.error == ErrorCode::None;
-    (is_read_committed || reading.leader_epoch.is_none()).then(Vec::new)
+    let aborted = reading.aborted.iter().map(|aborted| AbortedTransaction {
+        producer_id: aborted.producer_id,
+        first_offset: aborted.first_offset,
+        ..AbortedTransaction::default()
+    });
+    (is_read_committed || reading.leader_epoch.is_none()).then(|| aborted.collect())
 }
 
 fn names_leader(error: ErrorCode) -> bool {
@@ -253,7 +258,15 @@ mod tests {
     use super::*;
 
     fn reading(error: ErrorCode) -> Reading {
-        Reading { error, offsets: None, records: None, from_older_segment: false, diverging: None, leader_epoch: None }
+        Reading {
+            error,
+            offsets: None,
+            records: None,
+            from_older_segment: false,
+            aborted: Vec::new(),
+            diverging: None,
+            leader_epoch: None,
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::{
     log::{
         leader_epochs::EpochEnd,
         partition_log::{LogOffsets, PartitionLog},
+        transaction_index::AbortedTransaction,
     },
     protocol::{error_code::ErrorCode, file_range::FileRange},
 };
@@ -67,6 +68,8 @@ pub(super) struct Reading {
     pub(super) records: Option<FileRange>,
     /// Whether the log has more than one read can bring.
     pub(super) from_older_segment: bool,
+    /// The aborted transactions that a reader of committed records has to leave out.
+    pub(super) aborted: Vec<AbortedTransaction>,
     /// Where the client's log and this one part, if they do.
     pub(super) diverging: Option<EpochEnd>,
     /// None if there is no such partition.
@@ -75,7 +78,15 @@ pub(super) struct Reading {
 
 impl Reading {
     fn failed(error: ErrorCode, leader_epoch: Option<i32>) -> Self {
-        Self { error, offsets: None, records: None, from_older_segment: false, diverging: None, leader_epoch }
+        Self {
+            error,
+            offsets: None,
+            records: None,
+            from_older_segment: false,
+            aborted: Vec::new(),
+            diverging: None,
+            leader_epoch,
+        }
     }
 
     /// Bytes read.
@@ -146,12 +157,19 @@ impl Target {
             Isolation::ReadUncommitted => offsets.high_watermark(),
             Isolation::ReadCommitted => offsets.last_stable(),
         };
-        match log.read(self.position.fetch_offset, max_bytes, min_one_batch, up_to) {
-            Ok(slice) => Reading {
+        let fetch_offset = self.position.fetch_offset;
+        let read = log.read(fetch_offset, max_bytes, min_one_batch, up_to).and_then(|slice| {
+            let may_have_aborted = isolation == Isolation::ReadCommitted && slice.records.is_some();
+            let aborted = if may_have_aborted { log.aborted_transactions(fetch_offset, up_to)? } else { Vec::new() };
+            Ok((slice, aborted))
+        });
+        match read {
+            Ok((slice, aborted)) => Reading {
                 error: ErrorCode::None,
                 offsets: Some(offsets),
                 records: slice.records,
                 from_older_segment: slice.from_older_segment,
+                aborted,
                 diverging: None,
                 leader_epoch: Some(leader_epoch),
             },

@@ -41,8 +41,6 @@ pub(in crate::log) struct FlushPlan {
     pub(in crate::log) epochs: Option<Replacement>,
     /// Snapshots of the producers.
     pub(in crate::log) snapshots: Vec<PathBuf>,
-    /// Older ones, to be removed then.
-    superseded: Vec<PathBuf>,
     pub(in crate::log) new_names: NewNames,
 }
 
@@ -58,7 +56,6 @@ impl FlushPlan {
             log.recovery_point.store(self.up_to, Ordering::Release);
         }
         log.counters.flushes.fetch_add(1, Ordering::Relaxed);
-        log.remove_snapshots(&self.superseded);
         if log.shows_at_flush() {
             log.see_transactions();
         }
@@ -190,7 +187,7 @@ impl PartitionLog {
         if is_whole {
             writer.unflushed_since = None;
         }
-        let (snapshots, superseded) = if is_whole { writer.snapshots.take() } else { Default::default() };
+        let snapshots = if is_whole { writer.snapshots.take_unsynced() } else { Vec::new() };
         let new_names = std::mem::take(&mut writer.new_names);
         let position = writer.active.size();
         let is_closed = writer.condition == Condition::Closed;
@@ -204,8 +201,7 @@ impl PartitionLog {
         let segments = log.segments_from(known);
         let files = segments.iter().flat_map(|segment| segment.files(is_whole)).collect();
         let log = Arc::clone(log);
-        let plan =
-            FlushPlan { log, up_to, position, segments, files, is_whole, epochs, snapshots, superseded, new_names };
+        let plan = FlushPlan { log, up_to, position, segments, files, is_whole, epochs, snapshots, new_names };
         (Some(plan), unwritten)
     }
 
@@ -224,7 +220,7 @@ impl PartitionLog {
     }
 
     /// From the one that has `offset` on.
-    fn segments_from(&self, offset: i64) -> Vec<Arc<Segment>> {
+    pub(super) fn segments_from(&self, offset: i64) -> Vec<Arc<Segment>> {
         let segments = read(&self.segments);
         let after = segments.partition_point(|segment| segment.base_offset() <= offset);
         segments[after.saturating_sub(1)..].to_vec()

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf, sync::atomic::Ordering};
 
-use super::{AppendBatch, AppendError, Appended, PartitionLog, Writer};
+use super::{AppendBatch, AppendError, Appended, PartitionLog, ReadError, Writer};
 use crate::{
     clock::TimestampMs,
     log::{
@@ -10,6 +10,7 @@ use crate::{
         group_commit::Durability,
         producer_state::{EndMarker, Verdict, snapshot},
         sync::lock,
+        transaction_index::AbortedTransaction,
     },
     protocol::records::batch::{BatchHeader, RecordBatch},
 };
@@ -30,7 +31,7 @@ pub(super) struct SnapshotFiles {
     last: Option<i64>,
     /// Written and not synced.
     unsynced: Vec<PathBuf>,
-    /// To be removed once a newer one is on disk.
+    /// To be removed once the recovery point of a newer one is written down.
     superseded: Vec<PathBuf>,
     /// The newest is superseded by the next.
     replaceable: Option<PathBuf>,
@@ -41,9 +42,9 @@ impl SnapshotFiles {
         Self { last, unsynced: Vec::new(), superseded: Vec::new(), replaceable: None }
     }
 
-    /// What a flush has to sync, and what may be removed after it.
-    pub(super) fn take(&mut self) -> (Vec<PathBuf>, Vec<PathBuf>) {
-        (std::mem::take(&mut self.unsynced), std::mem::take(&mut self.superseded))
+    /// What a flush has to sync.
+    pub(super) fn take_unsynced(&mut self) -> Vec<PathBuf> {
+        std::mem::take(&mut self.unsynced)
     }
 }
 
@@ -81,6 +82,32 @@ impl PartitionLog {
         })
     }
 
+    /// The transaction that a marker aborts.
+    pub(super) fn aborted_by(&self, header: &BatchHeader, marker: EndMarker) -> Option<AbortedTransaction> {
+        AbortedTransaction::of(&lock(&self.producers).ended_by(header, marker)?)
+    }
+
+    /// The aborted transactions that have records from `from` on and below `up_to`: what a reader of committed records has to
+    /// leave out.
+    pub fn aborted_transactions(&self, from: i64, up_to: i64) -> Result<Vec<AbortedTransaction>, ReadError> {
+        let mut found = Vec::new();
+        for segment in self.segments_from(from) {
+            let collected = segment.aborted().collect(from, up_to, &mut found);
+            let is_all = collected.map_err(|source| self.index_error(source))?;
+            if is_all || segment.base_offset() >= up_to {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    fn index_error(&self, source: io::Error) -> ReadError {
+        if self.is_deleted() {
+            return ReadError::Deleted;
+        }
+        ReadError::Io { path: self.dir.path(), position: 0, source }
+    }
+
     /// Takes note of a batch that was written. Before the log's end moves, or a reader could take it for stable.
     pub(super) fn add_to_producers(&self, header: &BatchHeader, marker: Option<EndMarker>) {
         if !header.has_producer_id() {
@@ -88,7 +115,7 @@ impl PartitionLog {
         }
         let mut producers = lock(&self.producers);
         match marker {
-            Some(marker) => drop(producers.add_marker(header, marker)),
+            Some(marker) => producers.add_marker(header, marker),
             None => producers.add(header),
         }
         self.first_unstable.store(producers.first_unstable_offset().unwrap_or(i64::MAX), Ordering::Release);
@@ -135,13 +162,10 @@ impl PartitionLog {
         Ok(())
     }
 
-    /// Removes snapshots that a newer one has made superfluous. One that cannot be removed does no harm.
-    pub(super) fn remove_snapshots(&self, superseded: &[PathBuf]) {
-        for path in superseded {
-            if let Err(error) = self.pool.disk().remove_file(path) {
-                tracing::debug!(path = %path.display(), %error, "an old snapshot of producers is left");
-            }
-        }
+    /// The snapshots that a newer one has made superfluous. They may go once a recovery point is written down that is not
+    /// below the newer one.
+    pub(in crate::log) fn take_superseded_snapshots(&self) -> Vec<PathBuf> {
+        std::mem::take(&mut lock(&self.writer).snapshots.superseded)
     }
 
     /// Whether an end of a transaction may wait for the high watermark.

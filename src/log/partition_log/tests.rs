@@ -13,7 +13,7 @@ use crate::{
         scan::{BatchAt, BatchScan, check_crc},
         segment::Unreadable,
     },
-    protocol::records::batch::RecordBatch,
+    protocol::records::{batch::RecordBatch, builder::BatchBuilder, control::ControlRecordType},
 };
 
 const DIR: &str = "/data";
@@ -670,7 +670,7 @@ fn records_of_an_open_transaction_are_above_the_last_stable_offset() {
     disk.crash(Crash::LoseAll);
     let (dir, log) = open(&disk, small());
     assert_eq!(ends(&log), (1, 4), "it is still open");
-    log.append(&end_of_transaction(), 0, 1).expect("appended");
+    log.append(&end_of_transaction(7, ControlRecordType::Commit), 0, 1).expect("appended");
     assert_eq!(ends(&log), (1, 4), "nobody sees the marker yet");
     log.commit_now().expect("flushed");
     assert_eq!(ends(&log), (5, 5));
@@ -680,14 +680,48 @@ fn records_of_an_open_transaction_are_above_the_last_stable_offset() {
     assert_eq!(ends(&log), (5, 5));
 }
 
-/// A commit of producer 7.
-fn end_of_transaction() -> AppendBatch {
-    use crate::protocol::records::builder::{BatchBuilder, NewRecord};
-    let mut builder = BatchBuilder::new(0).producer(7, 0, -1).transactional().control();
-    let record = NewRecord { key: Some(b"\0\0\0\x01"), value: Some(b"\0\0\0\0\0\x02"), ..NewRecord::default() };
-    builder.append(&record).expect("small");
+/// The end of a transaction of a producer.
+fn end_of_transaction(producer_id: i64, kind: ControlRecordType) -> AppendBatch {
+    let mut builder = BatchBuilder::new(0).producer(producer_id, 0, -1).transactional().control();
+    builder.append_control(kind, 1000, b"\0\0\0\0\0\x02").expect("small");
     let batch = builder.build().expect("a batch");
     AppendBatch { header: *batch.header(), payload: batch.payload() }
+}
+
+#[test]
+fn aborted_transactions_are_found_and_survive_every_crash() {
+    for crash in [None, Some(Crash::KeepAll), Some(Crash::LoseAll), Some(Crash::Tear)] {
+        let disk = SimDisk::new(3);
+        let (dir, log) = open(&disk, LogConfig { segment_bytes: 600, ..small() });
+        for n in 0..20 {
+            // Two aborted transactions of every three, with records between.
+            log.append(&produced(0, n, 1, 0x10), 0, 1).expect("appended");
+            append(&log, 1, 1, 10);
+            let kind = if n % 3 == 0 { ControlRecordType::Commit } else { ControlRecordType::Abort };
+            log.append(&end_of_transaction(7, kind), 0, 1).expect("appended");
+            match n {
+                6 => dir.checkpoint().expect("written"),
+                12 => log.flush().expect("flushed"),
+                _ => {}
+            }
+        }
+        log.commit_now().expect("flushed");
+        let expected: Vec<i64> = (0..20).filter(|n| n % 3 != 0).map(|n| n * 3).collect();
+        let found = |log: &PartitionLog, from, up_to| {
+            let found = log.aborted_transactions(from, up_to).expect("readable");
+            found.iter().map(|aborted| aborted.first_offset).collect::<Vec<_>>()
+        };
+        assert_eq!(found(&log, 0, 60), expected);
+        assert_eq!(found(&log, 13, 20), [12, 15], "those with records there");
+        match crash {
+            None => dir.close(1).expect("closed"),
+            Some(crash) => disk.crash(crash),
+        }
+        drop((dir, log));
+        let (_dir, log) = open(&disk, LogConfig { segment_bytes: 600, ..small() });
+        assert_eq!(found(&log, 0, 60), expected, "{crash:?}");
+        assert_eq!(log.offsets().last_stable(), 60);
+    }
 }
 
 #[test]

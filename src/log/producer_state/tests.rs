@@ -101,15 +101,17 @@ fn records_of_an_open_transaction_are_unstable_until_its_end_is_seen() {
         is_aborted: true,
         last_stable_offset: 13,
     };
-    assert_eq!(states.add_marker(&marker(PRODUCER, 14), ABORT), Some(ended));
+    assert_eq!(states.ended_by(&marker(PRODUCER, 14), ABORT), Some(ended));
+    states.add_marker(&marker(PRODUCER, 14), ABORT);
     assert_eq!(states.first_unstable_offset(), Some(10), "nobody has seen the marker");
     states.see(14);
     assert_eq!(states.first_unstable_offset(), Some(10));
     states.see(15);
     assert_eq!(states.first_unstable_offset(), Some(13));
-    let ended = states.add_marker(&marker(8, 15), COMMIT).expect("it was open");
+    let ended = states.ended_by(&marker(8, 15), COMMIT).expect("it was open");
+    states.add_marker(&marker(8, 15), COMMIT);
     assert_eq!((ended.last_stable_offset, ended.is_aborted), (16, false));
-    assert_eq!(states.add_marker(&marker(8, 16), COMMIT), None, "there was nothing to end");
+    assert_eq!(states.ended_by(&marker(8, 16), COMMIT), None, "there is nothing to end");
     states.see(17);
     assert_eq!((states.first_unstable_offset(), states.has_unseen()), (None, false));
 }

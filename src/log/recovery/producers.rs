@@ -8,6 +8,7 @@ use crate::log::{
     producer_state::{EndMarker, ProducerStates, snapshot},
     scan::{BatchScan, ScanError, find_valid_batch, read_batch},
     segment::Segment,
+    transaction_index::AbortedTransaction,
 };
 
 /// The producers as of the log's end.
@@ -25,6 +26,7 @@ impl Loader<'_> {
         segments: &[Arc<Segment>],
         log_start: i64,
         log_end: i64,
+        recovery_point: i64,
     ) -> Result<Loaded, LoadError> {
         let mut newest: Option<(i64, ProducerStates)> = None;
         let offsets = files.keys().filter_map(|name| name.strip_suffix(snapshot::SUFFIX)?.parse().ok());
@@ -32,10 +34,12 @@ impl Loader<'_> {
         offsets.sort_unstable_by_key(|offset| std::cmp::Reverse(*offset));
         for offset in offsets {
             let is_in_log = log_start < offset && offset <= log_end;
-            if is_in_log && newest.is_none() {
+            // A later one does not say which transactions were aborted between the recovery point and itself.
+            let is_known = is_in_log && offset <= recovery_point;
+            if is_known && newest.is_none() {
                 newest = self.read_snapshot(offset).map(|states| (offset, states));
             }
-            if !is_in_log || newest.is_none() {
+            if !is_known || newest.is_none() {
                 self.remove_snapshot(offset).map_err(|e| self.error(e))?;
             }
         }
@@ -45,10 +49,16 @@ impl Loader<'_> {
             None if self.known.clean => return Ok(Loaded { states: ProducerStates::default(), snapshot: None }),
             None => (ProducerStates::default(), None),
         };
+        let unsynced = segments.partition_point(|segment| segment.base_offset() <= recovery_point).saturating_sub(1);
+        if !self.known.clean {
+            for segment in &segments[unsynced..] {
+                segment.aborted().truncate(recovery_point).map_err(|e| self.error(e))?;
+            }
+        }
         let from = snapshot.unwrap_or(log_start);
         let first = segments.partition_point(|segment| segment.base_offset() <= from).saturating_sub(1);
         if from < log_end {
-            segments[first..].iter().try_for_each(|segment| replay(segment, from, &mut states))?;
+            segments[first..].iter().try_for_each(|segment| self.replay(segment, from, recovery_point, &mut states))?;
         }
         // Everything that is left of the log is about to be flushed and seen.
         states.see(log_end);
@@ -71,34 +81,46 @@ impl Loader<'_> {
             result => result,
         }
     }
-}
 
-/// Takes in the batches of a segment from `from` on. Damaged ones are passed over: they cannot be read by anybody.
-fn replay(segment: &Segment, from: i64, states: &mut ProducerStates) -> Result<(), LoadError> {
-    let size = segment.size();
-    if size == 0 {
-        return Ok(());
-    }
-    let position = segment.indexed_position(from)?;
-    let file = segment.log().get().map_err(|source| segment.error(ScanError::Io { position, source }))?;
-    let mut scan = BatchScan::new(&*file, position, size);
-    loop {
-        match scan.next_batch() {
-            Ok(None) => return Ok(()),
-            Ok(Some(batch)) if batch.header.base_offset < from || !batch.header.has_producer_id() => {}
-            Ok(Some(batch)) if batch.header.is_control() => {
-                let marker = read_batch(&*file, &batch).ok().and_then(|batch| EndMarker::in_batch(&batch));
-                marker.and_then(|marker| states.add_marker(&batch.header, marker));
-            }
-            Ok(Some(batch)) => states.add(&batch.header),
-            Err(ScanError::Corrupt { .. }) => {
-                let next = find_valid_batch(&*file, scan.position() + 1, size, segment.base_offset());
-                match next.map_err(|e| segment.error(e))? {
-                    Some(next) => scan = BatchScan::new(&*file, next.position, size),
-                    None => return Ok(()),
+    /// Takes in the batches of a segment from `from` on, and enters the transactions that were aborted at `recovery_point`
+    /// or later. Damaged batches are passed over: they cannot be read by anybody.
+    fn replay(
+        &self,
+        segment: &Segment,
+        from: i64,
+        recovery_point: i64,
+        states: &mut ProducerStates,
+    ) -> Result<(), LoadError> {
+        let size = segment.size();
+        if size == 0 {
+            return Ok(());
+        }
+        let position = segment.indexed_position(from)?;
+        let file = segment.log().get().map_err(|e| self.error(e))?;
+        let mut scan = BatchScan::new(&*file, position, size);
+        loop {
+            match scan.next_batch() {
+                Ok(None) => return Ok(()),
+                Ok(Some(batch)) if batch.header.base_offset < from || !batch.header.has_producer_id() => {}
+                Ok(Some(batch)) if batch.header.is_control() => {
+                    let marker = read_batch(&*file, &batch).ok().and_then(|batch| EndMarker::in_batch(&batch));
+                    let Some(marker) = marker else { continue };
+                    let ended = states.ended_by(&batch.header, marker).filter(|end| end.last_offset >= recovery_point);
+                    if let Some(aborted) = ended.and_then(|ended| AbortedTransaction::of(&ended)) {
+                        segment.aborted().append(&aborted).map_err(|e| self.error(e))?;
+                    }
+                    states.add_marker(&batch.header, marker);
                 }
+                Ok(Some(batch)) => states.add(&batch.header),
+                Err(ScanError::Corrupt { .. }) => {
+                    let next = find_valid_batch(&*file, scan.position() + 1, size, segment.base_offset());
+                    match next.map_err(|e| segment.error(e))? {
+                        Some(next) => scan = BatchScan::new(&*file, next.position, size),
+                        None => return Ok(()),
+                    }
+                }
+                Err(e) => return Err(segment.error(e).into()),
             }
-            Err(e) => return Err(segment.error(e).into()),
         }
     }
 }

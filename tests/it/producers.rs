@@ -1,15 +1,18 @@
-//! Idempotent producers: ids, duplicates, gaps, also after a restart.
+//! Idempotent producers: ids, duplicates, gaps, also after a restart. And what their transactions leave in a partition.
 
 use bytes::Bytes;
-use ottla::protocol::{
-    error_code::ErrorCode,
-    messages::{InitProducerIdRequest, ProduceRequest},
-    records::builder::BatchBuilder,
+use ottla::{
+    log::partition_log::AppendBatch,
+    protocol::{
+        error_code::ErrorCode,
+        messages::{FetchRequest, InitProducerIdRequest, ProduceRequest, fetch_response::PartitionData},
+        records::{batch::RecordBatch, builder::BatchBuilder, control::ControlRecordType},
+    },
 };
 
 use crate::support::{
-    RawClient, TestBroker, TestTopic, blocking, build, consume_with_librdkafka, error, produce_request,
-    produce_with_librdkafka, record, results,
+    RawClient, TestBroker, TestTopic, batches, blocking, build, consume_with_librdkafka, error, fetch_request,
+    only_partition, produce_request, produce_with_librdkafka, record, results,
 };
 
 /// A version that names topics.
@@ -102,4 +105,50 @@ async fn librdkafkas_idempotent_producer_works() {
     .await;
     let hosted = broker.server().broker().topic("t").expect("hosted");
     assert_eq!(hosted.partition(0).expect("there").0.producer_count(), 1);
+}
+
+/// Batches of transactions, put into the log as a coordinator will.
+#[tokio::test]
+async fn a_reader_of_committed_records_is_told_what_was_aborted() {
+    let broker = TestBroker::start().await;
+    let topic = broker.create_topic("t", 1).await;
+    let hosted = broker.server().broker().topic("t").expect("hosted");
+    let (log, epoch) = hosted.partition(0).expect("there");
+    let append = |batch: RecordBatch| {
+        let batch = AppendBatch { header: *batch.header(), payload: batch.payload() };
+        log.append(&batch, epoch, 0).expect("appended").last_offset
+    };
+    let data = |producer_id, sequence| {
+        append(build(BatchBuilder::new(0).producer(producer_id, 0, sequence).transactional(), [record("a")]))
+    };
+    let end = |producer_id, kind| {
+        let mut builder = BatchBuilder::new(0).producer(producer_id, 0, -1).transactional().control();
+        builder.append_control(kind, 0, b"\0\0\0\0\0\x01").expect("small");
+        append(builder.build().expect("a batch"))
+    };
+    data(1, 0);
+    data(2, 0);
+    end(1, ControlRecordType::Abort);
+    let open = data(3, 0);
+    end(2, ControlRecordType::Commit);
+    data(1, 1);
+    let last = end(1, ControlRecordType::Abort);
+    log.committed(last + 1).await.expect("on disk");
+    let mut client = broker.client().await;
+    let committed = FetchRequest { isolation_level: 1, ..fetch_request(&topic, 0, 0) };
+    let partition = only_partition(client.call(&committed, 12).await);
+    assert_eq!((partition.last_stable_offset, partition.high_watermark), (open, last + 1));
+    let aborted = |partition: &PartitionData| -> Vec<_> {
+        let aborted = partition.aborted_transactions.as_deref().expect("a list");
+        aborted.iter().map(|aborted| (aborted.producer_id, aborted.first_offset)).collect()
+    };
+    assert_eq!(aborted(&partition), [(1, 0)]);
+    assert_eq!(batches(&partition).len(), 3, "nothing of the transaction that is open, nor behind it");
+    let last = end(3, ControlRecordType::Commit);
+    log.committed(last + 1).await.expect("on disk");
+    let partition = only_partition(client.call(&committed, 12).await);
+    assert_eq!(partition.last_stable_offset, last + 1);
+    assert_eq!(aborted(&partition), [(1, 0), (1, 5)]);
+    let uncommitted = only_partition(client.call(&fetch_request(&topic, 0, 0), 12).await);
+    assert_eq!(uncommitted.aborted_transactions, None);
 }

@@ -1,0 +1,221 @@
+//! `<base offset>.txnindex`: the aborted transactions that ended in a segment, in Kafka's format. A consumer that reads
+//! committed records only leaves out what they name.
+//!
+//! An entry has 34 bytes, in the order of the markers:
+//!
+//! | bytes | what                                                  |
+//! |------:|-------------------------------------------------------|
+//! |     2 | version, 0                                            |
+//! |     8 | producer id                                           |
+//! |     8 | first offset of the transaction                       |
+//! |     8 | offset of its marker                                  |
+//! |     8 | last stable offset once it had ended                  |
+//!
+//! Most segments have no such file. It is created with the first entry.
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+
+use super::{disk::read_full, files::PooledFile, producer_state::CompletedTransaction, sync::lock};
+
+const ENTRY_SIZE: usize = 34;
+const VERSION: i16 = 0;
+
+/// A transaction whose records are not to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AbortedTransaction {
+    /// Whose it was.
+    pub producer_id: i64,
+    /// Its first offset.
+    pub first_offset: i64,
+    /// Offset of its marker.
+    pub last_offset: i64,
+    /// What was decided once it had ended lies below it.
+    pub last_stable_offset: i64,
+}
+
+impl AbortedTransaction {
+    /// The entry of a transaction that was aborted.
+    #[must_use]
+    pub fn of(completed: &CompletedTransaction) -> Option<Self> {
+        let &CompletedTransaction { producer_id, first_offset, last_offset, is_aborted, last_stable_offset } =
+            completed;
+        is_aborted.then_some(Self { producer_id, first_offset, last_offset, last_stable_offset })
+    }
+
+    fn encode(&self) -> [u8; ENTRY_SIZE] {
+        let mut entry = [0; ENTRY_SIZE];
+        entry[..2].copy_from_slice(&VERSION.to_be_bytes());
+        let fields = [self.producer_id, self.first_offset, self.last_offset, self.last_stable_offset];
+        for (bytes, field) in entry[2..].chunks_exact_mut(8).zip(fields) {
+            bytes.copy_from_slice(&field.to_be_bytes());
+        }
+        entry
+    }
+
+    /// `None` where the bytes cannot be an entry.
+    fn decode(entry: &[u8; ENTRY_SIZE]) -> Option<Self> {
+        let field = |at: usize| entry[at..].first_chunk().map(|bytes| i64::from_be_bytes(*bytes));
+        let decoded = Self {
+            producer_id: field(2)?,
+            first_offset: field(10)?,
+            last_offset: field(18)?,
+            last_stable_offset: field(26)?,
+        };
+        let is_sound = entry[..2] == VERSION.to_be_bytes() && (0..decoded.last_offset).contains(&decoded.first_offset);
+        is_sound.then_some(decoded)
+    }
+}
+
+/// The index of one segment.
+pub struct TransactionIndex {
+    base_offset: i64,
+    file: Arc<PooledFile>,
+    /// Bytes of whole entries; unknown until it is used first.
+    size: Mutex<Option<u64>>,
+}
+
+impl TransactionIndex {
+    /// The index in `file`, which need not exist. Nothing is opened.
+    #[must_use]
+    pub fn new(file: PooledFile, base_offset: i64) -> Self {
+        Self { base_offset, file: Arc::new(file), size: Mutex::new(None) }
+    }
+
+    /// Its file, if it has entries that this process has seen.
+    pub(super) fn file(&self) -> Option<Arc<PooledFile>> {
+        lock(&self.size).is_some_and(|size| size > 0).then(|| Arc::clone(&self.file))
+    }
+
+    /// Adds an entry. After an error there may be half of one, which the next one overwrites.
+    pub fn append(&self, transaction: &AbortedTransaction) -> io::Result<()> {
+        let mut size = lock(&self.size);
+        let end = self.known_size(&mut size)?;
+        if end == 0 {
+            self.file.create()?;
+        }
+        self.file.write_all_at(&[&transaction.encode()], end)?;
+        *size = Some(end + ENTRY_SIZE as u64);
+        Ok(())
+    }
+
+    /// Forgets what ended at `offset` or later, and what comes behind an entry that is damaged.
+    pub fn truncate(&self, offset: i64) -> io::Result<()> {
+        let mut size = lock(&self.size);
+        if self.known_size(&mut size)? == 0 {
+            return Ok(());
+        }
+        let kept = self.read(&mut size)?.iter().take_while(|entry| entry.last_offset < offset).count();
+        let end = (kept * ENTRY_SIZE) as u64;
+        self.file.set_len(end)?;
+        *size = Some(end);
+        Ok(())
+    }
+
+    /// Adds to `found` the transactions that have records from `from` on and below `up_to`. Whether later segments have
+    /// none.
+    pub fn collect(&self, from: i64, up_to: i64, found: &mut Vec<AbortedTransaction>) -> io::Result<bool> {
+        let entries = self.read(&mut lock(&self.size))?;
+        for entry in entries {
+            if entry.last_offset >= from && entry.first_offset < up_to {
+                found.push(entry);
+            }
+            if entry.last_stable_offset >= up_to {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn read(&self, size: &mut Option<u64>) -> io::Result<Vec<AbortedTransaction>> {
+        let len = self.known_size(size)?;
+        if len == 0 {
+            return Ok(Vec::new());
+        }
+        let mut bytes = vec![0; usize::try_from(len).map_err(|_| io::ErrorKind::FileTooLarge)?];
+        let read = read_full(&*self.file.get()?, &mut bytes, 0)?;
+        let (entries, _) = bytes[..read].as_chunks::<ENTRY_SIZE>();
+        let sound = entries.iter().map_while(AbortedTransaction::decode);
+        Ok(sound.take_while(|entry| entry.last_offset >= self.base_offset).collect())
+    }
+
+    fn known_size(&self, size: &mut Option<u64>) -> io::Result<u64> {
+        if let Some(size) = *size {
+            return Ok(size);
+        }
+        let len = match self.file.get() {
+            Ok(file) => file.len()?,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => 0,
+            Err(e) => return Err(e),
+        };
+        let whole = len - len % ENTRY_SIZE as u64;
+        *size = Some(whole);
+        Ok(whole)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::log::{
+        disk::{Disk, sim::SimDisk},
+        files::{Directory, FileKind, FilePool},
+    };
+
+    fn index(disk: &SimDisk) -> TransactionIndex {
+        let pool = FilePool::new(Arc::new(disk.clone()), 4);
+        TransactionIndex::new(PooledFile::new(pool, Directory::new("/d".into()), 5, FileKind::TransactionIndex), 5)
+    }
+
+    fn aborted(first_offset: i64, last_offset: i64, last_stable_offset: i64) -> AbortedTransaction {
+        AbortedTransaction { producer_id: 7, first_offset, last_offset, last_stable_offset }
+    }
+
+    fn collect(index: &TransactionIndex, from: i64, up_to: i64) -> (Vec<i64>, bool) {
+        let mut found = Vec::new();
+        let is_all = index.collect(from, up_to, &mut found).expect("readable");
+        (found.iter().map(|entry| entry.first_offset).collect(), is_all)
+    }
+
+    #[test]
+    fn what_was_aborted_is_found_where_it_has_records() {
+        let disk = SimDisk::new(1);
+        disk.create_dir(Path::new("/d")).expect("created");
+        assert_eq!(collect(&index(&disk), 0, 100), (vec![], false));
+        assert!(!disk.exists(Path::new("/d/00000000000000000005.txnindex")).expect("looked"), "no file for nothing");
+        let written = index(&disk);
+        for entry in [aborted(2, 10, 5), aborted(5, 15, 16), aborted(20, 30, 31)] {
+            written.append(&entry).expect("written");
+        }
+        for index in [written, index(&disk)] {
+            assert_eq!(collect(&index, 0, 100), (vec![2, 5, 20], false));
+            assert_eq!(collect(&index, 11, 20), (vec![5], true), "later ones are not looked at");
+            assert_eq!(collect(&index, 31, 100), (vec![], false));
+            assert_eq!(collect(&index, 0, 4), (vec![2], true));
+        }
+    }
+
+    #[test]
+    fn the_end_is_cut_with_the_log() {
+        let disk = SimDisk::new(1);
+        disk.create_dir(Path::new("/d")).expect("created");
+        let written = index(&disk);
+        written.append(&aborted(5, 15, 16)).expect("written");
+        written.append(&aborted(20, 30, 31)).expect("written");
+        disk.fail_nth(1, 28);
+        written.append(&aborted(40, 50, 51)).expect_err("half of it");
+        let index = index(&disk);
+        assert_eq!(collect(&index, 0, 100), (vec![5, 20], false));
+        index.truncate(30).expect("cut");
+        assert_eq!(collect(&index, 0, 100), (vec![5], false));
+        index.append(&aborted(33, 40, 41)).expect("written");
+        assert_eq!(collect(&index, 0, 100), (vec![5, 33], false));
+        disk.corrupt(Path::new("/d/00000000000000000005.txnindex"), 0, &[9]).expect("corrupted");
+        index.truncate(100).expect("cut");
+        assert_eq!(collect(&index, 0, 100), (vec![], false));
+    }
+}
