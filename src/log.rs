@@ -20,6 +20,7 @@ pub mod partition_log;
 pub mod partition_metadata;
 pub mod producer_state;
 pub mod recovery;
+pub mod retention;
 pub mod scan;
 pub mod segment;
 mod sync;

@@ -1,6 +1,6 @@
 //! A topic whose partitions are open: what Produce and Fetch look up.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
@@ -9,6 +9,7 @@ use crate::{
     log::{
         log_config::LogConfig,
         partition_log::PartitionLog,
+        retention::Retention,
         validate::{self, Rules, TargetCompression},
     },
     metadata::image::Topic,
@@ -86,6 +87,18 @@ pub(super) fn log_config(config: &TopicConfig) -> LogConfig {
         index_interval_bytes: config.index_interval_bytes.into(),
         flush_messages: config.flush_messages,
         flush_ms: config.flush_ms,
+        retention: retention(config),
+        file_delete_delay: Duration::from_millis(u64::try_from(config.file_delete_delay_ms).unwrap_or(0)),
+    }
+}
+
+/// Where `cleanup.policy` is without `delete`, the limits are of no account.
+fn retention(config: &TopicConfig) -> Retention {
+    let deletes = config.cleanup_policy.delete;
+    Retention {
+        bytes: config.retention_bytes.filter(|_| deletes),
+        ms: config.retention_ms.filter(|_| deletes),
+        timestamp_after_max_ms: config.message_timestamp_after_max_ms,
     }
 }
 

@@ -15,7 +15,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::protocol::file_range::RangeSource;
+use crate::{clock::TimestampMs, protocol::file_range::RangeSource};
 
 /// Files and directories.
 pub trait Disk: Send + Sync {
@@ -61,6 +61,9 @@ pub trait DiskFile: RangeSource {
 
     /// The file's length.
     fn len(&self) -> io::Result<u64>;
+
+    /// When its bytes were last changed, by the file system's clock.
+    fn modified_ms(&self) -> io::Result<TimestampMs>;
 
     /// Whether the file is empty.
     fn is_empty(&self) -> io::Result<bool> {

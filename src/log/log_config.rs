@@ -1,6 +1,11 @@
 //! What a partition's log needs to know of its topic's configuration.
 
-/// Settings of one log. Built from topic configs elsewhere; the defaults are Kafka's.
+use std::time::Duration;
+
+use super::retention::Retention;
+
+/// Settings of one log. Built from topic configs elsewhere; the defaults are Kafka's, but for one: nothing is deleted
+/// from a log whose topic's configuration is not known, nor from that of the metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogConfig {
     /// `segment.bytes`: a segment that would grow beyond it is rolled.
@@ -18,6 +23,10 @@ pub struct LogConfig {
     pub flush_messages: i64,
     /// `flush.ms`: with the same, how long records may be in the log before they are flushed.
     pub flush_ms: i64,
+    /// How much is kept.
+    pub retention: Retention,
+    /// `file.delete.delay.ms`: how long files stay under another name before they are removed.
+    pub file_delete_delay: Duration,
 }
 
 impl Default for LogConfig {
@@ -30,6 +39,8 @@ impl Default for LogConfig {
             index_interval_bytes: 4096,
             flush_messages: i64::MAX,
             flush_ms: i64::MAX,
+            retention: Retention::UNLIMITED,
+            file_delete_delay: Duration::from_mins(1),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::Path,
     sync::Arc,
+    time::UNIX_EPOCH,
 };
 
 use rustix::{
@@ -14,7 +15,7 @@ use rustix::{
 };
 
 use super::{DirEntry, Disk, DiskFile, EntryKind, Filesystem, LockError, OpenMode};
-use crate::{protocol::file_range::RangeSource, sys};
+use crate::{clock::TimestampMs, protocol::file_range::RangeSource, sys};
 
 /// More slices than one append has.
 const SLICES_MAX: usize = 8;
@@ -172,6 +173,11 @@ impl DiskFile for RealFile {
         Ok(self.0.metadata()?.len())
     }
 
+    fn modified_ms(&self) -> io::Result<TimestampMs> {
+        let since_epoch = self.0.metadata()?.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok(TimestampMs::try_from(since_epoch.as_millis()).unwrap_or(TimestampMs::MAX))
+    }
+
     fn sync_data(&self) -> io::Result<()> {
         self.0.sync_data()
     }
@@ -218,6 +224,8 @@ mod tests {
         let many: Vec<&[u8]> = vec![b"-"; SLICES_MAX + 3];
         file.write_all_at(&many, 1).expect("written");
         assert_eq!(read_file(&RealDisk, &path).expect("read"), b"a-----------");
+        let (modified, now) = (file.modified_ms().expect("stat"), crate::clock::wall_clock_ms());
+        assert!((now - 60_000..=now + 60_000).contains(&modified), "{modified} is not just before {now}");
     }
 
     #[test]

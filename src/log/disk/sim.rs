@@ -13,7 +13,7 @@ use std::{
 };
 
 use super::{DirEntry, Disk, DiskFile, EntryKind, Filesystem, LockError, OpenMode};
-use crate::{log::sync::lock, protocol::file_range::RangeSource};
+use crate::{clock::TimestampMs, log::sync::lock, protocol::file_range::RangeSource};
 
 const SECTOR: usize = 512;
 
@@ -44,6 +44,8 @@ struct State {
     calls: u64,
     fail_at: Option<(u64, i32)>,
     random: Random,
+    /// What files that are written get as their time.
+    now_ms: TimestampMs,
 }
 
 #[derive(Default)]
@@ -67,6 +69,7 @@ enum Change {
 struct Content {
     live: Vec<u8>,
     durable: Vec<u8>,
+    modified_ms: TimestampMs,
 }
 
 impl SimDisk {
@@ -83,12 +86,18 @@ impl SimDisk {
             calls: 0,
             fail_at: None,
             random: Random(seed),
+            now_ms: 0,
         })))
     }
 
     /// Lets the disk be synced as a whole from here on, or not any more.
     pub fn set_filesystem(&self, has_filesystem: bool) {
         lock(&self.0).has_filesystem = has_filesystem;
+    }
+
+    /// Sets the clock of the file system.
+    pub fn set_time(&self, now_ms: TimestampMs) {
+        lock(&self.0).now_ms = now_ms;
     }
 
     /// How many calls there have been. A write that fails halfway counts once.
@@ -416,6 +425,15 @@ impl SimFile {
     }
 }
 
+impl SimFile {
+    /// Notes the time, for a write.
+    fn touch(&self) {
+        let mut state = lock(&self.disk.0);
+        let now_ms = state.now_ms;
+        state.content(self.id).modified_ms = now_ms;
+    }
+}
+
 impl RangeSource for SimFile {
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
         let position = usize::try_from(position).map_err(|_| io::ErrorKind::InvalidInput)?;
@@ -435,6 +453,7 @@ impl DiskFile for SimFile {
     fn write_all_at(&self, parts: &[&[u8]], position: u64) -> io::Result<()> {
         let position = usize::try_from(position).map_err(|_| io::ErrorKind::InvalidInput)?;
         let bytes = parts.concat();
+        self.touch();
         self.with(
             |content| content.write(&bytes[..bytes.len() / 2], position),
             |content| content.write(&bytes, position),
@@ -443,11 +462,16 @@ impl DiskFile for SimFile {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         let len = usize::try_from(len).map_err(|_| io::ErrorKind::InvalidInput)?;
+        self.touch();
         self.with(|_| (), |content| content.live.resize(len, 0))
     }
 
     fn len(&self) -> io::Result<u64> {
         self.with(|_| (), |content| content.live.len() as u64)
+    }
+
+    fn modified_ms(&self) -> io::Result<TimestampMs> {
+        self.with(|_| (), |content| content.modified_ms)
     }
 
     fn sync_data(&self) -> io::Result<()> {
