@@ -153,17 +153,24 @@ impl Slot {
         *file = None;
     }
 
-    /// Syncs with `sync_data` if there are writes to be synced.
+    /// Waits for a sync that is under way.
+    fn wait_for_sync(&self) -> io::Result<()> {
+        check(&lock(&self.sync_failure))
+    }
+
+    /// Syncs with `sync_data` if there are writes to be synced. It must not ask for another file.
     fn sync(&self, sync_data: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         let mut failure = lock(&self.sync_failure);
-        if let Some((kind, text)) = &*failure {
-            return Err(io::Error::new(*kind, text.clone()));
-        }
+        check(&failure)?;
         if !self.dirty.swap(false, Ordering::AcqRel) {
             return Ok(());
         }
         sync_data().inspect_err(|e| *failure = Some((e.kind(), e.to_string())))
     }
+}
+
+fn check(failure: &Option<(io::ErrorKind, String)>) -> io::Result<()> {
+    failure.as_ref().map_or(Ok(()), |(kind, text)| Err(io::Error::new(*kind, text.clone())))
 }
 
 /// A file of a segment, open or not.
@@ -217,7 +224,12 @@ impl PooledFile {
 
     /// Makes what was written durable. A failure is final: every later call fails too.
     pub fn sync(&self) -> io::Result<()> {
-        self.slot.sync(|| self.get()?.sync_data())
+        if !self.is_dirty() {
+            return self.slot.wait_for_sync();
+        }
+        // Opened before the sync begins: opening may close another file, and that one may wait for this one's turn.
+        let file = self.get()?;
+        self.slot.sync(|| file.sync_data())
     }
 
     /// Whether it was written since the last sync.
@@ -311,6 +323,27 @@ mod tests {
         disk.crash(crate::log::disk::sim::Crash::LoseAll);
         let left = crate::log::disk::read_file(&disk, &file.path()).expect("there");
         assert_eq!(left, b"bytes");
+    }
+
+    #[test]
+    fn files_that_are_synced_and_closed_for_each_other_do_not_wait_for_each_other() {
+        let (_, pool, dir) = pool(1);
+        let (done, all_done) = std::sync::mpsc::channel();
+        for base in 0..3 {
+            let file = PooledFile::new(Arc::clone(&pool), Arc::clone(&dir), base, FileKind::Log);
+            file.create().expect("created");
+            let done = done.clone();
+            std::thread::spawn(move || {
+                for _ in 0..30_000 {
+                    file.write_all_at(&[b"bytes"], 0).expect("written");
+                    file.sync().expect("synced");
+                }
+                done.send(()).expect("somebody waits");
+            });
+        }
+        for _ in 0..3 {
+            all_done.recv_timeout(std::time::Duration::from_secs(20)).expect("no thread is stuck");
+        }
     }
 
     #[test]
