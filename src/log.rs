@@ -10,7 +10,7 @@ pub mod checkpoints;
 pub mod disk;
 pub mod files;
 pub mod group_commit;
-mod index_file;
+pub mod index_file;
 pub mod leader_epochs;
 pub mod log_config;
 pub mod log_dir;

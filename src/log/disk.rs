@@ -22,7 +22,7 @@ pub trait Disk: Send + Sync {
     /// Creates a directory and its missing parents. One that exists is fine.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
 
-    /// Opens a file for reading and writing. Never follows a symbolic link.
+    /// Opens a file for reading and, unless the mode says otherwise, writing. Never follows a symbolic link.
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>>;
 
     /// Renames a file or a directory within its parent directory, replacing a file that has the new name.
@@ -48,6 +48,10 @@ pub trait Disk: Send + Sync {
 
     /// Takes the lock that lives in the file `path` for as long as the result lives, against other processes too.
     fn lock(&self, path: &Path) -> Result<Box<dyn Send + Sync>, LockError>;
+
+    /// Keeps others from taking the lock, for as long as the result lives, without a change to the file. `None` where the
+    /// file does not exist: nobody has the lock.
+    fn lock_shared(&self, path: &Path) -> Result<Option<Box<dyn Send + Sync>>, LockError>;
 }
 
 /// An open file. Positions are explicit: no operation depends on another's.
@@ -85,6 +89,8 @@ pub trait Filesystem: Send + Sync {
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenMode {
+    /// It has to exist, and is only read.
+    ReadOnly,
     /// It has to exist.
     Existing,
     /// It is created where it does not exist.
@@ -131,7 +137,7 @@ pub enum LockError {
 
 /// All bytes of a file.
 pub fn read_file(disk: &dyn Disk, path: &Path) -> io::Result<Vec<u8>> {
-    let file = disk.open(path, OpenMode::Existing)?;
+    let file = disk.open(path, OpenMode::ReadOnly)?;
     let len = usize::try_from(file.len()?).map_err(|_| io::ErrorKind::FileTooLarge)?;
     let mut bytes = vec![0; len];
     let read = read_full(&*file, &mut bytes, 0)?;

@@ -112,6 +112,54 @@ impl<const N: usize> IndexFile<N> {
     }
 }
 
+/// The entries of a file one after the other, read in blocks. Looks at nothing but their size.
+pub struct Entries<const N: usize> {
+    file: Arc<dyn DiskFile>,
+    len: u64,
+    position: u64,
+    block: Vec<u8>,
+    block_at: usize,
+}
+
+impl<const N: usize> Entries<N> {
+    /// The entries of `file`.
+    pub fn new(file: Arc<dyn DiskFile>) -> io::Result<Self> {
+        let len = file.len()?;
+        Ok(Self { file, len, position: 0, block: Vec::new(), block_at: 0 })
+    }
+
+    /// Where the next entry begins.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Bytes behind the last whole entry.
+    #[must_use]
+    pub fn odd_bytes(&self) -> u64 {
+        self.len % N as u64
+    }
+
+    /// The next entry. The bytes behind the last whole one are none.
+    pub fn next_entry(&mut self) -> io::Result<Option<[u8; N]>> {
+        if self.block_at == self.block.len() {
+            self.fill()?;
+        }
+        let Some(entry) = self.block[self.block_at..].first_chunk::<N>().copied() else { return Ok(None) };
+        self.block_at += N;
+        self.position += N as u64;
+        Ok(Some(entry))
+    }
+
+    fn fill(&mut self) -> io::Result<()> {
+        self.block.resize(BLOCK * N, 0);
+        self.block_at = 0;
+        let read = read_full(&*self.file, &mut self.block, self.position);
+        self.block.truncate(*read.as_ref().unwrap_or(&0) / N * N);
+        read.map(drop)
+    }
+}
+
 /// The entries that were in the file at one moment. They never change, they are only added to.
 pub(super) struct IndexView<const N: usize> {
     file: Arc<dyn DiskFile>,

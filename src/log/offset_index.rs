@@ -100,9 +100,17 @@ impl OffsetIndex {
     }
 
     fn decode(&self, entry: &[u8; ENTRY_SIZE]) -> OffsetPosition {
+        OffsetPosition::decode(entry, self.base_offset)
+    }
+}
+
+impl OffsetPosition {
+    /// Reads an entry of the index of the segment at `base_offset`.
+    #[must_use]
+    pub fn decode(entry: &[u8; ENTRY_SIZE], base_offset: i64) -> Self {
         let (relative, position) = split(entry);
-        let offset = self.base_offset.saturating_add(i64::from(relative));
-        OffsetPosition { offset, position: u64::from(position.cast_unsigned()) }
+        let offset = base_offset.saturating_add(i64::from(relative));
+        Self { offset, position: u64::from(position.cast_unsigned()) }
     }
 }
 

@@ -104,8 +104,16 @@ impl TimeIndex {
     }
 
     fn decode(&self, entry: &[u8; ENTRY_SIZE]) -> TimestampOffset {
+        TimestampOffset::decode(entry, self.base_offset)
+    }
+}
+
+impl TimestampOffset {
+    /// Reads an entry of the index of the segment at `base_offset`.
+    #[must_use]
+    pub fn decode(entry: &[u8; ENTRY_SIZE], base_offset: i64) -> Self {
         let (timestamp, relative) = split(entry);
-        TimestampOffset { timestamp, offset: self.base_offset.saturating_add(i64::from(relative)) }
+        Self { timestamp, offset: base_offset.saturating_add(i64::from(relative)) }
     }
 }
 

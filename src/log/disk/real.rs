@@ -31,9 +31,9 @@ impl Disk for RealDisk {
 
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
         let mut options = OpenOptions::new();
-        options.read(true).write(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+        options.read(true).write(mode != OpenMode::ReadOnly).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
         match mode {
-            OpenMode::Existing => {}
+            OpenMode::ReadOnly | OpenMode::Existing => {}
             OpenMode::Create => drop(options.create(true)),
             OpenMode::CreateEmpty => drop(options.create(true).truncate(true)),
         }
@@ -97,10 +97,22 @@ impl Disk for RealDisk {
             .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
             .open(path)
             .map_err(LockError::Io)?;
-        take_lock(&file)?;
+        take_lock(&file, FlockOperation::NonBlockingLockExclusive)?;
         // For the message of the next process only: the lock does not depend on it.
         let _ = file.set_len(0).and_then(|()| write!(&file, "{}", std::process::id()));
         Ok(Box::new(file))
+    }
+
+    fn lock_shared(&self, path: &Path) -> Result<Option<Box<dyn Send + Sync>>, LockError> {
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+        let file = match options.open(path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(LockError::Io(e)),
+        };
+        take_lock(&file, FlockOperation::NonBlockingLockShared)?;
+        Ok(Some(Box::new(file)))
     }
 }
 
@@ -115,9 +127,8 @@ impl Filesystem for RealFilesystem {
 
 /// Takes two locks: `flock`, which also holds between two opens of one process, and the POSIX record lock, which is the
 /// one that the Java virtual machine takes.
-fn take_lock(file: &File) -> Result<(), LockError> {
-    let exclusive = FlockOperation::NonBlockingLockExclusive;
-    let taken = rustix::fs::flock(file, exclusive).and_then(|()| rustix::fs::fcntl_lock(file, exclusive));
+fn take_lock(file: &File, operation: FlockOperation) -> Result<(), LockError> {
+    let taken = rustix::fs::flock(file, operation).and_then(|()| rustix::fs::fcntl_lock(file, operation));
     match taken.map_err(io::Error::from) {
         Ok(()) => Ok(()),
         Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::PermissionDenied) => {
@@ -250,6 +261,32 @@ mod tests {
         }
         drop(held);
         RealDisk.lock(&path).expect("free again");
+    }
+
+    #[test]
+    fn a_shared_lock_keeps_others_out_and_leaves_the_file_alone() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join(".lock");
+        assert!(RealDisk.lock_shared(&path).expect("nobody has it").is_none());
+        assert!(!path.exists());
+        fs::write(&path, "4711").expect("written");
+        let shared = RealDisk.lock_shared(&path).expect("free").expect("there");
+        let another = RealDisk.lock_shared(&path).expect("readers do not mind each other").expect("there");
+        assert!(matches!(RealDisk.lock(&path), Err(LockError::Held { .. })));
+        assert_eq!(fs::read(&path).expect("read"), b"4711");
+        drop((shared, another));
+        let _exclusive = RealDisk.lock(&path).expect("free again");
+        assert!(matches!(RealDisk.lock_shared(&path), Err(LockError::Held { .. })));
+    }
+
+    #[test]
+    fn a_file_that_is_only_read_is_not_written() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("file");
+        fs::write(&path, "text").expect("written");
+        let file = RealDisk.open(&path, OpenMode::ReadOnly).expect("there");
+        assert!(file.write_all_at(&[b"X"], 0).is_err() && file.set_len(0).is_err());
+        assert!(RealDisk.open(&dir.path().join("none"), OpenMode::ReadOnly).is_err());
     }
 
     #[test]

@@ -261,7 +261,7 @@ impl Disk for SimDisk {
         state.call()?;
         let id = match state.find(path) {
             Ok(id) => id,
-            Err(e) if mode == OpenMode::Existing => return Err(e),
+            Err(e) if matches!(mode, OpenMode::ReadOnly | OpenMode::Existing) => return Err(e),
             Err(_) => state.create(path)?,
         };
         if mode == OpenMode::CreateEmpty {
@@ -360,6 +360,14 @@ impl Disk for SimDisk {
         }
         state.locked.push(path.to_owned());
         Ok(Box::new(SimLock { disk: self.clone(), path: path.to_owned(), generation: state.generation }))
+    }
+
+    fn lock_shared(&self, path: &Path) -> Result<Option<Box<dyn Send + Sync>>, LockError> {
+        if !self.exists(path).map_err(LockError::Io)? {
+            return Ok(None);
+        }
+        // Stricter than it has to be: only one at a time.
+        self.lock(path).map(Some)
     }
 }
 
