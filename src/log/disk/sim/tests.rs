@@ -1,0 +1,101 @@
+use super::{content::SECTOR, *};
+use crate::log::disk::read_file;
+
+fn disk_with_file() -> (SimDisk, PathBuf, Arc<dyn DiskFile>) {
+    let disk = SimDisk::new(1);
+    disk.create_dir(Path::new("/d")).expect("created");
+    let path = PathBuf::from("/d/f");
+    let file = disk.open(&path, OpenMode::Create).expect("created");
+    (disk, path, file)
+}
+
+#[test]
+fn a_crash_loses_what_was_not_synced() {
+    let (disk, path, file) = disk_with_file();
+    file.write_all_at(&[b"synced"], 0).expect("written");
+    file.sync_data().expect("synced");
+    disk.sync_dir(Path::new("/d")).expect("synced");
+    file.write_all_at(&[b"SYNCED and more"], 0).expect("written");
+    disk.open(Path::new("/d/g"), OpenMode::Create).expect("created");
+    disk.crash(Crash::LoseAll);
+    assert_eq!(read_file(&disk, &path).expect("still there"), b"synced");
+    assert!(!disk.exists(Path::new("/d/g")).expect("answered"));
+    assert!(file.len().is_err(), "a file from before the crash");
+}
+
+#[test]
+fn an_unsynced_entry_takes_its_synced_bytes_along() {
+    let (disk, path, file) = disk_with_file();
+    file.write_all_at(&[b"bytes"], 0).expect("written");
+    file.sync_data().expect("synced");
+    disk.crash(Crash::LoseAll);
+    assert!(!disk.exists(&path).expect("answered"));
+}
+
+#[test]
+fn a_torn_file_mixes_old_and_new_sectors() {
+    let (disk, path, file) = disk_with_file();
+    let (old, new) = (vec![1; 64 * SECTOR], vec![2; 64 * SECTOR]);
+    file.write_all_at(&[&old], 0).expect("written");
+    file.sync_data().expect("synced");
+    disk.sync_dir(Path::new("/d")).expect("synced");
+    file.write_all_at(&[&new], 0).expect("written");
+    disk.crash(Crash::Tear);
+    let bytes = read_file(&disk, &path).expect("still there");
+    assert_eq!(bytes.len(), old.len());
+    assert!(bytes.chunks(SECTOR).all(|sector| sector.iter().all(|byte| *byte == sector[0])));
+    assert!(bytes.contains(&1) && bytes.contains(&2));
+}
+
+#[test]
+fn the_chosen_call_fails_and_a_write_is_short() {
+    let (disk, path, file) = disk_with_file();
+    disk.fail_nth(2, 28);
+    file.write_all_at(&[b"abcd"], 0).expect("the first call");
+    let error = file.write_all_at(&[b"efgh"], 4).expect_err("the second call");
+    assert_eq!(error.raw_os_error(), Some(28));
+    assert_eq!(read_file(&disk, &path).expect("the next calls are fine"), b"abcdef");
+}
+
+#[test]
+fn names_of_directories_are_lost_like_those_of_files() {
+    let (disk, _, _) = disk_with_file();
+    disk.create_dir(Path::new("/d/old")).expect("created");
+    disk.sync_dir(Path::new("/d")).expect("synced");
+    disk.rename(Path::new("/d/old"), Path::new("/d/new")).expect("renamed");
+    disk.crash(Crash::LoseAll);
+    assert!(disk.exists(Path::new("/d/old")).expect("answered"));
+    assert!(!disk.exists(Path::new("/d/new")).expect("answered"));
+    disk.remove_dir(Path::new("/d/old")).expect("removed");
+    disk.crash(Crash::LoseAll);
+    assert!(disk.exists(Path::new("/d/old")).expect("answered"), "a removal is lost too");
+    disk.create_dir(Path::new("/d/other")).expect("created");
+    disk.crash(Crash::LoseAll);
+    assert!(!disk.exists(Path::new("/d/other")).expect("answered"));
+}
+
+#[test]
+fn what_a_failed_sync_lost_the_next_one_does_not_write() {
+    let (disk, path, file) = disk_with_file();
+    disk.sync_dir(Path::new("/d")).expect("synced");
+    file.write_all_at(&[&vec![1; 64 * SECTOR]], 0).expect("written");
+    disk.fail_nth(1, 5);
+    file.sync_data().expect_err("the chosen call");
+    file.sync_data().expect("nothing to do");
+    assert_eq!(read_file(&disk, &path).expect("read"), vec![1; 64 * SECTOR], "the page cache has it");
+    disk.crash(Crash::LoseAll);
+    assert_ne!(read_file(&disk, &path).expect("read"), vec![1; 64 * SECTOR]);
+}
+
+#[test]
+fn from_the_chosen_call_on_everything_fails() {
+    let (disk, path, file) = disk_with_file();
+    disk.fail_from(2, 5);
+    file.write_all_at(&[b"abcd"], 0).expect("the first call");
+    assert!(!disk.has_failed());
+    file.sync_data().expect_err("the second call");
+    file.len().expect_err("the third call");
+    assert!(disk.has_failed());
+    disk.heal();
+    assert_eq!(read_file(&disk, &path).expect("read"), b"abcd");
+}
