@@ -19,7 +19,7 @@ use uuid::Uuid;
 pub use self::hosted_topic::HostedTopic;
 use self::producer_ids::{BLOCK_SIZE, ProducerIds};
 use crate::{
-    clock::wall_clock_ms,
+    clock::{monotonic, wall_clock_ms},
     config::{
         broker::BrokerConfig,
         listener::Advertised,
@@ -285,7 +285,8 @@ impl Broker {
         Ok(CreatedTopic { id: Uuid::nil(), partitions: partitions_in(&records) })
     }
 
-    /// Deletes a topic by its id; its partitions are gone when this returns, their files soon after.
+    /// Deletes a topic by its id; its partitions are gone when this returns, their files are some time
+    /// later (`file.delete.delay.ms`).
     pub async fn delete_topic(self: &Arc<Self>, id: Uuid) -> Result<(), DeleteTopicFailure> {
         let broker = Arc::clone(self);
         blocking(move || broker.delete_topic_blocking(id)).await?;
@@ -322,7 +323,7 @@ impl Broker {
         Ok(ids.next().expect("a new block is not empty"))
     }
 
-    /// Removes the files of deleted topics, and what an earlier deletion could not.
+    /// Removes the files of deleted topics and segments whose time has come, and what an earlier deletion could not.
     pub fn remove_deleted(&self) {
         let leftovers = {
             let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -331,8 +332,8 @@ impl Broker {
         if let Err(error) = leftovers {
             tracing::warn!(%error, "partitions of a deleted topic are left behind for now");
         }
-        if let Err(error) = self.logs.remove_deleted() {
-            tracing::warn!(%error, "files of deleted partitions are left behind for now");
+        if let Err(error) = self.logs.remove_deleted(monotonic()) {
+            tracing::warn!(%error, "what is deleted is left behind for now");
         }
     }
 
@@ -400,7 +401,7 @@ impl Broker {
         };
         let logs = self.logs.partitions();
         let left: Vec<_> = logs.iter().filter(|log| is_left(log)).map(|log| log.topic_partition().clone()).collect();
-        if left.is_empty() { Ok(()) } else { self.logs.delete_partitions(&left) }
+        if left.is_empty() { Ok(()) } else { self.logs.delete_partitions(&left, monotonic()) }
     }
 
     /// Opens the logs of a topic, creating those that are missing.
@@ -447,7 +448,7 @@ impl Broker {
         };
         let logs = removed.iter().flat_map(|topic| topic.logs());
         let partitions: Vec<_> = logs.map(|log| log.topic_partition().clone()).collect();
-        Ok(self.logs.delete_partitions(&partitions)?)
+        Ok(self.logs.delete_partitions(&partitions, monotonic())?)
     }
 }
 

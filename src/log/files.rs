@@ -100,6 +100,8 @@ struct Slot {
     used: AtomicBool,
     /// Written since the last sync. Set after a write and before anybody is told of it.
     dirty: AtomicBool,
+    /// Its name is taken from it: nobody opens or creates it any more.
+    retired: AtomicBool,
     /// Held during a sync, so that nobody takes a file for clean that is just being synced. The error of a failed one.
     sync_failure: Mutex<Option<(io::ErrorKind, String)>>,
 }
@@ -228,7 +230,10 @@ impl PooledFile {
             return self.slot.wait_for_sync();
         }
         // Opened before the sync begins: opening may close another file, and that one may wait for this one's turn.
-        let file = self.get()?;
+        let file = match self.get() {
+            Err(_) if self.is_retired() => return Ok(()),
+            file => file?,
+        };
         self.slot.sync(|| file.sync_data())
     }
 
@@ -254,8 +259,23 @@ impl PooledFile {
         *lock(&self.slot.file) = None;
     }
 
+    /// Closes it for good: its name is about to be another, and what was not synced need not be. Whoever reads it goes on.
+    pub(super) fn retire(&self) {
+        self.slot.retired.store(true, Ordering::Release);
+        self.close();
+        let _no_sync_under_way = lock(&self.slot.sync_failure);
+        self.slot.dirty.store(false, Ordering::Release);
+    }
+
+    fn is_retired(&self) -> bool {
+        self.slot.retired.load(Ordering::Acquire)
+    }
+
     fn get_as(&self, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
         let mut slot = lock(&self.slot.file);
+        if self.is_retired() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         if let Some(file) = &*slot {
             self.slot.used.store(true, Ordering::Relaxed);
             return Ok(Arc::clone(file));
@@ -355,6 +375,23 @@ mod tests {
         disk.fail_nth(1, 5);
         assert!(file.sync().is_err());
         assert!(file.sync().is_err(), "the second call must not say that all is well");
+    }
+
+    #[test]
+    fn a_retired_file_is_neither_opened_nor_synced() {
+        let (disk, pool, dir) = pool(4);
+        let file = PooledFile::new(pool, dir, 0, FileKind::Log);
+        file.create().expect("created");
+        file.write_all_at(&[b"bytes"], 0).expect("written");
+        let reader = file.get().expect("open");
+        file.retire();
+        disk.rename(&file.path(), Path::new("/d/gone")).expect("renamed");
+        assert!(file.get().is_err() && file.create().is_err());
+        file.sync().expect("there is nothing to be synced");
+        assert!(!disk.exists(&file.path()).expect("answered"), "it was not created again");
+        assert_eq!(reader.len().expect("still open"), 5);
+        file.set_dirty();
+        file.sync().expect("a write that came too late does not matter");
     }
 
     #[test]

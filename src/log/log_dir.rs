@@ -6,6 +6,8 @@
 //!
 //! Directory names are made in one place, of names that [`is_valid_topic_name`] let in: no topic leaves the directory.
 
+mod retention;
+
 use std::{
     collections::HashMap,
     io,
@@ -16,10 +18,12 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread,
+    time::{Duration, Instant},
 };
 
 use uuid::Uuid;
 
+use self::retention::Doomed;
 use super::{
     checkpoints::{self, HIGH_WATERMARK_FILE, LOG_START_FILE, OffsetsByPartition, RECOVERY_POINT_FILE},
     disk::{Disk, EntryKind, LockError, replace_file},
@@ -118,8 +122,10 @@ pub struct LogDir {
     partitions: RwLock<HashMap<TopicPartition, Arc<PartitionLog>>>,
     /// One creation or deletion at a time; look-ups do not wait for it.
     changing: Mutex<()>,
-    /// Directories whose deletion is under way.
-    doomed: Mutex<Vec<PathBuf>>,
+    /// One writes the checkpoints at a time, and what it found last is what they hold.
+    checkpointing: Mutex<()>,
+    /// What is deleted and still there.
+    doomed: Mutex<Vec<Doomed>>,
     was_clean: bool,
     _lock: Box<dyn Send + Sync>,
 }
@@ -172,9 +178,19 @@ impl LogDir {
             commit.commit()?;
         }
         let partitions = RwLock::new(partitions);
-        let doomed = Mutex::new(listing.doomed);
-        let changing = Mutex::new(());
-        Ok(Self { path: path.to_owned(), disk, pool, commit, partitions, changing, doomed, was_clean, _lock: lock })
+        let doomed = listing.doomed.into_iter().map(Doomed::left_over).collect();
+        Ok(Self {
+            path: path.to_owned(),
+            disk,
+            pool,
+            commit,
+            partitions,
+            changing: Mutex::default(),
+            checkpointing: Mutex::default(),
+            doomed: Mutex::new(doomed),
+            was_clean,
+            _lock: lock,
+        })
     }
 
     /// Ends appending, flushes, and leaves the mark of a clean stop. `broker_epoch` goes into it, as Kafka has it. Blocks.
@@ -212,6 +228,7 @@ impl LogDir {
 
     /// Writes down up to where each log is on disk, where it starts, and what consumers may read.
     fn write_checkpoints(&self) -> Result<(), LogDirError> {
+        let _one_at_a_time = lock(&self.checkpointing);
         let logs = self.partitions();
         let superseded: Vec<_> = logs.iter().flat_map(|log| log.take_superseded_snapshots()).collect();
         let entries = |offset: &dyn Fn(&PartitionLog) -> Option<i64>| -> Vec<_> {
@@ -341,11 +358,12 @@ impl LogDir {
     }
 
     /// Takes partitions out: each directory gets a name that ends with `-delete`. The files are there until
-    /// [`LogDir::remove_deleted`]. After an error with one it goes on with the others.
-    pub fn delete_partitions(&self, partitions: &[TopicPartition]) -> Result<(), LogDirError> {
+    /// [`LogDir::remove_deleted`] is called `file.delete.delay.ms` after `at`. After an error with one it goes on with the
+    /// others.
+    pub fn delete_partitions(&self, partitions: &[TopicPartition], at: Instant) -> Result<(), LogDirError> {
         let deleted = first_error(partitions.iter().map(|partition| {
-            let path = self.retire(partition, DELETE_SUFFIX)?;
-            lock(&self.doomed).push(path);
+            let (path, delay) = self.retire(partition, DELETE_SUFFIX)?;
+            lock(&self.doomed).push(Doomed::directory(path, at, delay));
             Ok(())
         }));
         // Another partition of that name must not be taken for checked up to where this one was.
@@ -356,13 +374,14 @@ impl LogDir {
     /// Takes a partition out that the metadata does not know: its directory gets a name that ends with `-stray`, and
     /// stays.
     pub fn set_stray(&self, partition: &TopicPartition) -> Result<(), LogDirError> {
-        let path = self.retire(partition, STRAY_SUFFIX)?;
+        let (path, _) = self.retire(partition, STRAY_SUFFIX)?;
         self.write_checkpoints()?;
         tracing::warn!(path = %path.display(), "{partition} is unknown to the metadata and was put aside as stray");
         Ok(())
     }
 
-    fn retire(&self, partition: &TopicPartition, suffix: &str) -> Result<PathBuf, LogDirError> {
+    /// Renames its directory. Returns where it is now, and for how long it is to be there if it is deleted.
+    fn retire(&self, partition: &TopicPartition, suffix: &str) -> Result<(PathBuf, Duration), LogDirError> {
         let _one_at_a_time = lock(&self.changing);
         let Some(log) = self.partition(partition) else {
             return Err(LogDirError::Unknown { partition: partition.clone() });
@@ -370,18 +389,7 @@ impl LogDir {
         let path = self.path.join(retired_dir_name(partition, Uuid::new_v4(), suffix));
         log.retire(path.clone()).map_err(|source| LogDirError::Io { path: path.clone(), source })?;
         write(&self.partitions).remove(partition);
-        Ok(path)
-    }
-
-    /// Removes the directories of deleted partitions. What cannot be removed is tried again next time. Blocks.
-    pub fn remove_deleted(&self) -> Result<(), LogDirError> {
-        loop {
-            let Some(path) = lock(&self.doomed).pop() else { return Ok(()) };
-            if let Err(source) = remove_tree(&*self.disk, &path) {
-                lock(&self.doomed).push(path.clone());
-                return Err(LogDirError::Io { path, source });
-            }
-        }
+        Ok((path, log.file_delete_delay()))
     }
 }
 
@@ -401,17 +409,6 @@ fn take_clean_shutdown(disk: &dyn Disk, path: &Path) -> io::Result<bool> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(e) => Err(e),
     }
-}
-
-fn remove_tree(disk: &dyn Disk, path: &Path) -> io::Result<()> {
-    for entry in disk.list_dir(path)? {
-        let path = path.join(&entry.name);
-        match entry.kind {
-            EntryKind::Directory => remove_tree(disk, &path)?,
-            EntryKind::File | EntryKind::Other => disk.remove_file(&path)?,
-        }
-    }
-    disk.remove_dir(path)
 }
 
 /// The directories of the data directory.

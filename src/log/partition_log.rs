@@ -9,12 +9,13 @@
 
 mod flush;
 mod producers;
+mod retention;
 #[cfg(test)]
 pub(crate) mod test_batches;
 #[cfg(test)]
 mod tests;
 
-pub(super) use self::flush::FlushPlan;
+pub(super) use self::{flush::FlushPlan, retention::Trim};
 
 use std::{
     fmt,
@@ -623,7 +624,13 @@ impl PartitionLog {
         if offset >= up_to {
             return Ok(LogSlice::NOTHING);
         }
-        self.read_below(offset, max_bytes, min_one_batch, up_to)
+        let slice = self.read_below(offset, max_bytes, min_one_batch, up_to);
+        let log_start = self.log_start.load(Ordering::Acquire);
+        if offset < log_start {
+            // What was looked for has gone meanwhile.
+            return Err(ReadError::OffsetOutOfRange { offset, log_start, log_end: offsets.log_end });
+        }
+        slice
     }
 
     /// Whether [`PartitionLog::read`] knows without index and scan, which may wait for the disk, what is at `offset`:
@@ -707,14 +714,15 @@ impl PartitionLog {
         times: RecordTimes<'_>,
     ) -> Result<Option<FoundRecord>, ReadError> {
         let offsets = self.offsets();
-        let segments = read(&self.segments).clone();
-        for segment in segments {
-            if segment.max_timestamp()?.is_none_or(|max| max.timestamp < timestamp) {
-                continue;
-            }
-            let found = segment.find_by_timestamp(timestamp, offsets.log_start, offsets.log_end, times)?;
-            if found.is_some() {
-                return Ok(found);
+        for segment in self.segments_from(offsets.log_start) {
+            let find = || {
+                if segment.max_timestamp()?.is_none_or(|max| max.timestamp < timestamp) {
+                    return Ok(None);
+                }
+                segment.find_by_timestamp(timestamp, offsets.log_start, offsets.log_end, times)
+            };
+            if let Some(found) = unless_retired(&segment, find())? {
+                return Ok(Some(found));
             }
         }
         Ok(None)
@@ -723,14 +731,16 @@ impl PartitionLog {
     /// The first record that has the greatest timestamp of the log. It reads and unpacks a batch.
     pub fn max_timestamp(&self, times: RecordTimes<'_>) -> Result<Option<FoundRecord>, ReadError> {
         let mut greatest: Option<TimestampMs> = None;
-        for segment in read(&self.segments).clone() {
-            greatest = greatest.max(segment.max_timestamp()?.map(|max| max.timestamp));
+        for segment in self.segments_from(self.log_start.load(Ordering::Acquire)) {
+            greatest = greatest.max(unless_retired(&segment, segment.max_timestamp())?.map(|max| max.timestamp));
         }
         greatest.map_or(Ok(None), |timestamp| self.offset_for_timestamp(timestamp, times))
     }
 
     /// Moves the log's start up. Records before it are no longer read. `false` if it is there already; an offset above
-    /// the high watermark is the caller's mistake.
+    /// the high watermark is the caller's mistake. A crash forgets it before the next [`LogDir::checkpoint`].
+    ///
+    /// [`LogDir::checkpoint`]: super::log_dir::LogDir::checkpoint
     pub fn advance_log_start(&self, offset: i64) -> bool {
         assert!(offset <= self.high_watermark(), "the log start is moved over records that nobody could read");
         let _writer = lock(&self.writer);
@@ -758,6 +768,11 @@ impl PartitionLog {
     pub fn is_deleted(&self) -> bool {
         self.deleted.load(Ordering::Acquire)
     }
+}
+
+/// A segment that goes while it is looked into has nothing.
+fn unless_retired<T>(segment: &Segment, result: Result<Option<T>, SegmentError>) -> Result<Option<T>, SegmentError> {
+    if segment.is_retired() { Ok(None) } else { result }
 }
 
 /// An offset and the epoch of a leader.

@@ -11,7 +11,10 @@ use std::{
     collections::VecDeque,
     io,
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use super::{
@@ -86,6 +89,8 @@ pub struct Segment {
     indexes: Mutex<Option<Arc<Indexes>>>,
     aborted: TransactionIndex,
     state: Mutex<State>,
+    /// Its files are being removed.
+    retired: AtomicBool,
 }
 
 /// Both indexes, checked against the log.
@@ -158,6 +163,7 @@ impl Segment {
                 base_offset,
             ),
             state: Mutex::new(state),
+            retired: AtomicBool::new(false),
         }
     }
 
@@ -298,6 +304,28 @@ impl Segment {
         if let Some(aborted) = self.aborted.file() {
             aborted.close();
         }
+    }
+
+    /// Gives up the names of its files: nobody opens or creates them from here on. Whoever reads one goes on.
+    pub(super) fn retire(&self) {
+        let mut indexes = lock(&self.indexes);
+        self.retired.store(true, Ordering::Release);
+        self.log.retire();
+        if let Some(indexes) = indexes.take() {
+            indexes.offset.file().retire();
+            indexes.time.file().retire();
+        }
+        self.aborted.retire();
+    }
+
+    /// Whether its files are being removed, which would explain an error.
+    pub(super) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
+    }
+
+    /// When something was last written to its log.
+    pub(super) fn modified_ms(&self) -> io::Result<TimestampMs> {
+        self.log.get()?.modified_ms()
     }
 
     fn index(&self, indexes: &Indexes, header: &BatchHeader, position: u64) {
@@ -520,6 +548,9 @@ impl Segment {
         let mut slot = lock(&self.indexes);
         if let Some(indexes) = &*slot {
             return Ok(Arc::clone(indexes));
+        }
+        if self.is_retired() {
+            return Err(self.io_error(io::ErrorKind::NotFound.into()));
         }
         let (indexes, _) = self.open_indexes()?;
         let indexes = Arc::new(indexes);

@@ -89,6 +89,11 @@ impl TransactionIndex {
         lock(&self.size).is_some_and(|size| size > 0).then(|| Arc::clone(&self.file))
     }
 
+    /// Gives up its file's name.
+    pub(super) fn retire(&self) {
+        self.file.retire();
+    }
+
     /// Adds an entry. After an error there may be half of one, which the next one overwrites.
     pub fn append(&self, transaction: &AbortedTransaction) -> io::Result<()> {
         let mut size = lock(&self.size);

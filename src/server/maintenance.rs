@@ -1,48 +1,146 @@
 //! What is done from time to time, off the threads that serve sockets.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crate::{broker::Broker, clock, network::Shutdown};
 
-/// How often the clock is looked at.
+/// How often flushes that are due and files that are to be removed are looked for.
 const TICK: Duration = Duration::from_secs(1);
 /// How often it is written down up to where the logs are on disk (`log.flush.offset.checkpoint.interval.ms`).
 const CHECKPOINT_INTERVAL: Duration = Duration::from_mins(1);
+/// When retention is looked at first, if not sooner: Kafka's `InitialTaskDelayMs`.
+const RETENTION_FIRST: Duration = Duration::from_secs(30);
+/// A longer interval is cut: no process waits for its end, and a clock can be asked for this one.
+const INTERVAL_MAX: Duration = Duration::from_hours(10 * 365 * 24);
 
 /// Runs until the shutdown begins.
 pub(super) async fn run(broker: Arc<Broker>, shutdown: Shutdown) {
-    let mut checkpoint_at = clock::monotonic() + CHECKPOINT_INTERVAL;
-    while tokio::time::timeout(TICK, shutdown.begun()).await.is_err() {
-        let now = clock::monotonic();
-        let is_checkpoint_due = now >= checkpoint_at;
-        if is_checkpoint_due {
-            checkpoint_at = now + CHECKPOINT_INTERVAL;
+    let mut schedule = Schedule::new(clock::monotonic(), broker.config().log_retention_check_interval);
+    loop {
+        let pause = schedule.next().saturating_duration_since(clock::monotonic());
+        if tokio::time::timeout(pause, shutdown.begun()).await.is_ok() {
+            return;
         }
+        let due = schedule.take_due(clock::monotonic());
         let broker = Arc::clone(&broker);
-        let work = tokio::task::spawn_blocking(move || {
-            flush_due(&broker);
-            if is_checkpoint_due {
-                checkpoint(&broker);
-            }
-        });
-        if let Err(error) = work.await {
+        if let Err(error) = tokio::task::spawn_blocking(move || work(&broker, due)).await {
             tracing::error!(%error, "maintenance failed");
         }
     }
 }
 
-fn flush_due(broker: &Broker) {
-    if let Err(error) = broker.logs().flush_due(clock::wall_clock_ms()) {
-        tracing::warn!(%error, "a timed flush failed");
+fn work(broker: &Broker, due: Due) {
+    if due.retention {
+        let enforced = broker.logs().enforce_retention(clock::wall_clock_ms(), clock::monotonic());
+        warn_of(enforced, "not everything that is to be deleted could be");
+    }
+    if due.checkpoint {
+        warn_of(broker.logs().checkpoint(), "checkpoint failed");
+        broker.remove_deleted();
+        let expiration_ms = broker.config().producer_id_expiration_ms;
+        let now = clock::wall_clock_ms();
+        broker.logs().partitions().iter().for_each(|log| log.expire_producers(now, expiration_ms));
+    }
+    if due.tick {
+        warn_of(broker.logs().flush_due(clock::wall_clock_ms()), "a timed flush failed");
+        warn_of(broker.logs().remove_deleted(clock::monotonic()), "what is deleted is left behind for now");
     }
 }
 
-fn checkpoint(broker: &Broker) {
-    if let Err(error) = broker.logs().checkpoint() {
-        tracing::warn!(%error, "checkpoint failed");
+fn warn_of<E: std::fmt::Display>(result: Result<(), E>, what: &str) {
+    if let Err(error) = result {
+        tracing::warn!(%error, "{what}");
     }
-    broker.remove_deleted();
-    let expiration_ms = broker.config().producer_id_expiration_ms;
-    let now = clock::wall_clock_ms();
-    broker.logs().partitions().iter().for_each(|log| log.expire_producers(now, expiration_ms));
+}
+
+/// When what is to be done next.
+struct Schedule {
+    tick: Every,
+    checkpoint: Every,
+    retention: Every,
+}
+
+/// What is to be done now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Due {
+    tick: bool,
+    checkpoint: bool,
+    retention: bool,
+}
+
+impl Schedule {
+    fn new(now: Instant, retention: Duration) -> Self {
+        Self {
+            tick: Every::new(now, TICK, TICK),
+            checkpoint: Every::new(now, CHECKPOINT_INTERVAL, CHECKPOINT_INTERVAL),
+            retention: Every::new(now, RETENTION_FIRST.min(retention), retention),
+        }
+    }
+
+    fn next(&self) -> Instant {
+        self.tick.at.min(self.checkpoint.at).min(self.retention.at)
+    }
+
+    fn take_due(&mut self, now: Instant) -> Due {
+        Due {
+            tick: self.tick.take_due(now),
+            checkpoint: self.checkpoint.take_due(now),
+            retention: self.retention.take_due(now),
+        }
+    }
+}
+
+/// Something that is done again and again.
+struct Every {
+    at: Instant,
+    interval: Duration,
+}
+
+impl Every {
+    fn new(now: Instant, first: Duration, interval: Duration) -> Self {
+        Self { at: now + first, interval: interval.min(INTERVAL_MAX) }
+    }
+
+    fn take_due(&mut self, now: Instant) -> bool {
+        let is_due = now >= self.at;
+        if is_due {
+            self.at = now + self.interval;
+        }
+        is_due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_comes_due_at_its_own_pace() {
+        let begin = clock::monotonic();
+        let mut schedule = Schedule::new(begin, Duration::from_mins(5));
+        let (mut ticks, mut checkpoints, mut retentions) = (0, Vec::new(), Vec::new());
+        while schedule.next() <= begin + Duration::from_mins(10) {
+            let now = schedule.next();
+            let due = schedule.take_due(now);
+            assert!(schedule.next() > now);
+            ticks += u32::from(due.tick);
+            let second = now.duration_since(begin).as_secs();
+            checkpoints.extend(due.checkpoint.then_some(second));
+            retentions.extend(due.retention.then_some(second));
+        }
+        assert_eq!((ticks, checkpoints), (600, (1..=10).map(|minute| minute * 60).collect()));
+        assert_eq!(retentions, [30, 330]);
+    }
+
+    #[test]
+    fn a_short_interval_is_kept_from_the_beginning_and_a_long_one_can_be_added() {
+        let begin = clock::monotonic();
+        assert_eq!(Schedule::new(begin, Duration::from_millis(10)).next(), begin + Duration::from_millis(10));
+        let mut schedule = Schedule::new(begin, Duration::from_millis(u64::MAX));
+        assert!(schedule.take_due(begin + RETENTION_FIRST).retention);
+        assert!(!schedule.take_due(begin + 10 * RETENTION_FIRST).retention);
+    }
 }

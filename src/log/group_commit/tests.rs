@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
+    clock::monotonic,
     log::{
         disk::sim::{Crash, SimDisk},
         log_config::LogConfig,
@@ -105,8 +106,8 @@ fn a_deleted_partition_fails_nobody_elses_round() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let offset = append(&doomed);
     append(&other);
-    dir.delete_partitions(std::slice::from_ref(doomed.topic_partition())).expect("deleted");
-    dir.remove_deleted().expect("removed");
+    dir.delete_partitions(std::slice::from_ref(doomed.topic_partition()), monotonic()).expect("deleted");
+    dir.remove_deleted(monotonic() + Duration::from_mins(1)).expect("removed");
     dir.group_commit().commit().expect("the other is flushed");
     assert_eq!((other.high_watermark(), doomed.high_watermark()), (1, 0));
     let error = runtime.block_on(doomed.committed(offset + 1)).expect_err("gone");

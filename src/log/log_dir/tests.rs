@@ -1,7 +1,10 @@
 use super::*;
-use crate::log::{
-    disk::{OpenMode, RealDisk, read_file, sim::SimDisk},
-    partition_log::test_batches::batch,
+use crate::{
+    clock::monotonic,
+    log::{
+        disk::{OpenMode, RealDisk, read_file, sim::SimDisk},
+        partition_log::test_batches::batch,
+    },
 };
 
 fn settings() -> LogDirSettings {
@@ -85,9 +88,12 @@ fn partitions_come_back_and_deleted_ones_do_not() {
         create(&dir, topic).expect("created").append(&batch(5, 1, 100), 0, 1).expect("appended");
     }
     std::fs::create_dir(path.join("not a partition")).expect("created");
-    dir.delete_partitions(std::slice::from_ref(&TopicPartition::new("gone", 0))).expect("deleted");
+    dir.delete_partitions(std::slice::from_ref(&TopicPartition::new("gone", 0)), monotonic()).expect("deleted");
     dir.set_stray(&TopicPartition::new("stray", 0)).expect("put aside");
-    assert!(matches!(dir.delete_partitions(&[TopicPartition::new("gone", 0)]), Err(LogDirError::Unknown { .. })));
+    assert!(matches!(
+        dir.delete_partitions(&[TopicPartition::new("gone", 0)], monotonic()),
+        Err(LogDirError::Unknown { .. })
+    ));
     dir.close(7).expect("closed");
     drop(dir);
     assert_eq!(read_file(&*disk, &path.join(CLEAN_SHUTDOWN_FILE)).expect("read"), br#"{"version":0,"brokerEpoch":7}"#);
@@ -103,7 +109,7 @@ fn partitions_come_back_and_deleted_ones_do_not() {
         entries.iter().filter(|entry| entry.name.ends_with(suffix)).count()
     };
     assert_eq!((count(DELETE_SUFFIX), count(STRAY_SUFFIX)), (1, 1));
-    dir.remove_deleted().expect("removed");
+    dir.remove_deleted(monotonic() + Duration::from_mins(1)).expect("removed");
     assert_eq!((count(DELETE_SUFFIX), count(STRAY_SUFFIX)), (0, 1));
 }
 

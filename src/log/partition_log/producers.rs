@@ -92,8 +92,12 @@ impl PartitionLog {
     pub fn aborted_transactions(&self, from: i64, up_to: i64) -> Result<Vec<AbortedTransaction>, ReadError> {
         let mut found = Vec::new();
         for segment in self.segments_from(from) {
-            let collected = segment.aborted().collect(from, up_to, &mut found);
-            let is_all = collected.map_err(|source| self.index_error(source))?;
+            let is_all = match segment.aborted().collect(from, up_to, &mut found) {
+                Ok(is_all) => is_all,
+                // Its records are no longer read either.
+                Err(_) if segment.is_retired() => false,
+                Err(source) => return Err(self.index_error(source)),
+            };
             if is_all || segment.base_offset() >= up_to {
                 break;
             }

@@ -1,15 +1,17 @@
-use std::{num::NonZeroUsize, path::Path, task::Waker};
+use std::{num::NonZeroUsize, path::Path, task::Waker, time::Duration};
 
 use proptest::prelude::*;
 
 use super::{test_batches::batch, *};
 use crate::{
+    clock::monotonic,
     log::{
         disk::{
             Disk, OpenMode, RealDisk, read_file,
             sim::{Crash, SimDisk},
         },
         log_dir::{LogDir, LogDirSettings},
+        retention::Retention,
         scan::{BatchAt, BatchScan, check_crc},
         segment::Unreadable,
     },
@@ -18,7 +20,7 @@ use crate::{
 
 const DIR: &str = "/data";
 
-fn small() -> LogConfig {
+pub(super) fn small() -> LogConfig {
     LogConfig { segment_bytes: 4000, index_interval_bytes: 200, ..LogConfig::default() }
 }
 
@@ -26,11 +28,11 @@ fn settings(config: LogConfig) -> LogDirSettings {
     LogDirSettings { open_files_max: 6, recovery_threads: NonZeroUsize::MIN, durability: Durability::Fsync, config }
 }
 
-fn partition() -> TopicPartition {
+pub(super) fn partition() -> TopicPartition {
     TopicPartition::new("orders", 0)
 }
 
-fn open(disk: &SimDisk, config: LogConfig) -> (LogDir, Arc<PartitionLog>) {
+pub(super) fn open(disk: &SimDisk, config: LogConfig) -> (LogDir, Arc<PartitionLog>) {
     try_open(disk, config).expect("the directory opens")
 }
 
@@ -43,12 +45,12 @@ fn try_open(disk: &SimDisk, config: LogConfig) -> Result<(LogDir, Arc<PartitionL
     Ok((dir, log))
 }
 
-fn append(log: &Arc<PartitionLog>, records: i32, timestamp: i64, payload: usize) -> Appended {
+pub(super) fn append(log: &Arc<PartitionLog>, records: i32, timestamp: i64, payload: usize) -> Appended {
     log.append(&batch(records, timestamp, payload), 0, timestamp).expect("appended")
 }
 
 /// The batches that a read of everything finds, each with its CRC checked.
-fn read_all(log: &PartitionLog) -> Vec<(i64, i64, usize)> {
+pub(super) fn read_all(log: &PartitionLog) -> Vec<(i64, i64, usize)> {
     let offsets = log.offsets();
     let (mut offset, mut found) = (offsets.log_start(), Vec::new());
     while offset < offsets.log_end() {
@@ -63,7 +65,7 @@ fn read_all(log: &PartitionLog) -> Vec<(i64, i64, usize)> {
     found
 }
 
-fn file(name: &str) -> PathBuf {
+pub(super) fn file(name: &str) -> PathBuf {
     Path::new(DIR).join("orders-0").join(name)
 }
 
@@ -212,7 +214,10 @@ fn files_are_named_and_filled_as_kafka_does() {
 }
 
 /// Takes the test batches apart: record n of a batch has the batch's timestamp less what is left to the last record.
-fn times(batch: &RecordBatch, is_wanted: &dyn Fn(i64, i64) -> bool) -> Result<Option<(i64, i64)>, Unreadable> {
+pub(super) fn times(
+    batch: &RecordBatch,
+    is_wanted: &dyn Fn(i64, i64) -> bool,
+) -> Result<Option<(i64, i64)>, Unreadable> {
     let header = batch.header();
     let offsets = header.base_offset..=header.last_offset();
     let mut records = offsets.map(|offset| (offset, header.max_timestamp - (header.last_offset() - offset)));
@@ -330,13 +335,13 @@ fn waiters_learn_of_what_is_on_disk_and_of_the_end() {
     assert!(!is_woken(), "nobody may see it yet");
     log.commit_now().expect("flushed");
     assert!(is_woken());
-    dir.delete_partitions(std::slice::from_ref(&partition())).expect("deleted");
+    dir.delete_partitions(std::slice::from_ref(&partition()), monotonic()).expect("deleted");
     assert!(is_woken() && registration.log().is_deleted());
     assert!(matches!(log.read(0, 1, true, 1), Err(ReadError::Deleted)));
     assert!(matches!(log.append(&batch(1, 1, 0), 0, 1), Err(AppendError::Closed)));
     drop(registration);
     assert_eq!(log.waiters.count(), 0);
-    dir.remove_deleted().expect("removed");
+    dir.remove_deleted(monotonic() + Duration::from_mins(1)).expect("removed");
     log.flush().expect("nothing to do");
     log.close().expect("nothing to do");
     assert_eq!(dir.group_commit().failure(), None);
@@ -377,6 +382,7 @@ enum Step {
     CloseAndReopen,
     Crash(u8),
     AdvanceLogStart(u8),
+    Retain { bytes: u64 },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -389,6 +395,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::CloseAndReopen),
         2 => (0..3_u8).prop_map(Step::Crash),
         1 => any::<u8>().prop_map(Step::AdvanceLogStart),
+        1 => (0..20_000_u64).prop_map(|bytes| Step::Retain { bytes }),
     ]
 }
 
@@ -399,6 +406,8 @@ struct Model {
     /// Batches below it are on disk.
     flushed: i64,
     log_start: i64,
+    /// What of it was written down.
+    known_log_start: i64,
     /// Where the log begins that has no batches.
     floor: i64,
     clock: i64,
@@ -423,9 +432,9 @@ impl Model {
         let end = log.offsets().log_end();
         assert!(end >= self.flushed, "flushed up to {}, but the log ends at {end}", self.flushed);
         assert!(crash != Crash::KeepAll || end == self.end(), "a killed process loses nothing");
-        // The checkpoint of the log start is as old as the last one written.
         let log_start = log.offsets().log_start();
-        assert!(log_start <= self.log_start, "the log start is made up");
+        let known = self.known_log_start..=self.log_start;
+        assert!(known.contains(&log_start), "the log starts at {log_start}, which is not in {known:?}");
         self.batches.retain(|(_, last, _)| *last < end);
         if self.end() < end {
             assert_eq!(end, log_start, "the log ends between batches, or begins empty where it was known to start");
@@ -486,7 +495,22 @@ fn run(seed: u64, steps: &[Step]) {
             Step::Checkpoint => {
                 dir.checkpoint().expect("written");
                 model.flushed = model.end();
+                model.known_log_start = model.log_start;
                 assert_eq!(log.recovery_point(), model.flushed);
+            }
+            Step::Retain { bytes } => {
+                let before = log.size();
+                let retention = Retention { bytes: Some(*bytes), ..Retention::UNLIMITED };
+                log.set_config(LogConfig { retention, ..small() });
+                dir.enforce_retention(0, monotonic()).expect("enforced");
+                let log_start = log.offsets().log_start();
+                assert!(*bytes <= before || log_start == model.log_start, "{before} bytes are not too many");
+                assert!(log_start >= model.log_start && log_start <= log.flushed());
+                if log.size() < before {
+                    model.flushed = model.end();
+                    model.log_start = log_start;
+                    model.known_log_start = log_start;
+                }
             }
             Step::AdvanceLogStart(part) => {
                 let offset = model.log_start + (model.flushed - model.log_start) * i64::from(*part) / 255;
@@ -499,6 +523,7 @@ fn run(seed: u64, steps: &[Step]) {
                 (dir, log) = open(&disk, small());
                 assert!(dir.was_clean());
                 model.flushed = model.end();
+                model.known_log_start = model.log_start;
             }
             Step::Crash(kind) => {
                 let crash = [Crash::LoseAll, Crash::KeepAll, Crash::Tear][usize::from(*kind)];
@@ -543,8 +568,8 @@ fn busy_work(disk: &SimDisk) -> (i64, Option<Box<dyn std::error::Error>>) {
         }
         let other = TopicPartition::new("other", 3);
         dir.create_partition(&other, Uuid::from_u128(2), config, 0, 0)?;
-        dir.delete_partitions(std::slice::from_ref(&other))?;
-        dir.remove_deleted()?;
+        dir.delete_partitions(std::slice::from_ref(&other), monotonic())?;
+        dir.remove_deleted(monotonic() + Duration::from_mins(1))?;
         dir.close(1)?;
         flushed = 60;
         drop((dir, log));
