@@ -96,7 +96,7 @@ impl LogDir {
         let mut result = Ok(());
         for doomed in due {
             if let Err(source) = doomed.remove(&*self.disk) {
-                result = result.and(Err(LogDirError::Io { path: doomed.path.clone(), source }));
+                result = result.and_then(|()| Err(LogDirError::Io { path: doomed.path.clone(), source }));
                 lock(&self.doomed).push(Doomed { due: Some(at + RETRY), ..doomed });
             }
         }

@@ -54,7 +54,7 @@ impl PartitionLog {
         }
         let settings = lock(&self.writer).config.retention;
         let mut segments = read(&self.segments).clone();
-        let facts: Vec<_> = segments.iter().map(|segment| facts(segment)).collect();
+        let facts: Vec<_> = segments.iter().map(facts).collect();
         let offsets = self.offsets();
         let bounds =
             Bounds { log_start: offsets.log_start, high_watermark: offsets.high_watermark, log_end: offsets.log_end };
