@@ -16,4 +16,5 @@ mod offsets;
 mod produce_fetch;
 mod producers;
 mod restart;
+mod retention;
 mod topics;

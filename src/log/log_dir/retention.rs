@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{LogDir, LogDirError};
+use super::{LogDir, LogDirError, first_error};
 use crate::{
     clock::TimestampMs,
     log::{
@@ -79,28 +79,27 @@ impl LogDir {
         if let Err(error) = self.write_checkpoints() {
             tracing::warn!(%error, "log start offsets that have moved could not be written down");
         }
-        let mut result = Ok(());
-        for trim in trims {
+        let carry_out = |trim: Trim| {
             let (leftovers, carried_out) = trim.carry_out();
             let files = leftovers.files.into_iter().map(|file| Doomed::file(file, at, leftovers.delay));
             lock(&self.doomed).extend(files);
-            result = result.and(carried_out);
-        }
-        Ok(result?)
+            carried_out
+        };
+        Ok(first_error(trims.into_iter().map(carry_out))?)
     }
 
     /// Removes the files of deleted segments and the directories of deleted partitions whose time has come. What cannot be
     /// removed is tried again a minute later. Blocks.
     pub fn remove_deleted(&self, at: Instant) -> Result<(), LogDirError> {
         let due: Vec<_> = lock(&self.doomed).extract_if(.., |doomed| doomed.due.is_none_or(|due| due <= at)).collect();
-        let mut result = Ok(());
-        for doomed in due {
-            if let Err(source) = doomed.remove(&*self.disk) {
-                result = result.and_then(|()| Err(LogDirError::Io { path: doomed.path.clone(), source }));
-                lock(&self.doomed).push(Doomed { due: Some(at + RETRY), ..doomed });
-            }
-        }
-        result
+        first_error(due.into_iter().map(|doomed| self.remove(doomed, at)))
+    }
+
+    fn remove(&self, doomed: Doomed, at: Instant) -> Result<(), LogDirError> {
+        let Err(source) = doomed.remove(&*self.disk) else { return Ok(()) };
+        let path = doomed.path.clone();
+        lock(&self.doomed).push(Doomed { due: Some(at + RETRY), ..doomed });
+        Err(LogDirError::Io { path, source })
     }
 }
 
