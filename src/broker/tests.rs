@@ -147,3 +147,24 @@ fn partitions_without_metadata_stop_the_start() {
     assert!(error.contains("no __cluster_metadata-0"), "{error}");
     assert!(disk.exists(Path::new("/data/t-0")).expect("looked"), "nothing was put aside");
 }
+
+#[test]
+fn retention_leaves_the_metadata_alone() {
+    let disk = SimDisk::new(1);
+    let broker = open(&disk).expect("opened");
+    broker.create_topic_blocking(&topic("t", 1)).expect("created");
+    append(&broker, "t", 3);
+    // Everything is older than anything may be.
+    broker.logs().enforce_retention(i64::MAX, monotonic()).expect("enforced");
+    let starts = |broker: &Broker| {
+        let start = |name: &str| {
+            let log = broker.logs().partition(&TopicPartition::new(name, 0)).expect("there");
+            log.offsets().log_start()
+        };
+        (start("t"), start(CLUSTER_METADATA_TOPIC))
+    };
+    assert_eq!(starts(&broker), (3, 0));
+    broker.close().expect("closed");
+    drop(broker);
+    assert_eq!(starts(&open(&disk).expect("opened")), (3, 0));
+}
