@@ -337,7 +337,8 @@ impl Broker {
         }
     }
 
-    fn create_topics_blocking(
+    /// What [`Broker::create_topics`] does, on the caller's thread.
+    pub fn create_topics_blocking(
         &self,
         topics: &[NewTopic],
     ) -> Result<Vec<Result<CreatedTopic, CreateTopicFailure>>, CommitError> {
@@ -432,7 +433,8 @@ impl Broker {
         Ok(())
     }
 
-    fn delete_topic_blocking(&self, id: Uuid) -> Result<(), DeleteTopicFailure> {
+    /// What [`Broker::delete_topic`] does, on the caller's thread.
+    pub fn delete_topic_blocking(&self, id: Uuid) -> Result<(), DeleteTopicFailure> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         self.journal.change(wall_clock_ms(), |image| {
             let record = topics::delete(image, id).ok_or(DeleteTopicFailure::Unknown)?;

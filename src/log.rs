@@ -8,6 +8,7 @@
 
 pub mod checkpoints;
 pub mod disk;
+pub mod distrust;
 pub mod files;
 pub mod group_commit;
 pub mod index_file;

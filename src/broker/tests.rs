@@ -152,7 +152,7 @@ fn partitions_without_metadata_stop_the_start() {
 fn retention_leaves_the_metadata_alone() {
     let disk = SimDisk::new(1);
     let broker = open(&disk).expect("opened");
-    broker.create_topic_blocking(&topic("t", 1)).expect("created");
+    create(&broker, &topic("t", 1)).expect("created");
     append(&broker, "t", 3);
     // Everything is older than anything may be.
     broker.logs().enforce_retention(i64::MAX, monotonic()).expect("enforced");

@@ -7,7 +7,8 @@
 //! orders 1 99
 //! ```
 //!
-//! All of them can be derived or done without. So one that cannot be read counts as absent, and a warning says so.
+//! All of them can be derived or done without, at a price. So one that is damaged counts as absent, and a warning says so.
+//! One that is there and cannot be read now does not: the next start may read it.
 
 use std::{collections::HashMap, io, path::Path};
 
@@ -27,8 +28,8 @@ const VERSION: &str = "0";
 pub type OffsetsByPartition = HashMap<TopicPartition, i64>;
 
 /// Reads a file of offsets.
-pub fn read_offsets(disk: &dyn Disk, path: &Path) -> OffsetsByPartition {
-    read_entries(disk, path, parse_offset).into_iter().collect()
+pub fn read_offsets(disk: &dyn Disk, path: &Path) -> io::Result<OffsetsByPartition> {
+    Ok(read_entries(disk, path, parse_offset)?.into_iter().collect())
 }
 
 /// Writes a file of offsets, durably.
@@ -54,23 +55,20 @@ pub fn format_entries(lines: impl ExactSizeIterator<Item = String>) -> String {
 }
 
 /// The entries of a checkpoint file. None if it is absent, or damaged.
-pub fn read_entries<T>(disk: &dyn Disk, path: &Path, parse: impl Fn(&str) -> Option<T>) -> Vec<T> {
+pub fn read_entries<T>(disk: &dyn Disk, path: &Path, parse: impl Fn(&str) -> Option<T>) -> io::Result<Vec<T>> {
     let bytes = match read_file(disk, path) {
         Ok(bytes) => bytes,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Vec::new(),
-        Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "checkpoint cannot be read and counts as absent");
-            return Vec::new();
-        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(e),
     };
     // Kafka creates its checkpoints empty.
     if bytes.is_empty() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
-    parse_entries(&bytes, parse).unwrap_or_else(|| {
+    Ok(parse_entries(&bytes, parse).unwrap_or_else(|| {
         tracing::warn!(path = %path.display(), "checkpoint is damaged and counts as absent");
         Vec::new()
-    })
+    }))
 }
 
 fn parse_entries<T>(bytes: &[u8], parse: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
@@ -103,14 +101,25 @@ mod tests {
         let offsets = [(TopicPartition::new("a-b", 0), 7), (TopicPartition::new("c", 12), i64::MAX)];
         write_offsets(&disk, path, &offsets).expect("written");
         assert_eq!(read_file(&disk, path).expect("read"), b"0\n2\na-b 0 7\nc 12 9223372036854775807\n");
-        assert_eq!(read_offsets(&disk, path), offsets.into_iter().collect());
+        assert_eq!(read_offsets(&disk, path).expect("read"), offsets.into_iter().collect());
     }
 
     #[test]
     fn a_damaged_file_counts_as_absent() {
         for text in ["", "1\n0\n", "0\n2\na 0 1\n", "0\n1\na 0\n", "0\n1\na 0 -5\n", "0\n1\na x 1\n", "0", "\0\0\0"] {
-            assert!(read_offsets(&disk_with(text), Path::new("/d/f")).is_empty(), "{text:?}");
+            let offsets = read_offsets(&disk_with(text), Path::new("/d/f")).expect("read");
+            assert!(offsets.is_empty(), "{text:?}");
         }
-        assert!(read_offsets(&disk_with(""), Path::new("/d/none")).is_empty());
+        assert!(read_offsets(&disk_with(""), Path::new("/d/none")).expect("nothing to read").is_empty());
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_now_does_not_count_as_absent() {
+        for call in 1..=3 {
+            let disk = disk_with("0\n1\na 0 7\n");
+            disk.fail_nth(call, 5);
+            assert!(read_offsets(&disk, Path::new("/d/f")).is_err(), "call {call}");
+            assert_eq!(read_offsets(&disk, Path::new("/d/f")).expect("read").len(), 1);
+        }
     }
 }

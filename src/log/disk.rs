@@ -77,6 +77,9 @@ pub trait DiskFile: RangeSource {
     /// Makes bytes and length durable. After an error nothing is known of what was written since the last success, and
     /// another call may lie.
     fn sync_data(&self) -> io::Result<()>;
+
+    /// Forgets what is held of it in memory, so that reads tell what is on disk. After [`DiskFile::sync_data`].
+    fn drop_cached(&self) -> io::Result<()>;
 }
 
 /// A file system that can be synced as a whole.

@@ -9,7 +9,7 @@
 use std::{
     collections::VecDeque,
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, RwLock, Weak,
         atomic::{AtomicBool, Ordering},
@@ -18,6 +18,7 @@ use std::{
 
 use super::{
     disk::{Disk, DiskFile, OpenMode},
+    distrust,
     sync::{lock, read, write},
 };
 
@@ -88,6 +89,8 @@ impl FileKind {
 /// The open files of a data directory.
 pub struct FilePool {
     disk: Arc<dyn Disk>,
+    /// The data directory.
+    path: PathBuf,
     open_max: usize,
     /// Open files, the one to be looked at first for closing in front.
     open: Mutex<VecDeque<Weak<Slot>>>,
@@ -107,9 +110,9 @@ struct Slot {
 }
 
 impl FilePool {
-    /// A pool that keeps at most about `open_max` files open. Those in use at the moment come on top.
-    pub fn new(disk: Arc<dyn Disk>, open_max: usize) -> Arc<Self> {
-        Arc::new(Self { disk, open_max: open_max.max(1), open: Mutex::default() })
+    /// A pool for the data directory at `path` that keeps at most about `open_max` files open. Those in use at the moment come on top.
+    pub fn new(disk: Arc<dyn Disk>, path: &Path, open_max: usize) -> Arc<Self> {
+        Arc::new(Self { disk, path: path.to_owned(), open_max: open_max.max(1), open: Mutex::default() })
     }
 
     /// The disk that the files are on.
@@ -120,7 +123,10 @@ impl FilePool {
     fn admit(&self, slot: &Arc<Slot>) {
         let victims = self.register(slot);
         for victim in victims {
-            victim.close_synced();
+            if victim.close_synced().is_err() {
+                tracing::warn!("a file that was to be closed could not be synced");
+                distrust::leave(&*self.disk, &self.path);
+            }
         }
     }
 
@@ -145,14 +151,11 @@ impl FilePool {
 }
 
 impl Slot {
-    fn close_synced(&self) {
+    fn close_synced(&self) -> io::Result<()> {
         let mut file = lock(&self.file);
-        if let Some(open) = file.as_deref()
-            && self.sync(|| open.sync_data()).is_err()
-        {
-            tracing::warn!("a file that was to be closed could not be synced");
-        }
+        let synced = file.as_deref().map_or(Ok(()), |open| self.sync(|| open.sync_data()));
         *file = None;
+        synced
     }
 
     /// Waits for a sync that is under way.
@@ -306,7 +309,7 @@ mod tests {
     fn pool(open_max: usize) -> (SimDisk, Arc<FilePool>, Arc<Directory>) {
         let disk = SimDisk::new(1);
         disk.create_dir(Path::new("/d")).expect("created");
-        let pool = FilePool::new(Arc::new(disk.clone()), open_max);
+        let pool = FilePool::new(Arc::new(disk.clone()), Path::new("/d"), open_max);
         (disk, pool, Directory::new("/d".into()))
     }
 

@@ -29,6 +29,7 @@ use tokio::sync::Notify;
 use self::sync_policy::{Method, SyncPolicy};
 use super::{
     disk::{Disk, Filesystem, OpenMode},
+    distrust,
     files::PooledFile,
     partition_log::{FlushError, FlushPlan, PartitionLog},
     sync::lock,
@@ -69,6 +70,8 @@ pub struct CommitCounters {
 pub struct GroupCommit {
     durability: Durability,
     disk: Arc<dyn Disk>,
+    /// The data directory.
+    path: PathBuf,
     /// Where it can be synced as a whole. Opened before the first write: it reports what failed from then on.
     filesystem: Option<Box<dyn Filesystem>>,
     failure: OnceLock<String>,
@@ -108,6 +111,7 @@ impl GroupCommit {
         Ok(Self {
             durability,
             disk,
+            path: path.to_owned(),
             filesystem,
             failure: OnceLock::new(),
             queue: Mutex::default(),
@@ -337,6 +341,7 @@ impl GroupCommit {
     fn fail(&self, error: &SyncError) -> FlushError {
         let reason = error.to_string();
         tracing::error!(%reason, "a sync failed: the data directory goes offline");
+        distrust::leave(&*self.disk, &self.path);
         let reason = self.failure.get_or_init(|| reason).clone();
         self.wake();
         FlushError::Offline { reason }

@@ -26,18 +26,20 @@ pub struct EpochEntry {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LeaderEpochs {
     entries: Vec<EpochEntry>,
+    /// Where the log starts. The entries go further back until that is on disk: a crash may take it back.
+    log_start: i64,
     changed: bool,
 }
 
 impl LeaderEpochs {
     /// Reads the file.
-    pub fn read(disk: &dyn Disk, path: &Path) -> Self {
+    pub fn read(disk: &dyn Disk, path: &Path) -> io::Result<Self> {
         let mut epochs = Self::default();
-        for entry in read_entries(disk, path, parse) {
+        for entry in read_entries(disk, path, parse)? {
             epochs.assign(entry.epoch, entry.start_offset);
         }
         epochs.changed = false;
-        epochs
+        Ok(epochs)
     }
 
     /// Writes the new content of the file, if it does not have the epochs yet. It is for the caller to sync and install.
@@ -80,7 +82,14 @@ impl LeaderEpochs {
     /// The oldest entry.
     #[must_use]
     pub fn earliest(&self) -> Option<EpochEntry> {
-        self.entries.first().copied()
+        let first = self.begun()?;
+        Some(EpochEntry { start_offset: first.start_offset.max(self.log_start), ..first })
+    }
+
+    /// The epoch that the log starts in, or the first.
+    fn begun(&self) -> Option<EpochEntry> {
+        let begun = self.entries.partition_point(|entry| entry.start_offset <= self.log_start);
+        self.entries.get(begun.saturating_sub(1)).copied()
     }
 
     /// The epoch that appended `offset`.
@@ -94,13 +103,16 @@ impl LeaderEpochs {
     /// yet.
     #[must_use]
     pub fn end_offset_for(&self, epoch: i32, log_end: i64) -> Option<EpochEnd> {
-        let latest = self.latest()?;
+        let (earliest, latest) = (self.earliest()?, self.latest()?);
         if epoch == latest.epoch {
             return Some(EpochEnd { epoch, end_offset: log_end });
         }
+        if epoch < earliest.epoch {
+            // It has been deleted with its records: its end is where the known ones start.
+            return (epoch >= 0).then_some(EpochEnd { epoch, end_offset: earliest.start_offset });
+        }
         let higher = self.entries.partition_point(|entry| entry.epoch <= epoch);
         let end_offset = self.entries.get(higher)?.start_offset;
-        // An epoch from before the first one has been deleted with its records: its end is where the known ones start.
         let epoch = higher.checked_sub(1).map_or(epoch, |floor| self.entries[floor].epoch);
         (epoch >= 0).then_some(EpochEnd { epoch, end_offset })
     }
@@ -112,8 +124,14 @@ impl LeaderEpochs {
         self.entries.truncate(kept);
     }
 
-    /// Forgets epochs that ended before `start_offset`; the one that it lies in begins there from now on.
+    /// The log starts at `start_offset` from now on: epochs that ended before it are not told any more, and the one that it
+    /// lies in begins there.
     pub fn truncate_from_start(&mut self, start_offset: i64) {
+        self.log_start = self.log_start.max(start_offset);
+    }
+
+    /// Forgets for good what [`LeaderEpochs::truncate_from_start`] hides, up to a start offset that no crash takes back.
+    pub fn forget_before(&mut self, start_offset: i64) {
         let begun = self.entries.partition_point(|entry| entry.start_offset <= start_offset);
         let Some(current) = begun.checked_sub(1) else { return };
         if current == 0 && self.entries[0].start_offset == start_offset {
@@ -165,7 +183,7 @@ mod tests {
         replacement.install(&disk).expect("renamed");
         assert!(written.write_if_changed(&disk, path).expect("nothing to do").is_none());
         assert_eq!(read_file(&disk, path).expect("read"), b"0\n2\n0 0\n4 17\n");
-        assert_eq!(LeaderEpochs::read(&disk, path), written);
+        assert_eq!(LeaderEpochs::read(&disk, path).expect("read"), written);
     }
 
     #[test]
@@ -210,9 +228,28 @@ mod tests {
         };
         assert_eq!(cut(&|epochs| epochs.truncate_from_end(20)), [(2, 5), (4, 10)]);
         assert_eq!(cut(&|epochs| epochs.truncate_from_end(21)), whole);
-        assert_eq!(cut(&|epochs| epochs.truncate_from_start(12)), [(4, 12), (7, 20)]);
-        assert_eq!(cut(&|epochs| epochs.truncate_from_start(5)), whole);
-        assert_eq!(cut(&|epochs| epochs.truncate_from_start(4)), whole);
-        assert_eq!(cut(&|epochs| epochs.truncate_from_start(20)), [(7, 20)]);
+        assert_eq!(cut(&|epochs| epochs.forget_before(12)), [(4, 12), (7, 20)]);
+        assert_eq!(cut(&|epochs| epochs.forget_before(5)), whole);
+        assert_eq!(cut(&|epochs| epochs.forget_before(4)), whole);
+        assert_eq!(cut(&|epochs| epochs.forget_before(20)), [(7, 20)]);
+    }
+
+    #[test]
+    fn what_lies_before_the_start_is_hidden_before_it_is_forgotten() {
+        for log_start in [4, 5, 7, 10, 12, 20, 30] {
+            let mut hidden = epochs(&[(2, 5), (4, 10), (7, 20)]);
+            let mut forgotten = hidden.clone();
+            hidden.truncate_from_start(log_start);
+            forgotten.forget_before(log_start);
+            assert_eq!(entries(&hidden), [(2, 5), (4, 10), (7, 20)]);
+            assert_eq!(hidden.earliest(), forgotten.earliest());
+            for epoch in -1..9 {
+                assert_eq!(
+                    hidden.end_offset_for(epoch, 33),
+                    forgotten.end_offset_for(epoch, 33),
+                    "{log_start} {epoch}"
+                );
+            }
+        }
     }
 }

@@ -9,13 +9,13 @@
 mod retention;
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     io,
     num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, RwLock,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -27,6 +27,7 @@ use self::retention::Doomed;
 use super::{
     checkpoints::{self, HIGH_WATERMARK_FILE, LOG_START_FILE, OffsetsByPartition, RECOVERY_POINT_FILE},
     disk::{Disk, EntryKind, LockError, replace_file},
+    distrust,
     files::{Directory, FilePool},
     group_commit::{Durability, GroupCommit},
     leader_epochs::LeaderEpochs,
@@ -119,13 +120,15 @@ pub struct LogDir {
     disk: Arc<dyn Disk>,
     pool: Arc<FilePool>,
     commit: Arc<GroupCommit>,
-    partitions: RwLock<HashMap<TopicPartition, Arc<PartitionLog>>>,
+    partitions: RwLock<BTreeMap<TopicPartition, Arc<PartitionLog>>>,
     /// One creation or deletion at a time; look-ups do not wait for it.
     changing: Mutex<()>,
     /// One writes the checkpoints at a time, and what it found last is what they hold.
     checkpointing: Mutex<()>,
     /// What is deleted and still there.
     doomed: Mutex<Vec<Doomed>>,
+    /// The checkpoints may have entries of partitions that are gone.
+    are_checkpoints_stale: AtomicBool,
     was_clean: bool,
     _lock: Box<dyn Send + Sync>,
 }
@@ -158,9 +161,10 @@ impl LogDir {
         let commit = Arc::new(commit);
         let lock = disk.lock(&path.join(LOCK_FILE));
         let lock = lock.map_err(|source| LogDirError::Locked { path: path.to_owned(), source })?;
-        let was_clean = take_clean_shutdown(&*disk, path).map_err(error)?;
+        let has_failed = distrust::heed(&*disk, path).map_err(error)?;
+        let was_clean = take_clean_shutdown(&*disk, path).map_err(error)? && !has_failed;
         let listing = Listing::read(&*disk, path).map_err(error)?;
-        let pool = FilePool::new(Arc::clone(&disk), settings.open_files_max);
+        let pool = FilePool::new(Arc::clone(&disk), path, settings.open_files_max);
         let loader = DirLoader {
             pool: &pool,
             commit: &commit,
@@ -168,14 +172,19 @@ impl LogDir {
             settings,
             now,
             was_clean,
-            recovery_points: checkpoints::read_offsets(&*disk, &path.join(RECOVERY_POINT_FILE)),
-            log_starts: checkpoints::read_offsets(&*disk, &path.join(LOG_START_FILE)),
+            recovery_points: checkpoints::read_offsets(&*disk, &path.join(RECOVERY_POINT_FILE)).map_err(error)?,
+            log_starts: checkpoints::read_offsets(&*disk, &path.join(LOG_START_FILE)).map_err(error)?,
         };
         let partitions = loader.load_all(listing.partitions)?;
+        let is_gone = |partition: &TopicPartition| !partitions.contains_key(partition);
+        let stale = loader.recovery_points.keys().chain(loader.log_starts.keys()).any(is_gone);
         if !was_clean {
             // What a killed process left in the page cache is not on disk yet: one round for all of it.
             partitions.values().for_each(|log| log.request_flush());
             commit.commit()?;
+        }
+        if has_failed {
+            distrust::forget(&*disk, path).map_err(error)?;
         }
         let partitions = RwLock::new(partitions);
         let doomed = listing.doomed.into_iter().map(Doomed::left_over).collect();
@@ -188,6 +197,7 @@ impl LogDir {
             changing: Mutex::default(),
             checkpointing: Mutex::default(),
             doomed: Mutex::new(doomed),
+            are_checkpoints_stale: AtomicBool::new(stale),
             was_clean,
             _lock: lock,
         })
@@ -229,6 +239,13 @@ impl LogDir {
     /// Writes down up to where each log is on disk, where it starts, and what consumers may read.
     fn write_checkpoints(&self) -> Result<(), LogDirError> {
         let _one_at_a_time = lock(&self.checkpointing);
+        let was_stale = self.are_checkpoints_stale.swap(false, Ordering::AcqRel);
+        let written = self.write_all_checkpoints();
+        self.are_checkpoints_stale.fetch_or(was_stale && written.is_err(), Ordering::AcqRel);
+        written
+    }
+
+    fn write_all_checkpoints(&self) -> Result<(), LogDirError> {
         let logs = self.partitions();
         let superseded: Vec<_> = logs.iter().flat_map(|log| log.take_superseded_snapshots()).collect();
         let entries = |offset: &dyn Fn(&PartitionLog) -> Option<i64>| -> Vec<_> {
@@ -239,7 +256,9 @@ impl LogDir {
             let log_start = log.offsets().log_start();
             (log_start > log.first_segment_offset()).then_some(log_start)
         };
+        let starts: Vec<_> = logs.iter().map(|log| log.offsets().log_start()).collect();
         self.write_offsets(LOG_START_FILE, &entries(&log_start))?;
+        logs.iter().zip(starts).for_each(|(log, log_start)| log.forget_epochs_before(log_start));
         self.write_offsets(HIGH_WATERMARK_FILE, &entries(&|log| Some(log.high_watermark())))?;
         for path in superseded {
             if let Err(error) = self.disk.remove_file(&path) {
@@ -298,7 +317,7 @@ impl LogDir {
         read(&self.partitions).get(partition).cloned()
     }
 
-    /// All logs, in no order.
+    /// All logs, in the order of their names.
     #[must_use]
     pub fn partitions(&self) -> Vec<Arc<PartitionLog>> {
         read(&self.partitions).values().cloned().collect()
@@ -318,6 +337,10 @@ impl LogDir {
         let _one_at_a_time = lock(&self.changing);
         if self.partition(partition).is_some() {
             return Err(LogDirError::Exists { partition: partition.clone() });
+        }
+        // It must not be taken for checked up to where another one of its name was, nor for started there.
+        if self.are_checkpoints_stale.load(Ordering::Acquire) {
+            self.write_checkpoints()?;
         }
         let created = self.create_files(partition, &path, topic_id, config, now);
         let log = Arc::new(created.map_err(|source| LogDirError::Io { path, source })?);
@@ -366,7 +389,6 @@ impl LogDir {
             lock(&self.doomed).push(Doomed::directory(path, at, delay));
             Ok(())
         }));
-        // Another partition of that name must not be taken for checked up to where this one was.
         let written = self.write_checkpoints();
         deleted.and(written)
     }
@@ -389,6 +411,7 @@ impl LogDir {
         let path = self.path.join(retired_dir_name(partition, Uuid::new_v4(), suffix));
         log.retire(path.clone()).map_err(|source| LogDirError::Io { path: path.clone(), source })?;
         write(&self.partitions).remove(partition);
+        self.are_checkpoints_stale.store(true, Ordering::Release);
         Ok((path, log.file_delete_delay()))
     }
 }
@@ -447,7 +470,7 @@ struct DirLoader<'a> {
 }
 
 impl DirLoader<'_> {
-    fn load_all(&self, names: Vec<TopicPartition>) -> Result<HashMap<TopicPartition, Arc<PartitionLog>>, LogDirError> {
+    fn load_all(&self, names: Vec<TopicPartition>) -> Result<BTreeMap<TopicPartition, Arc<PartitionLog>>, LogDirError> {
         let threads = self.settings.recovery_threads.get().min(names.len());
         let next = AtomicUsize::new(0);
         let work = || -> Result<Vec<_>, LogDirError> {
@@ -464,7 +487,7 @@ impl DirLoader<'_> {
                 .extend(helpers.into_iter().map(|helper| helper.join().expect("a loader that panics stops the start")));
             results
         });
-        let mut partitions = HashMap::with_capacity(names.len());
+        let mut partitions = BTreeMap::new();
         for loaded in results {
             partitions.extend(loaded?);
         }

@@ -131,7 +131,7 @@ mod tests {
 
     fn file(disk: &SimDisk) -> PooledFile {
         disk.create_dir(Path::new("/d")).expect("created");
-        let pool = FilePool::new(Arc::new(disk.clone()), 8);
+        let pool = FilePool::new(Arc::new(disk.clone()), Path::new("/d"), 8);
         PooledFile::new(pool, Directory::new("/d".into()), 1000, FileKind::OffsetIndex)
     }
 

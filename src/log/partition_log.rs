@@ -33,7 +33,7 @@ use uuid::Uuid;
 
 use self::producers::{Keep, SnapshotFiles};
 use super::{
-    files::{Directory, FilePool},
+    files::{Directory, FileKind, FilePool},
     group_commit::{Durability, GroupCommit},
     leader_epochs::{EpochEnd, LeaderEpochs},
     log_config::LogConfig,
@@ -537,11 +537,26 @@ impl PartitionLog {
         writer.active.close_indexes()?;
         writer.new_names.files = true;
         self.write_snapshot(writer, base_offset, Keep::WithSegment)?;
-        let next = Arc::new(Segment::create(&self.pool, &self.dir, base_offset, &writer.config, now)?);
+        let created = Segment::create(&self.pool, &self.dir, base_offset, &writer.config, now);
+        let next = Arc::new(created.inspect_err(|_| self.remove_leftovers(base_offset))?);
         write(&self.segments).push(Arc::clone(&next));
         writer.active = next;
         writer.jitter_ms = jitter(&writer.config);
         Ok(())
+    }
+
+    /// Removes what there is of a segment that could not be created: the active one may grow beyond its base offset. What
+    /// is left all the same, the next start finds.
+    fn remove_leftovers(&self, base_offset: i64) {
+        for kind in [FileKind::Log, FileKind::OffsetIndex, FileKind::TimeIndex] {
+            let path = self.dir.join(&kind.file_name(base_offset));
+            match self.pool.disk().remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    tracing::warn!(path = %path.display(), %error, "left behind by a roll that failed");
+                }
+                _ => {}
+            }
+        }
     }
 
     fn append_failed(&self, writer: &mut Writer, failure: AppendFailure) -> AppendError {
@@ -749,6 +764,11 @@ impl PartitionLog {
             lock(&self.epochs).truncate_from_start(offset);
         }
         before < offset
+    }
+
+    /// Forgets leader epochs from before a log start that no crash takes back.
+    pub(super) fn forget_epochs_before(&self, log_start: i64) {
+        lock(&self.epochs).forget_before(log_start);
     }
 
     /// Has `waiter` woken whenever there is more to be read, and by the partition's deletion, until the result is dropped. Look at the

@@ -66,7 +66,7 @@ pub(super) fn load(
     let files = loader.clean_up().map_err(|e| loader.error(e))?;
     let mut segments = loader.segments(&files)?;
     let epochs_path = loader.path.join(leader_epochs::FILE_NAME);
-    let mut epochs = LeaderEpochs::read(pool.disk(), &epochs_path);
+    let mut epochs = LeaderEpochs::read(pool.disk(), &epochs_path).map_err(|e| loader.error(e))?;
     let log_end = loader.find_end(&mut segments, &mut epochs)?;
     let metadata_path = loader.path.join(partition_metadata::FILE_NAME);
     let topic_id = partition_metadata::read(pool.disk(), &metadata_path).map_err(|e| loader.error(e))?;
@@ -227,7 +227,24 @@ impl Loader<'_> {
                 segments.push(Arc::new(segment));
             }
         }
+        self.drop_leftovers(&mut segments)?;
         Ok(segments)
+    }
+
+    /// Removes empty segments that the log went on without: a roll that failed left them.
+    fn drop_leftovers(&self, segments: &mut Vec<Arc<Segment>>) -> Result<(), LoadError> {
+        let mut at = 0;
+        while at < segments.len() {
+            let base_offset = segments[at].base_offset();
+            if segments[at].size() == 0 && at > 0 && segments[at - 1].reaches(base_offset)? {
+                let leftover = segments.remove(at);
+                tracing::warn!(path = %leftover.log().path().display(), "removing an empty segment that a failed roll left");
+                self.remove_segment(&leftover, false).map_err(|e| self.error(e))?;
+            } else {
+                at += 1;
+            }
+        }
+        Ok(())
     }
 
     fn existing(&self, base_offset: i64, size: u64) -> Segment {

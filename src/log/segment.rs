@@ -570,6 +570,15 @@ impl Segment {
         Ok(tail)
     }
 
+    /// Whether it has a batch that ends at `offset` or later.
+    pub fn reaches(&self, offset: i64) -> Result<bool, SegmentError> {
+        if self.size() == 0 {
+            return Ok(false);
+        }
+        let (_, tail) = self.open_indexes()?;
+        Ok(tail.next_offset > offset)
+    }
+
     /// Replaces the indexes by empty ones.
     fn reset_indexes(&self) -> Result<Arc<Indexes>, SegmentError> {
         let indexes = Arc::new(self.create_indexes().map_err(|e| self.io_error(e))?);

@@ -172,7 +172,7 @@ mod tests {
     };
 
     fn index(disk: &SimDisk) -> TransactionIndex {
-        let pool = FilePool::new(Arc::new(disk.clone()), 4);
+        let pool = FilePool::new(Arc::new(disk.clone()), Path::new("/d"), 4);
         TransactionIndex::new(PooledFile::new(pool, Directory::new("/d".into()), 5, FileKind::TransactionIndex), 5)
     }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{FlockOperation, OFlags},
+    fs::{Advice, FlockOperation, OFlags},
     process::{Flock, FlockType},
 };
 
@@ -191,6 +191,10 @@ impl DiskFile for RealFile {
 
     fn sync_data(&self) -> io::Result<()> {
         self.0.sync_data()
+    }
+
+    fn drop_cached(&self) -> io::Result<()> {
+        Ok(rustix::fs::fadvise(&self.0, 0, None, Advice::DontNeed)?)
     }
 }
 

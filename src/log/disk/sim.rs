@@ -354,4 +354,8 @@ impl DiskFile for SimFile {
     fn sync_data(&self) -> io::Result<()> {
         self.with(Content::fail_sync, Content::sync)
     }
+
+    fn drop_cached(&self) -> io::Result<()> {
+        self.with(|_, _| (), Content::drop_cached)
+    }
 }

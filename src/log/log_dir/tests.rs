@@ -2,7 +2,10 @@ use super::*;
 use crate::{
     clock::monotonic,
     log::{
-        disk::{OpenMode, RealDisk, read_file, sim::SimDisk},
+        disk::{
+            OpenMode, RealDisk, read_file,
+            sim::{Crash, SimDisk},
+        },
         partition_log::test_batches::batch,
     },
 };
@@ -146,8 +149,63 @@ fn a_mark_that_survived_a_crash_is_not_believed_twice() {
     let open = || LogDir::open(Arc::new(disk.clone()), Path::new("/data"), &settings(), 0).expect("opened");
     open().close(0).expect("closed");
     assert!(open().was_clean());
-    disk.crash(crate::log::disk::sim::Crash::LoseAll);
+    disk.crash(Crash::LoseAll);
     assert!(!open().was_clean());
     disk.open(Path::new("/data/recovery-point-offset-checkpoint"), OpenMode::CreateEmpty).expect("damaged");
     assert!(!open().was_clean());
+}
+
+#[test]
+fn a_partition_does_not_start_where_one_of_its_name_did() {
+    for is_restarted in [false, true] {
+        let disk = SimDisk::new(1);
+        let open = || LogDir::open(Arc::new(disk.clone()), Path::new("/data"), &settings(), 0).expect("opened");
+        let mut dir = open();
+        let log = create(&dir, "a").expect("created");
+        log.append(&batch(100, 1, 50), 0, 1).expect("appended");
+        log.flush().expect("flushed");
+        log.advance_log_start(90);
+        dir.checkpoint().expect("written");
+        // The rename is the first call; the first checkpoint fails.
+        disk.fail_nth(2, 28);
+        dir.delete_partitions(std::slice::from_ref(log.topic_partition()), monotonic())
+            .expect_err("no room for a checkpoint");
+        if is_restarted {
+            disk.sync_dir(Path::new("/data")).expect("synced");
+            drop(dir);
+            disk.crash(Crash::LoseAll);
+            dir = open();
+        }
+        let log = create(&dir, "a").expect("created");
+        log.append(&batch(100, 1, 50), 0, 1).expect("appended");
+        log.commit_now().expect("flushed");
+        drop((dir, log));
+        disk.crash(Crash::LoseAll);
+        let offsets = open().partition(&TopicPartition::new("a", 0)).expect("there").offsets();
+        assert_eq!((offsets.log_start(), offsets.log_end()), (0, 100));
+    }
+}
+
+#[test]
+fn after_a_failed_sync_the_page_cache_is_not_believed() {
+    for seed in 0..10 {
+        let disk = SimDisk::new(seed);
+        let open = || LogDir::open(Arc::new(disk.clone()), Path::new("/data"), &settings(), 0).expect("opened");
+        let dir = open();
+        let log = create(&dir, "a").expect("created");
+        log.append(&batch(10, 1, 50), 0, 1).expect("appended");
+        log.flush().expect("flushed");
+        log.append(&batch(10, 1, 50_000), 0, 1).expect("appended");
+        disk.fail_nth(1, 5);
+        log.commit_now().expect_err("the sync fails");
+        drop((dir, log));
+        disk.crash(Crash::KeepAll);
+        let dir = open();
+        let shown = dir.partition(&TopicPartition::new("a", 0)).expect("there").high_watermark();
+        assert_eq!(shown, 10, "the pages that were not written are still in memory");
+        assert!(!disk.exists(&Path::new("/data").join(distrust::FILE_NAME)).expect("looked"));
+        drop(dir);
+        disk.crash(Crash::LoseAll);
+        assert_eq!(open().partition(&TopicPartition::new("a", 0)).expect("there").high_watermark(), shown);
+    }
 }

@@ -869,3 +869,60 @@ fn leftovers_are_treated_by_kafkas_rules() {
     names.sort();
     assert_eq!(names, expected);
 }
+
+#[test]
+fn a_roll_that_failed_leaves_nothing_that_hides_later_records() {
+    // The calls of a roll: three files are created, and what is left of them is removed. Of those one may fail too.
+    for (n, is_removed) in [(1, true), (2, true), (3, true), (2, false)] {
+        for stop in ["clean", "killed"] {
+            let disk = SimDisk::new(1);
+            let (dir, log) = open(&disk, LogConfig { index_interval_bytes: 100_000, ..small() });
+            append(&log, 10, 1, 3_000);
+            // The calls before write the time index's last entry, and the snapshot of the producers.
+            disk.fail_nth(3 + n, 28);
+            if !is_removed {
+                disk.fail_from(3 + n, 28);
+            }
+            log.append(&batch(1, 1, 2_000), 0, 1).expect_err("there is no room to roll");
+            disk.heal();
+            let leftover = file("00000000000000000010.log");
+            assert_eq!(disk.exists(&leftover).expect("looked"), !is_removed, "call {n}");
+            append(&log, 1, 1, 100);
+            log.flush().expect("flushed");
+            if stop == "clean" {
+                dir.close(0).expect("closed");
+            }
+            drop((dir, log));
+            disk.crash(Crash::KeepAll);
+            let (_dir, log) = open(&disk, small());
+            assert_eq!(read_all(&log), [(0, 9, 3_061), (10, 10, 161)], "call {n}, {stop}");
+            assert!(!disk.exists(&leftover).expect("looked"));
+            assert_eq!(append(&log, 1, 1, 100).first_offset, 11);
+        }
+    }
+}
+
+#[test]
+fn epochs_begin_where_they_did_until_the_log_start_is_on_disk() {
+    for is_written in [false, true] {
+        let disk = SimDisk::new(1);
+        let (dir, log) = open(&disk, small());
+        for epoch in 0..6 {
+            log.append(&batch(10, 1, 10), epoch / 2, 1).expect("appended");
+        }
+        log.flush().expect("flushed");
+        log.advance_log_start(35);
+        if is_written {
+            dir.checkpoint().expect("written");
+        }
+        log.flush().expect("flushed");
+        assert_eq!(log.end_offset_for_epoch(0).map(|end| end.end_offset), Some(35));
+        drop((dir, log));
+        disk.crash(Crash::LoseAll);
+        let (_dir, log) = open(&disk, small());
+        let start = if is_written { 35 } else { 0 };
+        assert_eq!(log.offsets().log_start(), start);
+        let end = log.end_offset_for_epoch(0).map(|end| end.end_offset);
+        assert_eq!(end, Some(if is_written { 35 } else { 20 }));
+    }
+}

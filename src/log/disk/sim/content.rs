@@ -51,6 +51,12 @@ impl Content {
         self.dirty.clear();
     }
 
+    pub(super) fn drop_cached(&mut self) {
+        if self.dirty.is_empty() {
+            self.live.clone_from(&self.durable);
+        }
+    }
+
     pub(super) fn set_durable(&mut self) {
         self.durable.clone_from(&self.live);
         self.dirty.clear();

@@ -83,6 +83,8 @@ fn what_a_failed_sync_lost_the_next_one_does_not_write() {
     file.sync_data().expect_err("the chosen call");
     file.sync_data().expect("nothing to do");
     assert_eq!(read_file(&disk, &path).expect("read"), vec![1; 64 * SECTOR], "the page cache has it");
+    file.drop_cached().expect("forgotten");
+    assert_ne!(read_file(&disk, &path).expect("read"), vec![1; 64 * SECTOR], "the disk does not");
     disk.crash(Crash::LoseAll);
     assert_ne!(read_file(&disk, &path).expect("read"), vec![1; 64 * SECTOR]);
 }
