@@ -1,6 +1,9 @@
 //! A log held against what has to be in it.
 
-use ottla::log::{partition_log::PartitionLog, segment::FoundRecord};
+use ottla::log::{
+    partition_log::PartitionLog,
+    segment::{FoundRecord, Unreadable},
+};
 
 use crate::{
     model::{Partition, Stored},
@@ -28,7 +31,7 @@ pub(crate) fn log(log: &PartitionLog, model: &Partition, random: &mut Random) ->
     let all: Vec<_> = model.batches.iter().filter(|batch| batch.last >= start).collect();
     for _ in 0..LOOK_UPS {
         let Some(timestamp) = random.pick(&all).map(|batch| batch.timestamp + random.between(-1, 1)) else { break };
-        let found = log.offset_for_timestamp(timestamp, &|_| None).map_err(|error| error.to_string())?;
+        let found = log.offset_for_timestamp(timestamp, &|_, _| Err(Unreadable)).map_err(|error| error.to_string())?;
         let first = all.iter().find(|batch| batch.timestamp >= timestamp);
         let expected = first.map(|batch| FoundRecord {
             timestamp: batch.timestamp,
@@ -45,7 +48,7 @@ fn epochs(log: &PartitionLog, batches: &[&Stored], random: &mut Random) -> Resul
     for _ in 0..LOOK_UPS {
         let Some(epoch) = random.pick(batches).map(|batch| batch.epoch) else { return Ok(()) };
         let later = batches.iter().find(|later| later.epoch > epoch);
-        let expected = later.map_or(log.offsets().log_end(), |later| later.first);
+        let expected = later.map_or_else(|| log.offsets().log_end(), |later| later.first);
         let end = log.end_offset_for_epoch(epoch).map(|end| (end.epoch, end.end_offset));
         equal("the end of the epoch", &epoch, end, Some((epoch, expected)))?;
     }

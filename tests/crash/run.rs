@@ -3,7 +3,7 @@
 use std::{fmt::Display, num::NonZeroUsize, path::Path, sync::Arc};
 
 use ottla::{
-    broker::{Broker, Identity},
+    broker::{Broker, CreateTopicFailure, Identity},
     config::{broker::BrokerConfig, sources::CommandLine},
     log::{
         disk::{
@@ -374,14 +374,15 @@ impl Run {
         let partitions = usize::try_from(self.random.between(1, 3)).expect("small");
         let used: usize = self.topics.values().map(Known::partitions).sum();
         let free = |name: &&str| self.topics.get(*name).is_none_or(|known| matches!(known, Known::Gone));
-        let free: Vec<_> = NAMES.iter().copied().filter(|name| free(&name)).collect();
+        let free: Vec<_> = NAMES.iter().copied().filter(|name| free(name)).collect();
         let Some(name) = self.random.pick(&free).filter(|_| used + partitions <= PARTITIONS_MAX) else {
             return Ok(());
         };
         let count = i32::try_from(partitions).expect("small");
         let topic = NewTopic { name: (*name).to_owned(), layout: Layout::Count(Some(count)), ..NewTopic::default() };
         self.note(format!("create {name} with {partitions}"));
-        let created = broker.create_topic_blocking(&topic);
+        let created = broker.create_topics_blocking(std::slice::from_ref(&topic));
+        let created = created.map_err(CreateTopicFailure::from).and_then(|mut created| created.remove(0));
         let known = match self.answered(created)? {
             Some(created) => {
                 self.tally.topics += 1;
