@@ -1,11 +1,18 @@
 //! What is done from time to time, off the threads that serve sockets.
 
+mod steady_clock;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use crate::{broker::Broker, clock, network::Shutdown};
+use self::steady_clock::SteadyClock;
+use crate::{
+    broker::Broker,
+    clock::{self, TimestampMs},
+    network::Shutdown,
+};
 
 /// How often flushes that are due and files that are to be removed are looked for.
 const TICK: Duration = Duration::from_secs(1);
@@ -19,22 +26,24 @@ const INTERVAL_MAX: Duration = Duration::from_hours(10 * 365 * 24);
 /// Runs until the shutdown begins.
 pub(super) async fn run(broker: Arc<Broker>, shutdown: Shutdown) {
     let mut schedule = Schedule::new(clock::monotonic(), broker.config().log_retention_check_interval);
+    let mut steady = SteadyClock::new(clock::wall_clock_ms(), clock::monotonic());
     loop {
         let pause = schedule.next().saturating_duration_since(clock::monotonic());
         if tokio::time::timeout(pause, shutdown.begun()).await.is_ok() {
             return;
         }
         let due = schedule.take_due(clock::monotonic());
+        let now = steady.read(clock::wall_clock_ms(), clock::monotonic());
         let broker = Arc::clone(&broker);
-        if let Err(error) = tokio::task::spawn_blocking(move || work(&broker, due)).await {
+        if let Err(error) = tokio::task::spawn_blocking(move || work(&broker, due, now)).await {
             tracing::error!(%error, "maintenance failed");
         }
     }
 }
 
-fn work(broker: &Broker, due: Due) {
+fn work(broker: &Broker, due: Due, now: TimestampMs) {
     if due.retention {
-        let enforced = broker.logs().enforce_retention(clock::wall_clock_ms(), clock::monotonic());
+        let enforced = broker.logs().enforce_retention(now, clock::monotonic());
         warn_of(enforced, "not everything that is to be deleted could be");
     }
     if due.checkpoint {
