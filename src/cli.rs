@@ -12,10 +12,12 @@ mod codec;
 pub mod decode;
 pub mod encode;
 mod nearest;
+pub mod verify;
 
 pub use broker::BrokerArgs;
 pub use decode::DecodeArgs;
 pub use encode::EncodeArgs;
+pub use verify::VerifyArgs;
 
 /// A Kafka broker in one binary: without a subcommand, the broker.
 #[derive(Debug, Parser)]
@@ -35,6 +37,8 @@ pub enum Command {
     Decode(DecodeArgs),
     /// Turns JSON into the bytes of a Kafka message.
     Encode(EncodeArgs),
+    /// Checks a data directory that no broker uses.
+    Verify(VerifyArgs),
 }
 
 /// Runs the program on the arguments of this process.
@@ -58,6 +62,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             args.run(io::stdin().lock(), io::stdout().lock())
         }
         Some(Command::Encode(args)) => args.run(io::stdin().lock(), io::stdout().lock()),
+        Some(Command::Verify(args)) => args.run(io::stdout().lock()),
         None => broker::run(cli.broker),
     }
 }

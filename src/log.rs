@@ -28,4 +28,5 @@ mod sync;
 pub mod time_index;
 pub mod transaction_index;
 pub mod validate;
+pub mod verify;
 pub mod waiters;

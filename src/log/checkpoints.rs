@@ -21,6 +21,8 @@ pub const RECOVERY_POINT_FILE: &str = "recovery-point-offset-checkpoint";
 pub const LOG_START_FILE: &str = "log-start-offset-checkpoint";
 /// A partition's high watermark.
 pub const HIGH_WATERMARK_FILE: &str = "replication-offset-checkpoint";
+/// Up to which offset a compacted partition has been cleaned. Only Kafka writes it.
+pub const CLEANER_FILE: &str = "cleaner-offset-checkpoint";
 
 const VERSION: &str = "0";
 
@@ -38,7 +40,8 @@ pub fn write_offsets(disk: &dyn Disk, path: &Path, offsets: &[(TopicPartition, i
     replace_file(disk, path, format_entries(lines).as_bytes())
 }
 
-fn parse_offset(line: &str) -> Option<(TopicPartition, i64)> {
+/// Reads a line of a file of offsets.
+pub fn parse_offset(line: &str) -> Option<(TopicPartition, i64)> {
     let mut words = line.split_whitespace();
     let entry = (TopicPartition::new(words.next()?, words.next()?.parse().ok()?), words.next()?.parse().ok()?);
     (words.next().is_none() && entry.1 >= 0).then_some(entry)
@@ -61,24 +64,60 @@ pub fn read_entries<T>(disk: &dyn Disk, path: &Path, parse: impl Fn(&str) -> Opt
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(e) => return Err(e),
     };
-    // Kafka creates its checkpoints empty.
-    if bytes.is_empty() {
-        return Ok(Vec::new());
-    }
-    Ok(parse_entries(&bytes, parse).unwrap_or_else(|| {
-        tracing::warn!(path = %path.display(), "checkpoint is damaged and counts as absent");
+    Ok(parse_entries(&bytes, parse).unwrap_or_else(|error| {
+        tracing::warn!(path = %path.display(), %error, "checkpoint is damaged and counts as absent");
         Vec::new()
     }))
 }
 
-fn parse_entries<T>(bytes: &[u8], parse: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
-    let mut lines = std::str::from_utf8(bytes).ok()?.lines();
-    if lines.next()? != VERSION {
-        return None;
+/// Why text is not a checkpoint file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CheckpointError {
+    /// Not even text.
+    #[error("not UTF-8 from byte {at} on")]
+    Utf8 {
+        /// Where it stops being text.
+        at: usize,
+    },
+    /// A line is missing, or is not what its place asks for.
+    #[error("line {line}: {} where {expected} should be", text.as_ref().map_or_else(|| "nothing".to_owned(), |text| format!("{text:?}")))]
+    Line {
+        /// Counted from 1.
+        line: usize,
+        /// What it says.
+        text: Option<String>,
+        /// What should be there.
+        expected: &'static str,
+    },
+    /// The second line is not the number of those that follow.
+    #[error("line 2: {declared} entries announced, {found} found")]
+    Count {
+        /// The number on the second line.
+        declared: usize,
+        /// The entries.
+        found: usize,
+    },
+}
+
+/// Reads the content of a checkpoint file. Kafka creates its checkpoints empty.
+pub fn parse_entries<T>(bytes: &[u8], parse: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, CheckpointError> {
+    if bytes.is_empty() {
+        return Ok(Vec::new());
     }
-    let count: usize = lines.next()?.parse().ok()?;
-    let entries: Vec<T> = lines.map(parse).collect::<Option<_>>()?;
-    (entries.len() == count).then_some(entries)
+    let text = std::str::from_utf8(bytes).map_err(|error| CheckpointError::Utf8 { at: error.valid_up_to() })?;
+    let mut lines = text.lines();
+    let error =
+        |line, text: Option<&str>, expected| CheckpointError::Line { line, text: text.map(str::to_owned), expected };
+    let version = lines.next();
+    if version != Some(VERSION) {
+        return Err(error(1, version, "version 0"));
+    }
+    let count = lines.next();
+    let declared = count.and_then(|count| count.parse().ok()).ok_or_else(|| error(2, count, "a number of entries"))?;
+    let entry = |(at, line)| parse(line).ok_or_else(|| error(at + 3, Some(line), "an entry"));
+    let entries: Vec<T> = lines.enumerate().map(entry).collect::<Result<_, _>>()?;
+    let found = entries.len();
+    if found == declared { Ok(entries) } else { Err(CheckpointError::Count { declared, found }) }
 }
 
 #[cfg(test)]
@@ -121,5 +160,20 @@ mod tests {
             assert!(read_offsets(&disk, Path::new("/d/f")).is_err(), "call {call}");
             assert_eq!(read_offsets(&disk, Path::new("/d/f")).expect("read").len(), 1);
         }
+    }
+
+    #[test]
+    fn damage_is_named_with_its_line() {
+        for (text, expected) in [
+            ("1\n0\n", "line 1: \"1\" where version 0 should be"),
+            ("0", "line 2: nothing where a number of entries should be"),
+            ("0\n2\na 0 1\n", "line 2: 2 entries announced, 1 found"),
+            ("0\n2\na 0 1\nb 0\n", "line 4: \"b 0\" where an entry should be"),
+        ] {
+            let error = parse_entries(text.as_bytes(), parse_offset).expect_err(text);
+            assert_eq!(error.to_string(), expected);
+        }
+        assert_eq!(parse_entries(b"0\n\xff", parse_offset), Err(CheckpointError::Utf8 { at: 2 }));
+        assert_eq!(parse_entries(b"", parse_offset), Ok(Vec::new()));
     }
 }

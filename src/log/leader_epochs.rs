@@ -152,7 +152,8 @@ pub struct EpochEnd {
     pub end_offset: i64,
 }
 
-fn parse(line: &str) -> Option<EpochEntry> {
+/// Reads a line of the file.
+pub fn parse(line: &str) -> Option<EpochEntry> {
     let mut words = line.split_whitespace();
     let entry = EpochEntry { epoch: words.next()?.parse().ok()?, start_offset: words.next()?.parse().ok()? };
     words.next().is_none().then_some(entry)

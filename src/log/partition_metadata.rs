@@ -37,7 +37,8 @@ pub fn write(disk: &dyn Disk, path: &Path, topic_id: Uuid) -> io::Result<()> {
     Replacement::write(disk, path, text.as_bytes())?.install(disk)
 }
 
-fn parse(text: &str) -> Option<Uuid> {
+/// Reads the file's content.
+pub fn parse(text: &str) -> Option<Uuid> {
     let mut lines = text.lines();
     let version = lines.next()?.strip_prefix("version:")?.trim();
     let id = lines.next()?.strip_prefix("topic_id:")?.trim();
