@@ -107,7 +107,7 @@ impl<'a> Walk<'a> {
             Some(expected) if found != expected && !self.is_newer(offset, found) => {
                 Some(Problem::LeaderEpoch { offset, found, expected })
             }
-            None if found < self.leader_epoch => {
+            _ if found < self.leader_epoch => {
                 Some(Problem::LeaderEpochOrder { offset, found, before: self.leader_epoch })
             }
             _ => None,
