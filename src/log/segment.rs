@@ -575,8 +575,14 @@ impl Segment {
         if self.size() == 0 {
             return Ok(false);
         }
-        let (_, tail) = self.open_indexes()?;
-        Ok(tail.next_offset > offset)
+        let last = self.open_sane_indexes()?.ok().and_then(|(_, last)| last);
+        let file = self.open_log()?;
+        let mut scan = BatchScan::new(&*file, last.map_or(0, |entry| entry.position), self.size());
+        match scan.find(|header| header.last_offset() >= offset) {
+            Ok(found) => Ok(found.is_some()),
+            Err(ScanError::Corrupt { .. }) => Ok(false),
+            Err(e) => Err(self.error(e)),
+        }
     }
 
     /// Replaces the indexes by empty ones.
@@ -594,10 +600,16 @@ impl Segment {
         if offset <= self.base_offset || self.size() == 0 {
             return Ok((self.reset_indexes()?, 0));
         }
-        let indexes = self.indexes()?;
+        // Not completed first: a time index that a crash left longer than the other one would tell of what is to come.
+        let Ok((indexes, _)) = self.open_sane_indexes()? else { return Ok((self.reset_indexes()?, 0)) };
         let truncated = indexes.offset.truncate_to(offset).and_then(|()| indexes.time.truncate_to(offset));
         let last = truncated.and_then(|()| indexes.offset.last()).map_err(|e| self.io_error(e))?;
         let max_timestamp = indexes.time.last().map_err(|e| self.io_error(e))?;
+        if max_timestamp.is_none() {
+            return Ok((self.reset_indexes()?, 0));
+        }
+        let indexes = Arc::new(indexes);
+        *lock(&self.indexes) = Some(Arc::clone(&indexes));
         let mut state = lock(&self.state);
         state.max_timestamp = max_timestamp;
         state.bytes_since_index_entry = 0;

@@ -926,3 +926,27 @@ fn epochs_begin_where_they_did_until_the_log_start_is_on_disk() {
         assert_eq!(end, Some(if is_written { 35 } else { 20 }));
     }
 }
+
+#[test]
+fn a_time_index_that_is_ahead_of_the_other_does_not_hide_records() {
+    let disk = SimDisk::new(1);
+    let (dir, log) = open(&disk, LogConfig { index_interval_bytes: 100_000, ..small() });
+    for n in 0..8 {
+        append(&log, 2, 100 + n, 200);
+    }
+    log.flush().expect("flushed");
+    dir.checkpoint().expect("written");
+    append(&log, 4, 300, 10);
+    // What closing wrote reached the disk, the log's last batch did not.
+    let index = disk.open(&file("00000000000000000000.timeindex"), OpenMode::Existing).expect("there");
+    index.write_all_at(&[&300_u64.to_be_bytes(), &19_u32.to_be_bytes()], 0).expect("written");
+    index.sync_data().expect("synced");
+    drop((dir, log));
+    disk.crash(Crash::LoseAll);
+    let (_dir, log) = open(&disk, small());
+    assert_eq!(log.offsets().log_end(), 16);
+    for n in 0..8 {
+        let found = log.offset_for_timestamp(100 + n, &|_| None).expect("readable");
+        assert_eq!(found.map(|found| found.offset), Some(n * 2));
+    }
+}
