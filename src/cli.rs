@@ -10,12 +10,14 @@ use clap::{Parser, Subcommand};
 pub mod broker;
 mod codec;
 pub mod decode;
+pub mod dump;
 pub mod encode;
 mod nearest;
 pub mod verify;
 
 pub use broker::BrokerArgs;
 pub use decode::DecodeArgs;
+pub use dump::DumpArgs;
 pub use encode::EncodeArgs;
 pub use verify::VerifyArgs;
 
@@ -37,6 +39,8 @@ pub enum Command {
     Decode(DecodeArgs),
     /// Turns JSON into the bytes of a Kafka message.
     Encode(EncodeArgs),
+    /// Shows the files of a data directory as text.
+    Dump(DumpArgs),
     /// Checks a data directory that no broker uses.
     Verify(VerifyArgs),
 }
@@ -62,6 +66,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             args.run(io::stdin().lock(), io::stdout().lock())
         }
         Some(Command::Encode(args)) => args.run(io::stdin().lock(), io::stdout().lock()),
+        Some(Command::Dump(args)) => args.run(io::stdout().lock(), io::stderr().lock()),
         Some(Command::Verify(args)) => args.run(io::stdout().lock()),
         None => broker::run(cli.broker),
     }

@@ -16,6 +16,7 @@ fn run_on(arguments: &str, input: &[u8]) -> Result<(ExitCode, Vec<u8>), String> 
     let code = match cli.command.unwrap() {
         Command::Decode(args) => args.run(input, &mut output),
         Command::Encode(args) => args.run(input, &mut output),
+        Command::Dump(args) => args.run(&mut output, io::sink()),
         Command::Verify(args) => args.run(&mut output),
     };
     code.map(|code| (code, output)).map_err(|error| error.to_string())

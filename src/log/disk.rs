@@ -140,10 +140,14 @@ pub enum LockError {
 
 /// All bytes of a file.
 pub fn read_file(disk: &dyn Disk, path: &Path) -> io::Result<Vec<u8>> {
-    let file = disk.open(path, OpenMode::ReadOnly)?;
+    read_all(&*disk.open(path, OpenMode::ReadOnly)?)
+}
+
+/// All bytes of an open file.
+pub fn read_all(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
     let len = usize::try_from(file.len()?).map_err(|_| io::ErrorKind::FileTooLarge)?;
     let mut bytes = vec![0; len];
-    let read = read_full(&*file, &mut bytes, 0)?;
+    let read = read_full(file, &mut bytes, 0)?;
     bytes.truncate(read);
     Ok(bytes)
 }
