@@ -33,26 +33,30 @@ use crate::{
     },
     metadata::{
         image::{ConfigResource, Image, Topic},
-        journal::{CommitError, Journal, ReplayError},
+        journal::{CommitError, Journal, JournalSettings, OpenError},
         record::MetadataRecord,
+        registration::{self, Node},
+        snapshot::SnapshotError,
         topics::{self, CreateTopicError, Home, NewTopic},
     },
     protocol::{
         ids::{TopicPartition, random_uuid},
-        messages::{FeatureLevelRecord, ProducerIdsRecord},
+        messages::{ProducerIdsRecord, voters_record::Endpoint},
     },
 };
 
-/// The feature that says which records the metadata log may hold.
-const METADATA_VERSION_FEATURE: &str = "metadata.version";
-/// Its level 3.8-IV0: that of the records that this broker writes.
-pub const METADATA_VERSION: i16 = 20;
+/// Where Kafka is told that the controller is, if the settings do not say so.
+const CONTROLLER: (&str, &str, u16) = ("CONTROLLER", LOCALHOST, 9093);
+/// The host of a listener on every interface that advertises none.
+const LOCALHOST: &str = "localhost";
 
 /// Everything that handlers work on.
 pub struct Broker {
     config: BrokerConfig,
     cluster_id: String,
     home: Home,
+    /// Epoch of this start's registration.
+    broker_epoch: i64,
     logs: LogDir,
     journal: Journal,
     hosted: RwLock<Hosted>,
@@ -84,13 +88,23 @@ pub enum LoadError {
     #[error(transparent)]
     Logs(#[from] LogDirError),
     #[error(transparent)]
-    Replay(#[from] ReplayError),
+    Metadata(#[from] OpenError),
     #[error(transparent)]
     Commit(#[from] CommitError),
     #[error("topic {topic}: {source}")]
     TopicConfig { topic: Arc<str>, source: TopicConfigError },
     #[error("{}: there are partitions, but no {CLUSTER_METADATA_TOPIC}-0 that knows them: restore it, or use another directory", path.display())]
     NoMetadata { path: PathBuf },
+}
+
+/// Why the broker's state could not be put away.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the texts say it")]
+pub enum CloseError {
+    #[error(transparent)]
+    Logs(#[from] LogDirError),
+    #[error(transparent)]
+    Commit(#[from] CommitError),
 }
 
 /// Why a topic could not be hosted.
@@ -155,19 +169,35 @@ impl Broker {
             directory_id: identity.directory_id,
             default_partitions: config.num_partitions,
         };
-        let journal = Journal::open(metadata_log(&logs)?)?;
+        let now = wall_clock_ms();
+        let dir = logs.path().join(TopicPartition::new(CLUSTER_METADATA_TOPIC, 0).to_string());
+        let settings = JournalSettings {
+            node_id: config.node_id,
+            directory_id: identity.directory_id,
+            controller: controller_endpoint(&config),
+            bytes_between_snapshots: config.metadata_log_max_record_bytes_between_snapshots,
+        };
+        let journal = Journal::open(metadata_log(&logs)?, Arc::clone(logs.disk()), dir, settings, now)?;
+        let node = Node {
+            id: config.node_id,
+            directory_id: identity.directory_id,
+            incarnation_id: random_uuid(),
+            endpoints: advertised_endpoints(&config),
+        };
+        let broker_epoch = take_over(&journal, &node, !logs.was_clean())?;
         let broker = Self {
             config,
             cluster_id: identity.cluster_id,
             home,
+            broker_epoch,
             logs,
             journal,
             hosted: RwLock::default(),
             changing: Mutex::new(()),
             producer_ids: Mutex::default(),
         };
-        broker.write_features()?;
         let image = broker.image();
+        name_kept(&image);
         for topic in image.topics() {
             broker.host(&image, topic).map_err(|failure| match failure {
                 HostError::Logs(error) => LoadError::Logs(error),
@@ -178,24 +208,18 @@ impl Broker {
         Ok(broker)
     }
 
-    /// Ends appending, makes everything durable, and leaves the mark of a clean stop. Blocks.
-    pub fn close(&self) -> Result<(), LogDirError> {
-        self.logs.close(self.journal.image().offset())
+    /// Takes this broker out of service, ends appending, makes everything durable, and leaves the mark of a clean stop. Blocks.
+    pub fn close(&self) -> Result<(), CloseError> {
+        let fenced = self.journal.change(wall_clock_ms(), |_| {
+            Ok::<_, CommitError>((vec![registration::fence(self.home.node_id, self.broker_epoch)], ()))
+        });
+        self.logs.close(self.broker_epoch)?;
+        Ok(fenced?)
     }
 
-    /// A new metadata log begins with the level of its records.
-    fn write_features(&self) -> Result<(), CommitError> {
-        self.journal.change(wall_clock_ms(), |image| {
-            let is_new = !image.features().contains_key(METADATA_VERSION_FEATURE);
-            let level = is_new.then(|| {
-                MetadataRecord::FeatureLevel(FeatureLevelRecord {
-                    name: METADATA_VERSION_FEATURE.into(),
-                    feature_level: METADATA_VERSION,
-                    ..FeatureLevelRecord::default()
-                })
-            });
-            Ok::<_, CommitError>((level.into_iter().collect(), ()))
-        })
+    /// Sums up the metadata log if it has grown enough. Blocks.
+    pub fn snapshot_if_due(&self) -> Result<(), SnapshotError> {
+        self.journal.snapshot_if_due(wall_clock_ms()).map(|_| ())
     }
 
     /// Partitions that the metadata does not know, or knows under another id, leave the way.
@@ -313,7 +337,7 @@ impl Broker {
             let first = image.next_producer_id();
             let record = MetadataRecord::ProducerIds(ProducerIdsRecord {
                 broker_id: self.home.node_id,
-                broker_epoch: -1,
+                broker_epoch: self.broker_epoch,
                 next_producer_id: first + BLOCK_SIZE,
                 ..ProducerIdsRecord::default()
             });
@@ -418,6 +442,7 @@ impl Broker {
                         log.set_topic_id(topic.id).map_err(|source| self.logs.error(source))?;
                     }
                     log.set_config(log_config);
+                    log.begin_epoch(partition.leader_epoch);
                     logs.push(log);
                     continue;
                 }
@@ -454,13 +479,58 @@ impl Broker {
     }
 }
 
+/// Registers this start of the node and makes it the leader of everything; returns the epoch of the registration.
+fn take_over(journal: &Journal, node: &Node, new_epochs: bool) -> Result<i64, CommitError> {
+    let now = wall_clock_ms();
+    let broker_epoch = journal.change(now, |image| {
+        let (record, epoch) = registration::register(image, node);
+        Ok::<_, CommitError>((vec![record], epoch))
+    })?;
+    journal.change(now, |image| {
+        Ok::<_, CommitError>((registration::take_over(image, node, broker_epoch, new_epochs), ()))
+    })?;
+    Ok(broker_epoch)
+}
+
+fn controller_endpoint(config: &BrokerConfig) -> Endpoint {
+    let (name, host, port) = CONTROLLER;
+    let endpoint =
+        |name: &str, host: &str, port| Endpoint { name: name.into(), host: host.into(), port, ..Endpoint::default() };
+    match &config.controller {
+        Some(set) => endpoint(&set.name, set.host.as_deref().unwrap_or(host), set.port),
+        None => endpoint(name, host, port),
+    }
+}
+
+fn advertised_endpoints(config: &BrokerConfig) -> Vec<(String, String, u16)> {
+    let endpoints = config.listeners.iter().map(|listener| {
+        let endpoint = &listener.endpoint;
+        let (host, port) = match &listener.advertised {
+            Advertised::Fixed { host, port } => (host.clone(), if *port == 0 { endpoint.port } else { *port }),
+            Advertised::AsConnected => (endpoint.host.clone().unwrap_or_else(|| LOCALHOST.to_owned()), endpoint.port),
+        };
+        (endpoint.name.clone(), host, port)
+    });
+    endpoints.collect()
+}
+
+/// One line says what Kafka left here that this broker does not act on.
+fn name_kept(image: &Image) {
+    let counts = image.kept().counts();
+    let counts = counts.iter().filter(|(kind, _)| kind.is_unserved()).map(|(kind, n)| format!("{n} {}", kind.name()));
+    let kept = counts.collect::<Vec<_>>().join(", ");
+    if !kept.is_empty() {
+        tracing::info!("kept as Apache Kafka wrote it, without effect here: {kept}");
+    }
+}
+
 /// The log of the metadata, new or as it was left.
 fn metadata_log(logs: &LogDir) -> Result<Arc<PartitionLog>, LoadError> {
     let name = TopicPartition::new(CLUSTER_METADATA_TOPIC, 0);
     match logs.partition(&name) {
         Some(log) => Ok(log),
         None if !logs.partitions().is_empty() => Err(LoadError::NoMetadata { path: logs.path().to_owned() }),
-        None => Ok(logs.create_partition(&name, METADATA_TOPIC_ID, LogConfig::default(), 1, wall_clock_ms())?),
+        None => Ok(logs.create_partition(&name, METADATA_TOPIC_ID, LogConfig::default(), 0, wall_clock_ms())?),
     }
 }
 

@@ -135,7 +135,9 @@ pub fn load(
     let data_dir = data_dir(&settings, &mut values)?;
     let listeners = listeners(command_line, &settings, &mut values)?;
     let cluster_id = cluster_id(settings)?;
-    let config = BrokerConfig::new(values, cluster_id, data_dir, listeners);
+    let controller = listener::controller(&list(&values, "listeners"), &list(&values, "controller.listener.names"));
+    let mut config = BrokerConfig::new(values, cluster_id, data_dir, listeners);
+    config.controller = controller;
     Ok((config, warning.into_iter().collect()))
 }
 

@@ -14,7 +14,7 @@ use std::{
 use tokio::task::{JoinError, JoinHandle};
 
 use crate::{
-    broker::{Broker, Identity, LoadError},
+    broker::{Broker, CloseError, Identity, LoadError},
     clock::wall_clock_ms,
     config::broker::BrokerConfig,
     handlers::{
@@ -85,7 +85,7 @@ pub enum StartError {
 #[expect(missing_docs, reason = "the texts say it")]
 pub enum StopError {
     #[error(transparent)]
-    Logs(#[from] LogDirError),
+    Close(#[from] CloseError),
     #[error("a thread of the broker failed: {0}")]
     Thread(#[from] JoinError),
 }

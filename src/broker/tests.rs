@@ -168,3 +168,55 @@ fn retention_leaves_the_metadata_alone() {
     drop(broker);
     assert_eq!(starts(&open(&disk).expect("opened")), (3, 0));
 }
+
+fn partition(broker: &Broker) -> crate::metadata::image::Partition {
+    broker.image().topic("t").expect("is there").partitions[0].clone()
+}
+
+#[test]
+fn every_start_after_an_unclean_stop_takes_a_new_leader_epoch() {
+    let disk = SimDisk::new(1);
+    let broker = open(&disk).expect("opened");
+    create(&broker, &topic("t", 1)).expect("created");
+    append(&broker, "t", 3);
+    drop(broker);
+    disk.crash(Crash::LoseAll);
+    let broker = open(&disk).expect("opened");
+    assert_eq!(partition(&broker).leader_epoch, 1);
+    let (log, epoch) = {
+        let topic = broker.topic("t").expect("hosted");
+        let (log, epoch) = topic.partition(0).expect("there");
+        (Arc::clone(log), epoch)
+    };
+    assert_eq!((epoch, log.leader_epoch()), (1, Some(1)), "the log knows it before the first append");
+    assert_eq!(
+        log.end_offset_for_epoch(0).map(|end| end.end_offset),
+        Some(3),
+        "a client finds where the old one ended"
+    );
+    broker.close().expect("closed");
+    drop((broker, log));
+    let broker = open(&disk).expect("opened");
+    assert_eq!(partition(&broker).leader_epoch, 1, "a clean stop takes none");
+}
+
+#[test]
+fn a_start_registers_and_a_clean_stop_fences() {
+    let disk = SimDisk::new(1);
+    let mut incarnations = Vec::new();
+    for _ in 0..2 {
+        let broker = open(&disk).expect("opened");
+        let registered = broker.image().brokers()[&1].clone();
+        assert!(!registered.fenced);
+        assert_eq!(registered.log_dirs, [Uuid::from_u128(9)]);
+        assert_eq!((registered.end_points[0].host.as_str(), registered.end_points[0].port), ("127.0.0.1", 9092));
+        incarnations.push((registered.incarnation_id, registered.broker_epoch));
+        broker.close().expect("closed");
+        assert!(broker.image().brokers()[&1].fenced);
+        let mark = crate::log::disk::read_file(&disk, Path::new("/data/.kafka_cleanshutdown")).expect("is there");
+        let expected = format!(r#"{{"version":0,"brokerEpoch":{}}}"#, registered.broker_epoch);
+        assert_eq!(String::from_utf8_lossy(&mark), expected);
+    }
+    assert_ne!(incarnations[0].0, incarnations[1].0);
+    assert!(incarnations[0].1 < incarnations[1].1);
+}

@@ -16,7 +16,7 @@ use super::{
         Validator::{Any, AtLeast, Between, BetweenOr, ListOf, OneOf},
         Value,
     },
-    listener::Listener,
+    listener::{Endpoint, Listener},
     topic::{COMPRESSION_TYPES, LONG_MAX},
 };
 
@@ -282,8 +282,7 @@ pub const BROKER_KEYS: &[BrokerKey] = &[
         .doc("The default of the topic key max.message.bytes.")
         .cluster_wide(),
     broker("metadata.log.max.record.bytes.between.snapshots", Long, Some("20971520"), AtLeast(1), High)
-        .doc("How much is added to the metadata log before it is summed up.")
-        .without_effect(),
+        .doc("How much is added to the metadata log before it is summed up."),
     broker("min.insync.replicas", Int, Some("1"), AtLeast(1), High)
         .doc("The default of the topic key min.insync.replicas.")
         .cluster_wide(),
@@ -405,6 +404,8 @@ pub struct BrokerConfig {
     pub data_dir: PathBuf,
     /// `listeners` and `advertised.listeners`, without those of a controller. Never empty.
     pub listeners: Vec<Listener>,
+    /// The listener of the controller, where `listeners` has one. It is not opened.
+    pub controller: Option<Endpoint>,
     /// `auto.create.topics.enable`.
     pub auto_create_topics_enable: bool,
     /// `connections.max.idle.ms`; `None` for no limit.
@@ -423,6 +424,8 @@ pub struct BrokerConfig {
     pub max_incremental_fetch_session_cache_slots: u32,
     /// `max.request.partition.size.limit`.
     pub max_request_partition_size_limit: u32,
+    /// `metadata.log.max.record.bytes.between.snapshots`.
+    pub metadata_log_max_record_bytes_between_snapshots: u64,
     /// `num.partitions`.
     pub num_partitions: i32,
     /// `producer.id.expiration.ms`.
@@ -502,6 +505,7 @@ impl BrokerConfig {
             cluster_id,
             data_dir,
             listeners,
+            controller: None,
             auto_create_topics_enable: values.boolean("auto.create.topics.enable"),
             connections_max_idle: values.duration("connections.max.idle.ms"),
             delete_topic_enable: values.boolean("delete.topic.enable"),
@@ -511,6 +515,9 @@ impl BrokerConfig {
             max_connections: values.size("max.connections"),
             max_incremental_fetch_session_cache_slots: values.size("max.incremental.fetch.session.cache.slots"),
             max_request_partition_size_limit: values.size("max.request.partition.size.limit"),
+            metadata_log_max_record_bytes_between_snapshots: values
+                .long("metadata.log.max.record.bytes.between.snapshots")
+                .unsigned_abs(),
             num_partitions: values.int("num.partitions"),
             producer_id_expiration_ms: values.long("producer.id.expiration.ms"),
             socket_receive_buffer_bytes: values.buffer("socket.receive.buffer.bytes"),

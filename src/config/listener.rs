@@ -156,6 +156,11 @@ pub(super) fn without_controllers(
     if endpoints.is_empty() { Err(ListenerError::NoListener) } else { Ok(endpoints) }
 }
 
+/// The first of the controllers' endpoints.
+pub(super) fn controller(entries: &[String], controllers: &[String]) -> Option<Endpoint> {
+    parse_endpoints(entries).ok()?.into_iter().find(|endpoint| is_controller(endpoint, controllers))
+}
+
 /// Holds the endpoints against `listener.security.protocol.map`, which may well name protocols that nobody uses.
 pub(super) fn check_protocols(endpoints: &[Endpoint], map: &str) -> Result<(), ListenerError> {
     let protocols = parse_protocols(map)?;

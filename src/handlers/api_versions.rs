@@ -2,7 +2,7 @@
 
 use super::{api::SUPPORTED, context::Context};
 use crate::{
-    broker::METADATA_VERSION,
+    metadata::level::{METADATA_VERSION_FEATURE, MetadataLevel},
     protocol::{
         error_code::ErrorCode,
         messages::{
@@ -13,10 +13,8 @@ use crate::{
 };
 
 /// The features whose levels records and protocols depend on, and the highest level that is supported of each.
-const FEATURES: &[(&str, i16, i16)] = &[("metadata.version", METADATA_VERSION_MIN, METADATA_VERSION)];
-
-/// `metadata.version` 3.3-IV3: the least that a 4.x release reads.
-const METADATA_VERSION_MIN: i16 = 7;
+const FEATURES: &[(&str, i16, i16)] =
+    &[(METADATA_VERSION_FEATURE, MetadataLevel::LOWEST.number(), MetadataLevel::LATEST.number())];
 
 /// From this version on a feature that begins at level 0 can be named (KAFKA-17011).
 const FEATURES_FROM_LEVEL_0: i16 = 4;
@@ -37,12 +35,13 @@ pub async fn api_versions(cx: &Context, request: ApiVersionsRequest) -> ApiVersi
         return refusal(ErrorCode::RebootstrapRequired);
     }
     let image = cx.broker.image();
-    let finalized = image.features().iter().map(|(name, &level)| FinalizedFeatureKey {
-        name: name.as_str().into(),
-        max_version_level: level,
-        min_version_level: level,
-        ..FinalizedFeatureKey::default()
-    });
+    let finalized =
+        image.features().iter().filter(|(name, _)| is_served(name)).map(|(name, &level)| FinalizedFeatureKey {
+            name: name.as_str().into(),
+            max_version_level: level,
+            min_version_level: level,
+            ..FinalizedFeatureKey::default()
+        });
     ApiVersionsResponse {
         api_keys: api_keys(),
         supported_features: supported_features(cx.version),
@@ -71,6 +70,11 @@ fn is_for_another_broker(cx: &Context, request: &ApiVersionsRequest) -> bool {
 }
 
 /// Letters and digits, with dots and dashes inside (`ApiVersionsRequest.SOFTWARE_NAME_VERSION_PATTERN`).
+/// A directory that Kafka wrote may have levels of features that are not served.
+fn is_served(feature: &str) -> bool {
+    FEATURES.iter().any(|(name, ..)| *name == feature)
+}
+
 fn is_software(text: &str) -> bool {
     let is_inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
     let is_end = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());

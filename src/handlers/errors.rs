@@ -92,8 +92,6 @@ pub fn delete_topic(failure: &DeleteTopicFailure) -> ErrorCode {
 #[must_use]
 pub fn commit(error: &CommitError) -> ErrorCode {
     match error {
-        CommitError::Encode(_) | CommitError::Build(_) | CommitError::Append(_) | CommitError::Flush(_) => {
-            ErrorCode::UnknownServerError
-        }
+        CommitError::Batch(_) | CommitError::Append(_) | CommitError::Flush(_) => ErrorCode::UnknownServerError,
     }
 }

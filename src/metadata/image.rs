@@ -7,13 +7,21 @@ use std::{
 
 use uuid::Uuid;
 
-use super::record::MetadataRecord;
+pub use super::partition::Partition;
+use super::{
+    kept::Kept,
+    level::{METADATA_VERSION_FEATURE, MetadataLevel},
+    record::MetadataRecord,
+};
 use crate::{
     config::topic_name,
-    protocol::messages::{ConfigRecord, PartitionRecord, TopicRecord},
+    protocol::messages::{
+        BrokerRegistrationChangeRecord, ConfigRecord, FeatureLevelRecord, PartitionChangeRecord, PartitionRecord,
+        RegisterBrokerRecord, TopicRecord,
+    },
 };
 
-/// Topics, configurations and features.
+/// Topics, configurations, features, brokers, and what is kept for Kafka.
 #[derive(Clone, Debug, Default)]
 pub struct Image {
     topics: BTreeMap<Arc<str>, Arc<Topic>>,
@@ -23,6 +31,8 @@ pub struct Image {
     configs: BTreeMap<ConfigResource, BTreeMap<String, String>>,
     features: BTreeMap<String, i16>,
     next_producer_id: i64,
+    brokers: BTreeMap<i32, RegisterBrokerRecord>,
+    kept: Kept,
     /// Offset after the last record that went in.
     offset: i64,
 }
@@ -36,15 +46,6 @@ pub struct Topic {
     pub id: Uuid,
     /// By index, without gaps.
     pub partitions: Vec<Partition>,
-}
-
-/// A partition of a topic.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Partition {
-    /// Epoch of its leader, this broker.
-    pub leader_epoch: i32,
-    /// Counts the changes to the partition.
-    pub partition_epoch: i32,
 }
 
 /// What a configuration belongs to: Kafka's resource type, and a name.
@@ -73,6 +74,22 @@ pub enum ApplyError {
     /// A partition or removal of a topic that is not there.
     #[error("no topic has the id {0}")]
     UnknownTopicId(Uuid),
+    /// A change of a partition that is not there.
+    #[error("topic {topic} has no partition {partition}")]
+    UnknownPartition {
+        /// The topic.
+        topic: Arc<str>,
+        /// The partition.
+        partition: i32,
+    },
+    /// A change of a broker that is not registered, or not under this epoch.
+    #[error("no broker {id} is registered with epoch {epoch}")]
+    UnknownBroker {
+        /// The broker.
+        id: i32,
+        /// The epoch.
+        epoch: i64,
+    },
     /// A topic whose name or id is taken.
     #[error("topic {0} is there already")]
     TopicExists(String),
@@ -146,19 +163,93 @@ impl Image {
         self.next_producer_id
     }
 
-    /// Takes in the record at `offset`.
+    /// The configurations of everything that has one.
+    pub fn configs(&self) -> impl Iterator<Item = (&ConfigResource, &BTreeMap<String, String>)> {
+        self.configs.iter()
+    }
+
+    /// The level of the records in the log, once one is set.
+    #[must_use]
+    pub fn metadata_level(&self) -> Option<MetadataLevel> {
+        self.features.get(METADATA_VERSION_FEATURE).copied().map(MetadataLevel::new)
+    }
+
+    /// The registrations by broker.
+    #[must_use]
+    pub fn brokers(&self) -> &BTreeMap<i32, RegisterBrokerRecord> {
+        &self.brokers
+    }
+
+    /// What is kept for Kafka.
+    #[must_use]
+    pub fn kept(&self) -> &Kept {
+        &self.kept
+    }
+
+    /// Takes in the record at `offset`. Begin and end of transactions are the replay's to respect.
     pub fn apply(&mut self, offset: i64, record: &MetadataRecord) -> Result<(), ApplyError> {
         match record {
             MetadataRecord::Topic(record) => self.add_topic(record)?,
             MetadataRecord::Partition(record) => self.add_partition(record)?,
+            MetadataRecord::PartitionChange(record) => self.change_partition(record)?,
             MetadataRecord::RemoveTopic(record) => self.remove_topic(record.topic_id)?,
+            MetadataRecord::ClearElr(record) => self.clear_elr(&record.topic_name),
             MetadataRecord::Config(record) => self.set_config(record),
-            MetadataRecord::FeatureLevel(record) => {
-                self.features.insert(record.name.to_string(), record.feature_level);
+            MetadataRecord::FeatureLevel(record) => self.set_feature(record),
+            MetadataRecord::RegisterBroker(record) => {
+                self.brokers.insert(record.broker_id, record.clone());
             }
             MetadataRecord::ProducerIds(record) => self.next_producer_id = record.next_producer_id,
+            MetadataRecord::UnregisterBroker(record) => {
+                self.broker(record.broker_id, record.broker_epoch)?;
+                self.brokers.remove(&record.broker_id);
+            }
+            MetadataRecord::BrokerRegistrationChange(record) => self.change_broker(record)?,
+            MetadataRecord::FenceBroker(record) => self.broker(record.id, record.epoch)?.fenced = true,
+            MetadataRecord::UnfenceBroker(record) => self.broker(record.id, record.epoch)?.fenced = false,
+            MetadataRecord::Kept(record) => self.kept.apply(record),
+            MetadataRecord::NoOp(_)
+            | MetadataRecord::BeginTransaction(_)
+            | MetadataRecord::EndTransaction(_)
+            | MetadataRecord::AbortTransaction(_) => {}
         }
-        self.offset = offset + 1;
+        self.pass_over(offset + 1);
+        Ok(())
+    }
+
+    /// Notes that everything below `offset` went in.
+    pub(super) fn pass_over(&mut self, offset: i64) {
+        self.offset = offset;
+    }
+
+    fn set_feature(&mut self, record: &FeatureLevelRecord) {
+        if record.feature_level == 0 {
+            self.features.remove(record.name.as_str());
+        } else {
+            self.features.insert(record.name.to_string(), record.feature_level);
+        }
+    }
+
+    fn broker(&mut self, id: i32, epoch: i64) -> Result<&mut RegisterBrokerRecord, ApplyError> {
+        let broker = self.brokers.get_mut(&id).filter(|broker| broker.broker_epoch == epoch);
+        broker.ok_or(ApplyError::UnknownBroker { id, epoch })
+    }
+
+    fn change_broker(&mut self, record: &BrokerRegistrationChangeRecord) -> Result<(), ApplyError> {
+        let broker = self.broker(record.broker_id, record.broker_epoch)?;
+        match record.fenced {
+            0 => {}
+            fenced => broker.fenced = fenced > 0,
+        }
+        if record.in_controlled_shutdown != 0 {
+            broker.in_controlled_shutdown = true;
+        }
+        if !record.log_dirs.is_empty() {
+            broker.log_dirs.clone_from(&record.log_dirs);
+        }
+        if record.cordoned_log_dirs.is_some() {
+            broker.cordoned_log_dirs.clone_from(&record.cordoned_log_dirs);
+        }
         Ok(())
     }
 
@@ -176,11 +267,14 @@ impl Image {
         Ok(())
     }
 
+    fn topic_mut(&mut self, id: Uuid) -> Result<&mut Topic, ApplyError> {
+        let name = self.names.get(&id).ok_or(ApplyError::UnknownTopicId(id))?;
+        self.topics.get_mut(name).map(Arc::make_mut).ok_or(ApplyError::UnknownTopicId(id))
+    }
+
     fn add_partition(&mut self, record: &PartitionRecord) -> Result<(), ApplyError> {
-        let unknown = ApplyError::UnknownTopicId(record.topic_id);
-        let Some(name) = self.names.get(&record.topic_id) else { return Err(unknown) };
-        let Some(topic) = self.topics.get_mut(name).map(Arc::make_mut) else { return Err(unknown) };
-        let partition = Partition { leader_epoch: record.leader_epoch, partition_epoch: record.partition_epoch };
+        let topic = self.topic_mut(record.topic_id)?;
+        let partition = Partition::from(record);
         let count = topic.partitions.len();
         match usize::try_from(record.partition_id) {
             Ok(index) if index < count => topic.partitions[index] = partition,
@@ -191,6 +285,27 @@ impl Image {
             }
         }
         Ok(())
+    }
+
+    fn change_partition(&mut self, record: &PartitionChangeRecord) -> Result<(), ApplyError> {
+        let topic = self.topic_mut(record.topic_id)?;
+        let index = usize::try_from(record.partition_id).unwrap_or(usize::MAX);
+        match topic.partitions.get_mut(index) {
+            Some(partition) => partition.apply(record),
+            None => {
+                let (topic, partition) = (topic.name.clone(), record.partition_id);
+                return Err(ApplyError::UnknownPartition { topic, partition });
+            }
+        }
+        Ok(())
+    }
+
+    /// Of one topic, or of all where the name is empty.
+    fn clear_elr(&mut self, name: &str) {
+        let is_meant = |topic: &Topic| name.is_empty() || topic.name.as_ref() == name;
+        for topic in self.topics.values_mut().filter(|topic| is_meant(topic)) {
+            Arc::make_mut(topic).partitions.iter_mut().for_each(Partition::clear_elr);
+        }
     }
 
     fn remove_topic(&mut self, id: Uuid) -> Result<(), ApplyError> {

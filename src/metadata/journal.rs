@@ -1,84 +1,238 @@
 //! The metadata log, `__cluster_metadata-0`: the only home of what the cluster is. Decide, append, flush, apply.
 //!
-//! A change is decided against the current image, its records are appended as one batch, which is atomic, and flushed;
-//! then the same function applies them that a start replays the log with. Whoever reads the image sees only what is on
-//! disk.
+//! A change is decided against the current image, its records are appended as one batch, or as a transaction where that
+//! would be too large, and flushed; then the same function applies them that a start replays the log with. Whoever reads
+//! the image sees only what is on disk.
+//!
+//! This process is the quorum: each start begins an epoch of its own, as a newly elected leader does.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+#[cfg(test)]
+mod tests;
 
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+pub use super::replay::ReplayError;
 use super::{
-    image::{ApplyError, Image},
-    record::{MetadataRecord, RecordError},
+    batches::{self, WriteBatchError},
+    image::Image,
+    level::{METADATA_VERSION_FEATURE, MetadataLevel},
+    quorum::{self, Quorum, QuorumState, QuorumStateError},
+    record::MetadataRecord,
+    registration::{self, NotAReplica},
+    replay::{self, Replayed},
+    snapshot::{self, Snapshot, SnapshotError, SnapshotId, feature_record},
 };
 use crate::{
     clock::TimestampMs,
-    log::partition_log::{AppendBatch, AppendError, FlushError, PartitionLog, ReadError},
+    log::{
+        disk::Disk,
+        partition_log::{AppendBatch, AppendError, FlushError, PartitionLog},
+    },
     protocol::{
-        records::{
-            batch::{BatchError, RecordBatch},
-            builder::{BatchBuilder, BuildError, NewRecord},
-        },
+        message::Message,
+        messages::{AbortTransactionRecord, BeginTransactionRecord, EndTransactionRecord, voters_record::Endpoint},
+        records::{batch::RecordBatch, control::ControlRecordType},
         wire::EncodeError,
     },
 };
 
-/// Epoch of the one controller there is, this process.
-const LEADER_EPOCH: i32 = 1;
-/// Bytes read at once while replaying.
-const REPLAY_BYTES: usize = 1 << 20;
-/// Bytes of a decompressed batch of metadata; Apache Kafka writes 8 MiB at most.
-const BATCH_BYTES_MAX: usize = 64 << 20;
+/// The longest that a log which has grown goes without a snapshot, the default of Kafka's
+/// `metadata.log.max.snapshot.interval.ms`.
+const SNAPSHOT_INTERVAL: Duration = Duration::from_hours(1);
+
+/// What the journal has to know of its node.
+#[derive(Clone, Debug)]
+pub struct JournalSettings {
+    /// The node's id.
+    pub node_id: i32,
+    /// The data directory's id.
+    pub directory_id: Uuid,
+    /// Where Kafka would find the controller; a new directory says so.
+    pub controller: Endpoint,
+    /// `metadata.log.max.record.bytes.between.snapshots`.
+    pub bytes_between_snapshots: u64,
+}
 
 /// The metadata log and the image that it amounts to.
 pub struct Journal {
     log: Arc<PartitionLog>,
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    settings: JournalSettings,
+    epoch: i32,
+    quorum: Quorum,
     image: RwLock<Arc<Image>>,
     /// One change at a time, from its decision to its being applied.
-    deciding: Mutex<()>,
+    deciding: Mutex<Deciding>,
 }
 
-/// Why the metadata log could not be replayed.
+struct Deciding {
+    /// The log ends within a transaction.
+    open_transaction: bool,
+    last_timestamp: TimestampMs,
+    bytes_since_snapshot: u64,
+    snapshot_at: TimestampMs,
+}
+
+/// Why the metadata log could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the texts say it")]
-pub enum ReplayError {
+pub enum OpenError {
     #[error(transparent)]
-    Read(#[from] ReadError),
-    #[error("reading the metadata log: {0}")]
-    Io(#[from] std::io::Error),
-    #[error("metadata batch at offset {offset}: {source}")]
-    Batch { offset: i64, source: BatchError },
-    #[error("metadata batch at offset {offset}: {reason}")]
-    Records { offset: i64, reason: String },
-    #[error("metadata record at offset {offset}: {source}")]
-    Record { offset: i64, source: RecordError },
-    #[error("metadata record at offset {offset}: {source}")]
-    Apply { offset: i64, source: ApplyError },
-    #[error("the metadata log ends at offset {end}, but there is nothing at offset {offset}")]
-    Gap { offset: i64, end: i64 },
+    Replay(#[from] ReplayError),
+    #[error(transparent)]
+    Quorum(#[from] QuorumStateError),
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    #[error(transparent)]
+    NotAReplica(#[from] NotAReplica),
+    #[error("the metadata quorum has the voters {voters:?}, this node is {node} and can only be the single one")]
+    Voters { voters: Vec<i32>, node: i32 },
+    #[error("metadata.version {level} is outside {}-{}", MetadataLevel::LOWEST.number(), MetadataLevel::LATEST.number())]
+    Level { level: i16 },
 }
 
 /// Why a change was not made. Nothing of it is in the image.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the texts say it")]
 pub enum CommitError {
-    #[error("a metadata record cannot be written: {0}")]
-    Encode(#[from] EncodeError),
-    #[error("a metadata batch cannot be built: {0}")]
-    Build(#[from] BuildError),
+    #[error(transparent)]
+    Batch(#[from] WriteBatchError),
     #[error("the metadata log: {0}")]
     Append(#[from] AppendError),
     #[error("the metadata log: {0}")]
     Flush(#[from] FlushError),
 }
 
+impl From<EncodeError> for CommitError {
+    fn from(error: EncodeError) -> Self {
+        Self::Batch(error.into())
+    }
+}
+
+/// Opening.
 impl Journal {
-    /// Replays the log.
-    pub fn open(log: Arc<PartitionLog>) -> Result<Self, ReplayError> {
-        let image = replay(&log)?;
-        log.begin_epoch(LEADER_EPOCH);
-        Ok(Self { log, image: RwLock::new(Arc::new(image)), deciding: Mutex::new(()) })
+    /// Replays the snapshot and the log in `dir`, formats them where they are new, and begins an epoch.
+    pub fn open(
+        log: Arc<PartitionLog>,
+        disk: Arc<dyn Disk>,
+        dir: PathBuf,
+        settings: JournalSettings,
+        now: TimestampMs,
+    ) -> Result<Self, OpenError> {
+        let state = QuorumState::read(&*disk, &dir)?;
+        let mut replayed = replay::replay(&*disk, &dir, &log)?;
+        check(&replayed, state.as_ref(), settings.node_id)?;
+        let is_unformatted = state.is_none() && replayed.bootstrap.is_none() && replayed.image.brokers().is_empty();
+        if is_unformatted {
+            format(&*disk, &dir, &settings, &mut replayed, now)?;
+        }
+        let before = state.map_or(0, |state| state.leader_epoch).max(replayed.epoch);
+        let epoch = before.max(log.leader_epoch().unwrap_or(0)) + 1;
+        QuorumState::led_by(settings.node_id, epoch, replayed.quorum.kraft_version).write(&*disk, &dir)?;
+        let deciding = Deciding {
+            open_transaction: replayed.open.is_some(),
+            last_timestamp: replayed.last_timestamp,
+            bytes_since_snapshot: replayed.bytes_since_snapshot,
+            snapshot_at: now,
+        };
+        let journal = Self {
+            log,
+            disk,
+            dir,
+            settings,
+            epoch,
+            quorum: replayed.quorum,
+            image: RwLock::new(Arc::new(replayed.image)),
+            deciding: Mutex::new(deciding),
+        };
+        journal.begin_epoch(replayed.quorum_in_log, now)?;
+        journal.bootstrap(replayed.bootstrap, is_unformatted, now)?;
+        Ok(journal)
     }
 
+    /// The first batch of the epoch says who leads it, and who votes if the log does not say so yet.
+    fn begin_epoch(&self, quorum_in_log: bool, now: TimestampMs) -> Result<(), CommitError> {
+        let message = quorum::leader_change(self.settings.node_id);
+        let mut records = vec![(ControlRecordType::LeaderChange, message.to_bytes(0)?)];
+        if !quorum_in_log {
+            records.extend(snapshot::quorum_records(&self.quorum)?);
+        }
+        let batch = batches::control_batch(0, self.epoch, now, &records)?;
+        let mut deciding = self.lock();
+        self.append(&mut deciding, &batch, now)?;
+        self.abort_open_transaction(&mut deciding, now)?;
+        self.log.commit_now()?;
+        Ok(())
+    }
+
+    /// The log begins with the levels of the features.
+    fn bootstrap(
+        &self,
+        formatted_with: Option<Vec<MetadataRecord>>,
+        is_unformatted: bool,
+        now: TimestampMs,
+    ) -> Result<(), CommitError> {
+        self.change(now, |image| {
+            let is_missing = match image.metadata_level() {
+                None => true,
+                // The levels of a directory that Kafka formatted stay as they are.
+                Some(level) => is_unformatted && level == MetadataLevel::UNFORMATTED,
+            };
+            let records = if is_missing { formatted_with.unwrap_or_default() } else { Vec::new() };
+            let level = is_missing && !records.iter().any(is_metadata_level);
+            let level = level.then(|| feature_record(METADATA_VERSION_FEATURE, MetadataLevel::LATEST.number()));
+            Ok::<_, CommitError>((level.into_iter().chain(records).collect(), ()))
+        })
+    }
+}
+
+/// What 4.4.0 would refuse, or this broker cannot do, is refused before anything is written.
+fn check(replayed: &Replayed, state: Option<&QuorumState>, node: i32) -> Result<(), OpenError> {
+    let voters = replayed.quorum.voter_ids().or_else(|| state?.voters());
+    if let Some(voters) = voters.filter(|voters| *voters != [node]) {
+        return Err(OpenError::Voters { voters, node });
+    }
+    let is_known = |level: &MetadataLevel| (MetadataLevel::LOWEST..=MetadataLevel::LATEST).contains(level);
+    if let Some(level) = replayed.image.metadata_level().filter(|level| !is_known(level)) {
+        return Err(OpenError::Level { level: level.number() });
+    }
+    Ok(registration::check_replicas(&replayed.image, node)?)
+}
+
+/// Writes what `StorageTool format --standalone` writes.
+fn format(
+    disk: &dyn Disk,
+    dir: &std::path::Path,
+    settings: &JournalSettings,
+    replayed: &mut Replayed,
+    now: TimestampMs,
+) -> Result<(), SnapshotError> {
+    replayed.quorum = Quorum::alone(settings.node_id, settings.directory_id, settings.controller.clone());
+    let level = MetadataLevel::LATEST;
+    let snapshot = Snapshot {
+        quorum: replayed.quorum.clone(),
+        last_timestamp: 0,
+        records: vec![feature_record(METADATA_VERSION_FEATURE, level.number())],
+    };
+    snapshot::write(disk, dir, SnapshotId::BOOTSTRAP, &snapshot, level, now)
+}
+
+fn is_metadata_level(record: &MetadataRecord) -> bool {
+    matches!(record, MetadataRecord::FeatureLevel(record) if record.name.as_str() == METADATA_VERSION_FEATURE)
+}
+
+/// Reading and changing.
+impl Journal {
     /// The current image.
     #[must_use]
     pub fn image(&self) -> Arc<Image> {
@@ -98,71 +252,110 @@ impl Journal {
         now: TimestampMs,
         decide: impl FnOnce(&Image) -> Result<(Vec<MetadataRecord>, T), E>,
     ) -> Result<T, E> {
-        let _deciding = self.deciding.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut deciding = self.lock();
+        self.abort_open_transaction(&mut deciding, now)?;
         let (records, decision) = decide(&self.image())?;
         if !records.is_empty() {
-            self.commit(&records, now)?;
+            self.commit(&mut deciding, records, now)?;
         }
         Ok(decision)
     }
 
-    fn commit(&self, records: &[MetadataRecord], now: TimestampMs) -> Result<(), CommitError> {
-        let appended = self.log.append(&batch(records, now)?, LEADER_EPOCH, now)?;
+    fn lock(&self) -> MutexGuard<'_, Deciding> {
+        self.deciding.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn commit(
+        &self,
+        deciding: &mut Deciding,
+        mut records: Vec<MetadataRecord>,
+        now: TimestampMs,
+    ) -> Result<(), CommitError> {
+        let first_offset = self.image().offset();
+        let mut batches = self.batches(first_offset, &records, now)?;
+        let is_transaction = batches.len() > 1;
+        if is_transaction {
+            records.insert(0, MetadataRecord::BeginTransaction(BeginTransactionRecord::default()));
+            records.push(MetadataRecord::EndTransaction(EndTransactionRecord::default()));
+            batches = self.batches(first_offset, &records, now)?;
+        }
+        for batch in &batches {
+            self.append(deciding, batch, now)?;
+            deciding.open_transaction = is_transaction;
+        }
+        deciding.open_transaction = false;
         // It fails for good or not at all: no later change can be decided without these records.
         self.log.commit_now()?;
         let mut image = self.image.write().unwrap_or_else(PoisonError::into_inner);
         let image = Arc::make_mut(&mut image);
-        for (offset, record) in (appended.first_offset..).zip(records) {
+        for (offset, record) in (first_offset..).zip(&records) {
             image.apply(offset, record).expect("the records were decided against this very image");
+        }
+        Ok(())
+    }
+
+    fn batches(
+        &self,
+        first_offset: i64,
+        records: &[MetadataRecord],
+        now: TimestampMs,
+    ) -> Result<Vec<RecordBatch>, CommitError> {
+        let level = self.image().metadata_level().unwrap_or(MetadataLevel::LATEST);
+        let values = records.iter().map(|record| record.encode(level)).collect::<Result<Vec<Bytes>, _>>()?;
+        Ok(batches::batches(first_offset, self.epoch, now, &values)?)
+    }
+
+    /// Appends a batch. The image goes on behind it, also if the rest of a transaction is not to be appended.
+    fn append(&self, deciding: &mut Deciding, batch: &RecordBatch, now: TimestampMs) -> Result<(), CommitError> {
+        let batch = AppendBatch { header: *batch.header(), payload: batch.payload() };
+        let appended = self.log.append(&batch, self.epoch, now)?;
+        deciding.last_timestamp = now;
+        deciding.bytes_since_snapshot += batch.header.size() as u64;
+        let mut image = self.image.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut image).pass_over(appended.last_offset + 1);
+        Ok(())
+    }
+
+    /// What a crash or an error left of a transaction never was.
+    fn abort_open_transaction(&self, deciding: &mut Deciding, now: TimestampMs) -> Result<(), CommitError> {
+        if deciding.open_transaction {
+            let abort = [MetadataRecord::AbortTransaction(AbortTransactionRecord::default())];
+            for batch in self.batches(self.image().offset(), &abort, now)? {
+                self.append(deciding, &batch, now)?;
+            }
+            deciding.open_transaction = false;
         }
         Ok(())
     }
 }
 
-fn batch(records: &[MetadataRecord], now: TimestampMs) -> Result<AppendBatch, CommitError> {
-    let mut builder = BatchBuilder::new(0);
-    for record in records {
-        let value = record.encode()?;
-        builder.append(&NewRecord { timestamp: now, value: Some(&value), ..NewRecord::default() })?;
+/// Snapshots.
+impl Journal {
+    /// Writes a snapshot if the log has grown enough since the last one. Blocks.
+    pub fn snapshot_if_due(&self, now: TimestampMs) -> Result<bool, SnapshotError> {
+        let Some((id, snapshot, image)) = self.begin_snapshot(now) else { return Ok(false) };
+        let level = image.metadata_level().unwrap_or(MetadataLevel::LATEST);
+        snapshot::write(&*self.disk, &self.dir, id, &snapshot, level, now)?;
+        Ok(true)
     }
-    let batch = builder.build()?;
-    Ok(AppendBatch { header: *batch.header(), payload: batch.payload() })
-}
 
-fn replay(log: &PartitionLog) -> Result<Image, ReplayError> {
-    let mut image = Image::default();
-    let offsets = log.offsets();
-    let mut offset = offsets.log_start();
-    while offset < offsets.log_end() {
-        let slice = log.read(offset, REPLAY_BYTES, true, offsets.log_end())?;
-        let range = slice.records.ok_or_else(|| ReplayError::Gap { offset, end: offsets.log_end() })?;
-        let mut bytes = range.read()?;
-        let first = RecordBatch::split_from(&mut bytes).map_err(|source| ReplayError::Batch { offset, source })?;
-        offset = replay_batch(&mut image, &first)?;
-        // The slice may end within a batch, which the next one begins with.
-        while let Ok(batch) = RecordBatch::split_from(&mut bytes) {
-            offset = replay_batch(&mut image, &batch)?;
+    fn begin_snapshot(&self, now: TimestampMs) -> Option<(SnapshotId, Snapshot, Arc<Image>)> {
+        let mut deciding = self.lock();
+        let grown = deciding.bytes_since_snapshot;
+        let interval = i64::try_from(SNAPSHOT_INTERVAL.as_millis()).unwrap_or(i64::MAX);
+        let is_time = now.saturating_sub(deciding.snapshot_at) >= interval;
+        // In the middle of a transaction the image is not what the log amounts to up to its end.
+        let is_due = grown >= self.settings.bytes_between_snapshots || grown > 0 && is_time;
+        if !is_due || deciding.open_transaction {
+            return None;
         }
+        let image = self.image();
+        let id = SnapshotId { end_offset: image.offset(), epoch: self.epoch };
+        let quorum = self.quorum.clone();
+        let (last_timestamp, records) = (deciding.last_timestamp, snapshot::records_of(&image));
+        // One that fails is tried again when the next is due.
+        deciding.bytes_since_snapshot = 0;
+        deciding.snapshot_at = now;
+        Some((id, Snapshot { quorum, last_timestamp, records }, image))
     }
-    Ok(image)
-}
-
-/// Applies a batch; returns the offset after it.
-fn replay_batch(image: &mut Image, batch: &RecordBatch) -> Result<i64, ReplayError> {
-    let header = batch.header();
-    let offset = header.base_offset;
-    batch.check_crc().map_err(|source| ReplayError::Batch { offset, source })?;
-    if !header.is_control() {
-        let bad = |reason: String| ReplayError::Records { offset, reason };
-        for record in batch.records(BATCH_BYTES_MAX).map_err(|error| bad(error.to_string()))? {
-            let record = record.map_err(|error| bad(error.to_string()))?;
-            let offset = header.base_offset + i64::from(record.offset_delta);
-            let value = record.value.unwrap_or_default();
-            let decoded = MetadataRecord::decode(&value).map_err(|source| ReplayError::Record { offset, source })?;
-            if let Some(record) = decoded {
-                image.apply(offset, &record).map_err(|source| ReplayError::Apply { offset, source })?;
-            }
-        }
-    }
-    Ok(header.last_offset() + 1)
 }

@@ -6,39 +6,53 @@
 //! | record type   | unsigned varint, the schema's api key   |
 //! | version       | unsigned varint                         |
 //! | record        | in that version                         |
+//!
+//! Every type that Apache Kafka 4.4.0 knows is read. What this broker acts on has a variant of its own; the rest is
+//! [kept](super::kept) as it stands. A type that 4.4.0 does not know is refused, as 4.4.0 refuses it.
 
 use bytes::Bytes;
 
+use super::{
+    kept::{self, KeptRecord},
+    level::MetadataLevel,
+};
 use crate::protocol::{
     message::Message,
-    messages::{ConfigRecord, FeatureLevelRecord, PartitionRecord, ProducerIdsRecord, RemoveTopicRecord, TopicRecord},
+    messages::{
+        AbortTransactionRecord, BeginTransactionRecord, BrokerRegistrationChangeRecord, ClearElrRecord, ConfigRecord,
+        EndTransactionRecord, FeatureLevelRecord, FenceBrokerRecord, NoOpRecord, PartitionChangeRecord,
+        PartitionRecord, ProducerIdsRecord, RegisterBrokerRecord, RemoveTopicRecord, TopicRecord, UnfenceBrokerRecord,
+        UnregisterBrokerRecord,
+    },
     wire::{DecodeError, EncodeError, Reader, Writer},
 };
 
 const FRAME_VERSION: u32 = 1;
 
-/// A record of the metadata log that this broker understands.
+/// A record of the metadata log.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "each is the schema's record")]
 pub enum MetadataRecord {
+    RegisterBroker(RegisterBrokerRecord),
+    UnregisterBroker(UnregisterBrokerRecord),
     Topic(TopicRecord),
     Partition(PartitionRecord),
     Config(ConfigRecord),
+    PartitionChange(PartitionChangeRecord),
+    FenceBroker(FenceBrokerRecord),
+    UnfenceBroker(UnfenceBrokerRecord),
     RemoveTopic(RemoveTopicRecord),
     FeatureLevel(FeatureLevelRecord),
     ProducerIds(ProducerIdsRecord),
+    BrokerRegistrationChange(BrokerRegistrationChangeRecord),
+    NoOp(NoOpRecord),
+    BeginTransaction(BeginTransactionRecord),
+    EndTransaction(EndTransactionRecord),
+    AbortTransaction(AbortTransactionRecord),
+    ClearElr(ClearElrRecord),
+    /// Of no concern here, but not to be lost.
+    Kept(KeptRecord),
 }
-
-/// The schemas' api keys, and the version that each type is written in.
-const TOPIC: (u32, i16) = (2, 0);
-const PARTITION: (u32, i16) = (3, 1);
-const CONFIG: (u32, i16) = (4, 0);
-const REMOVE_TOPIC: (u32, i16) = (9, 0);
-const FEATURE_LEVEL: (u32, i16) = (12, 0);
-const PRODUCER_IDS: (u32, i16) = (15, 0);
-
-/// Record types of other releases and other duties, which say nothing about topics: registrations, fencing, quotas, users, no-ops. Their highest api key.
-const LAST_KNOWN_TYPE: u32 = 27;
 
 /// Why a record of the metadata log cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +63,7 @@ pub enum RecordError {
     /// A framing that no release writes.
     #[error("frame version {0}, expected {FRAME_VERSION}")]
     FrameVersion(u32),
-    /// A type that no schema describes.
+    /// A type that Apache Kafka 4.4.0 does not know.
     #[error("unknown record type {0}")]
     UnknownType(u32),
     /// A version beyond what fits one.
@@ -58,8 +72,8 @@ pub enum RecordError {
 }
 
 impl MetadataRecord {
-    /// Reads a record's value. `None` for a type that is known and of no concern here.
-    pub fn decode(value: &Bytes) -> Result<Option<Self>, RecordError> {
+    /// Reads a record's value.
+    pub fn decode(value: &Bytes) -> Result<Self, RecordError> {
         let mut r = Reader::new(value);
         let frame = r.unsigned_varint()?;
         if frame != FRAME_VERSION {
@@ -68,34 +82,63 @@ impl MetadataRecord {
         let record_type = r.unsigned_varint()?;
         let version = r.unsigned_varint()?;
         let version = i16::try_from(version).map_err(|_| RecordError::Version(version))?;
-        let record = match record_type {
-            2 => Self::Topic(TopicRecord::decode(&mut r, version)?),
-            3 => Self::Partition(PartitionRecord::decode(&mut r, version)?),
-            4 => Self::Config(ConfigRecord::decode(&mut r, version)?),
-            9 => Self::RemoveTopic(RemoveTopicRecord::decode(&mut r, version)?),
-            12 => Self::FeatureLevel(FeatureLevelRecord::decode(&mut r, version)?),
-            15 => Self::ProducerIds(ProducerIdsRecord::decode(&mut r, version)?),
-            0..=LAST_KNOWN_TYPE => return Ok(None),
-            other => return Err(RecordError::UnknownType(other)),
-        };
+        let record = Self::decode_body(&mut r, record_type, version, value)?;
         r.finish()?;
-        Ok(Some(record))
+        Ok(record)
     }
 
-    /// The record's value.
-    pub fn encode(&self) -> Result<Bytes, EncodeError> {
+    fn decode_body(r: &mut Reader<'_>, record_type: u32, version: i16, value: &Bytes) -> Result<Self, RecordError> {
+        Ok(match record_type {
+            0 => Self::RegisterBroker(Message::decode(r, version)?),
+            1 => Self::UnregisterBroker(Message::decode(r, version)?),
+            2 => Self::Topic(Message::decode(r, version)?),
+            3 => Self::Partition(Message::decode(r, version)?),
+            4 => Self::Config(Message::decode(r, version)?),
+            5 => Self::PartitionChange(Message::decode(r, version)?),
+            7 => Self::FenceBroker(Message::decode(r, version)?),
+            8 => Self::UnfenceBroker(Message::decode(r, version)?),
+            9 => Self::RemoveTopic(Message::decode(r, version)?),
+            12 => Self::FeatureLevel(Message::decode(r, version)?),
+            15 => Self::ProducerIds(Message::decode(r, version)?),
+            17 => Self::BrokerRegistrationChange(Message::decode(r, version)?),
+            20 => Self::NoOp(Message::decode(r, version)?),
+            23 => Self::BeginTransaction(Message::decode(r, version)?),
+            24 => Self::EndTransaction(Message::decode(r, version)?),
+            25 => Self::AbortTransaction(Message::decode(r, version)?),
+            28 => Self::ClearElr(Message::decode(r, version)?),
+            other => {
+                let kept = kept::decode(r, other, version, value)?;
+                Self::Kept(kept.ok_or(RecordError::UnknownType(other))?)
+            }
+        })
+    }
+
+    /// The record's value, in the version that belongs to the log's level.
+    pub fn encode(&self, level: MetadataLevel) -> Result<Bytes, EncodeError> {
         match self {
-            Self::Topic(record) => frame(TOPIC, record),
-            Self::Partition(record) => frame(PARTITION, record),
-            Self::Config(record) => frame(CONFIG, record),
-            Self::RemoveTopic(record) => frame(REMOVE_TOPIC, record),
-            Self::FeatureLevel(record) => frame(FEATURE_LEVEL, record),
-            Self::ProducerIds(record) => frame(PRODUCER_IDS, record),
+            Self::RegisterBroker(record) => frame(0, level.register_broker_version(), record),
+            Self::UnregisterBroker(record) => frame(1, 0, record),
+            Self::Topic(record) => frame(2, 0, record),
+            Self::Partition(record) => frame(3, level.partition_version(), record),
+            Self::Config(record) => frame(4, 0, record),
+            Self::PartitionChange(record) => frame(5, level.partition_version(), record),
+            Self::FenceBroker(record) => frame(7, 0, record),
+            Self::UnfenceBroker(record) => frame(8, 0, record),
+            Self::RemoveTopic(record) => frame(9, 0, record),
+            Self::FeatureLevel(record) => frame(12, 0, record),
+            Self::ProducerIds(record) => frame(15, 0, record),
+            Self::BrokerRegistrationChange(record) => frame(17, 0, record),
+            Self::NoOp(record) => frame(20, 0, record),
+            Self::BeginTransaction(record) => frame(23, 0, record),
+            Self::EndTransaction(record) => frame(24, 0, record),
+            Self::AbortTransaction(record) => frame(25, 0, record),
+            Self::ClearElr(record) => frame(28, 0, record),
+            Self::Kept(record) => Ok(record.value.clone()),
         }
     }
 }
 
-fn frame<M: Message>((record_type, version): (u32, i16), record: &M) -> Result<Bytes, EncodeError> {
+fn frame<M: Message>(record_type: u32, version: i16, record: &M) -> Result<Bytes, EncodeError> {
     let mut w = Writer::new();
     w.unsigned_varint(FRAME_VERSION);
     w.unsigned_varint(record_type);
@@ -106,7 +149,12 @@ fn frame<M: Message>((record_type, version): (u32, i16), record: &M) -> Result<B
 
 #[cfg(test)]
 mod tests {
+    use ottla_codegen::spec::MessageKind;
+
     use super::*;
+    use crate::protocol::schemas::schemas;
+
+    const LEVEL: MetadataLevel = MetadataLevel::LATEST;
 
     #[test]
     fn a_record_is_framed_as_kraft_frames_it() {
@@ -115,15 +163,13 @@ mod tests {
             feature_level: 29,
             ..FeatureLevelRecord::default()
         });
-        let value = record.encode().expect("fits");
+        let value = record.encode(LEVEL).expect("fits");
         assert_eq!(value, b"\x01\x0c\x00\x11metadata.version\x00\x1d\x00".as_slice());
-        assert_eq!(MetadataRecord::decode(&value).expect("decodes"), Some(record));
+        assert_eq!(MetadataRecord::decode(&value).expect("decodes"), record);
     }
 
     #[test]
-    fn what_is_of_no_concern_is_passed_over_and_what_is_unknown_is_not() {
-        let no_op = Bytes::from_static(b"\x01\x14\x00\x00");
-        assert_eq!(MetadataRecord::decode(&no_op).expect("known"), None);
+    fn what_cannot_be_read_is_refused() {
         let errors = [&b"\x02\x0c\x00"[..], b"\x01\x7f\x00", b"\x01\x0c\x09", b"\x01\x0c\x00\x05ab", b""];
         let errors =
             errors.map(|bytes| MetadataRecord::decode(&Bytes::from_static(bytes)).expect_err("bad").to_string());
@@ -137,5 +183,34 @@ mod tests {
                 "1 bytes needed, 0 left, at byte 0",
             ]
         );
+    }
+
+    /// The types are those of the schemas, each in all its versions: an empty body is too short for some, but a type or
+    /// a version that is not known says so.
+    #[test]
+    fn every_type_of_the_schemas_is_read_and_no_other() {
+        // Those of remote storage have numbers of their own.
+        let is_record = |m: &&ottla_codegen::Message| m.kind == MessageKind::Metadata && !m.name.starts_with("Remote");
+        let known: Vec<_> = schemas().iter().filter(is_record).collect();
+        assert_eq!(known.len(), 27);
+        for message in &known {
+            let key = u8::try_from(message.api_key.expect("a metadata record has one")).expect("is small");
+            let error_of = |version: u8| match MetadataRecord::decode(&Bytes::from(vec![1, key, version])) {
+                Ok(_) => String::new(),
+                Err(error) => error.to_string(),
+            };
+            let (_, last) = message.versions.ends().expect("has versions");
+            let last = u8::try_from(last).expect("is small");
+            for version in 0..=last {
+                let said = error_of(version);
+                assert!(said.is_empty() || said.starts_with(&message.name) && !said.contains("is outside"), "{said}");
+            }
+            assert!(error_of(last + 1).contains("is outside"), "{}", message.name);
+        }
+        for record_type in 0..=u8::MAX >> 1 {
+            let is_known = known.iter().any(|message| message.api_key == Some(i16::from(record_type)));
+            let decoded = MetadataRecord::decode(&Bytes::from(vec![1, record_type, 0]));
+            assert_eq!(matches!(decoded, Err(RecordError::UnknownType(_))), !is_known, "type {record_type}");
+        }
     }
 }

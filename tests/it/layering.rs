@@ -9,7 +9,6 @@ use std::{
 const BESIDES: &[(&str, &[&str])] = &[
     ("config", &["protocol"]),
     ("log", &["config", "protocol::messages"]),
-    ("metadata", &["log::disk"]),
     ("network", &["config", "log", "metadata", "auth", "broker", "protocol::messages", "protocol::wire"]),
 ];
 

@@ -1,0 +1,249 @@
+use std::{num::NonZeroUsize, path::Path};
+
+use super::*;
+use crate::{
+    log::{
+        disk::{
+            OpenMode, read_file,
+            sim::{Crash, SimDisk},
+        },
+        group_commit::Durability,
+        log_config::LogConfig,
+        log_dir::{LogDir, LogDirSettings},
+    },
+    protocol::{
+        ids::TopicPartition,
+        messages::{PartitionRecord, ProducerIdsRecord, TopicRecord},
+    },
+};
+
+const DIR: &str = "/data/__cluster_metadata-0";
+const TOPIC: Uuid = Uuid::from_u128(7);
+
+fn settings() -> JournalSettings {
+    let controller =
+        Endpoint { name: "CONTROLLER".into(), host: "localhost".into(), port: 9093, ..Endpoint::default() };
+    JournalSettings { node_id: 1, directory_id: Uuid::from_u128(9), controller, bytes_between_snapshots: 1 << 20 }
+}
+
+fn log(disk: &SimDisk) -> (LogDir, Arc<PartitionLog>) {
+    let dir_settings = LogDirSettings {
+        open_files_max: 100,
+        recovery_threads: NonZeroUsize::MIN,
+        durability: Durability::Fsync,
+        config: LogConfig::default(),
+    };
+    let logs = LogDir::open(Arc::new(disk.clone()), Path::new("/data"), &dir_settings, 0).expect("opened");
+    let name = TopicPartition::new("__cluster_metadata", 0);
+    let log = logs.partition(&name);
+    let log = log.unwrap_or_else(|| {
+        logs.create_partition(&name, Uuid::from_u128(1), LogConfig::default(), 0, 0).expect("created")
+    });
+    (logs, log)
+}
+
+fn open_with(disk: &SimDisk, settings: JournalSettings) -> Result<Journal, OpenError> {
+    let (_logs, log) = log(disk);
+    Journal::open(log, Arc::new(disk.clone()), PathBuf::from(DIR), settings, 5)
+}
+
+fn open(disk: &SimDisk) -> Journal {
+    open_with(disk, settings()).expect("opened")
+}
+
+fn commit(journal: &Journal, records: Vec<MetadataRecord>) {
+    journal.change(6, |_| Ok::<_, CommitError>((records, ()))).expect("committed");
+}
+
+fn topic() -> MetadataRecord {
+    MetadataRecord::Topic(TopicRecord { name: "t".into(), topic_id: TOPIC, ..TopicRecord::default() })
+}
+
+fn partition(partition_id: i32, replicas: &[i32]) -> MetadataRecord {
+    MetadataRecord::Partition(PartitionRecord {
+        partition_id,
+        topic_id: TOPIC,
+        replicas: replicas.to_vec(),
+        isr: replicas.to_vec(),
+        leader: replicas[0],
+        leader_epoch: 3,
+        partition_epoch: 4,
+        directories: vec![Uuid::from_u128(9); replicas.len()],
+        ..PartitionRecord::default()
+    })
+}
+
+/// Appends records past the journal.
+fn append_raw(disk: &SimDisk, values: &[Bytes]) {
+    let (_logs, log) = log(disk);
+    for batch in batches::batches(0, 1, 4, values).expect("fits") {
+        let batch = AppendBatch { header: *batch.header(), payload: batch.payload() };
+        log.append(&batch, 1, 4).expect("appended");
+    }
+    log.commit_now().expect("flushed");
+}
+
+fn values(records: &[MetadataRecord]) -> Vec<Bytes> {
+    records.iter().map(|record| record.encode(MetadataLevel::LATEST).expect("fits")).collect()
+}
+
+#[test]
+fn an_empty_directory_is_formatted() {
+    let disk = SimDisk::new(1);
+    let journal = open(&disk);
+    assert_eq!(journal.image().metadata_level(), Some(MetadataLevel::LATEST));
+    let snapshot = snapshot::read(&disk, Path::new(DIR), SnapshotId::BOOTSTRAP).expect("is there");
+    let quorum = Quorum::alone(1, Uuid::from_u128(9), settings().controller);
+    assert_eq!(snapshot.quorum, quorum);
+    assert_eq!(snapshot.records, [feature_record(METADATA_VERSION_FEATURE, 33)]);
+    let state = read_file(&disk, &Path::new(DIR).join("quorum-state")).expect("read");
+    assert!(String::from_utf8_lossy(&state).contains(r#""leaderEpoch":1,"#), "{state:?}");
+    // Leader change, version, voters, level.
+    assert_eq!(journal.image().offset(), 4);
+}
+
+#[test]
+fn each_start_begins_an_epoch_and_keeps_what_was_there() {
+    let disk = SimDisk::new(1);
+    commit(&open(&disk), vec![topic(), partition(0, &[1])]);
+    disk.crash(Crash::LoseAll);
+    let journal = open(&disk);
+    assert_eq!((journal.epoch, journal.log().leader_epoch()), (2, Some(2)));
+    assert_eq!(journal.image().offset(), 7, "one more leader change, and no second set of voters");
+    assert_eq!(journal.image().topic("t").expect("is there").partitions[0].leader_epoch, 3);
+}
+
+#[test]
+fn a_directory_of_before_formatting_gets_what_is_missing() {
+    let disk = SimDisk::new(1);
+    append_raw(&disk, &values(&[feature_record(METADATA_VERSION_FEATURE, 20), topic(), partition(0, &[1])]));
+    let journal = open(&disk);
+    assert_eq!(journal.image().metadata_level(), Some(MetadataLevel::LATEST));
+    assert_eq!(journal.epoch, 2);
+    assert_eq!(journal.image().topic("t").map(|topic| topic.id), Some(TOPIC));
+    assert!(snapshot::read(&disk, Path::new(DIR), SnapshotId::BOOTSTRAP).is_ok());
+}
+
+#[test]
+fn a_transaction_counts_from_its_end_on() {
+    let disk = SimDisk::new(1);
+    drop(open(&disk));
+    let begin = MetadataRecord::BeginTransaction(BeginTransactionRecord::default());
+    let end = MetadataRecord::EndTransaction(EndTransactionRecord::default());
+    let abort = MetadataRecord::AbortTransaction(AbortTransactionRecord::default());
+    append_raw(&disk, &values(&[begin.clone(), topic(), abort, begin.clone(), topic(), partition(0, &[1]), end]));
+    append_raw(&disk, &values(&[begin, partition(1, &[1])]));
+    for _ in 0..2 {
+        let journal = open(&disk);
+        let count = journal.image().topic("t").expect("is there").partitions.len();
+        assert_eq!(count, 1, "the one that did not end is aborted, also for the next start");
+        assert!(!journal.lock().open_transaction);
+    }
+}
+
+#[test]
+fn a_change_beyond_one_batch_is_a_transaction() {
+    let disk = SimDisk::new(1);
+    let journal = open(&disk);
+    let first = journal.image().offset();
+    let mut records = vec![topic()];
+    records.extend((0..20_000).map(|index| partition(index, &[1])));
+    commit(&journal, records);
+    assert_eq!(journal.image().offset(), first + 20_003, "with its begin and its end");
+    drop(journal);
+    assert_eq!(open(&disk).image().topic("t").expect("is there").partitions.len(), 20_000);
+}
+
+#[test]
+fn what_a_failed_transaction_left_never_was() {
+    let mut aborted = 0;
+    for n in 1..=8 {
+        let disk = SimDisk::new(1);
+        let journal = open(&disk);
+        let mut records = vec![topic()];
+        records.extend((0..20_000).map(|index| partition(index, &[1])));
+        disk.fail_nth(n, 28);
+        let changed = journal.change(6, |_| Ok::<_, CommitError>((records, ())));
+        disk.heal();
+        if changed.is_ok() || matches!(changed, Err(CommitError::Flush(_))) {
+            continue;
+        }
+        aborted += usize::from(journal.lock().open_transaction);
+        commit(&journal, vec![topic(), partition(0, &[1])]);
+        drop(journal);
+        assert_eq!(open(&disk).image().topic("t").expect("is there").partitions.len(), 1, "call {n}");
+    }
+    assert!(aborted > 0, "an append failed in the middle");
+}
+
+#[test]
+fn a_snapshot_stands_for_the_log_below_it() {
+    let disk = SimDisk::new(1);
+    let small = JournalSettings { bytes_between_snapshots: 300, ..settings() };
+    let journal = open_with(&disk, small).expect("opened");
+    let ids = ProducerIdsRecord { broker_id: 1, next_producer_id: 1000, ..ProducerIdsRecord::default() };
+    commit(&journal, vec![topic(), partition(0, &[1]), partition(1, &[1]), MetadataRecord::ProducerIds(ids)]);
+    assert!(journal.snapshot_if_due(7).expect("written"));
+    assert!(!journal.snapshot_if_due(8).expect("not due"));
+    let image = journal.image();
+    drop(journal);
+    let id = *snapshot::list(&disk, Path::new(DIR)).expect("listed").last().expect("is there");
+    assert_eq!(id, SnapshotId { end_offset: image.offset(), epoch: 1 });
+    let (_logs, log) = log(&disk);
+    let replayed = replay::replay(&disk, Path::new(DIR), &log).expect("replayed");
+    assert_eq!(replayed.bytes_since_snapshot, 0, "the log below the snapshot is not read");
+    assert_eq!(snapshot::records_of(&replayed.image), snapshot::records_of(&image));
+    assert_eq!(replayed.image.topic("t"), image.topic("t"));
+    assert_eq!(replayed.image.next_producer_id(), 1000);
+}
+
+#[test]
+fn a_snapshot_that_is_not_whole_is_passed_over() {
+    let disk = SimDisk::new(1);
+    let small = JournalSettings { bytes_between_snapshots: 1, ..settings() };
+    let journal = open_with(&disk, small).expect("opened");
+    commit(&journal, vec![topic(), partition(0, &[1])]);
+    assert!(journal.snapshot_if_due(7).expect("written"));
+    let end = journal.image().offset();
+    drop(journal);
+    let path = Path::new(DIR).join(format!("{end:020}-0000000001.checkpoint"));
+    let file = disk.open(&path, OpenMode::Existing).expect("is there");
+    let len = file.len().expect("known");
+    file.set_len(len - 1).expect("cut");
+    drop(file);
+    assert!(open(&disk).image().topic("t").is_some());
+}
+
+#[test]
+fn what_is_not_for_this_node_alone_is_refused() {
+    let disk = SimDisk::new(1);
+    append_raw(&disk, &values(&[topic(), partition(0, &[1]), partition(1, &[2, 3])]));
+    let error = open_with(&disk, settings()).err().expect("refused").to_string();
+    assert_eq!(error, "partition t-1 is on brokers [2, 3], and not on this node, 1");
+    assert!(!disk.exists(&Path::new(DIR).join("quorum-state")).expect("looked"), "nothing was written");
+
+    let disk = SimDisk::new(1);
+    drop(open(&disk));
+    let error = open_with(&disk, JournalSettings { node_id: 2, ..settings() }).err().expect("refused").to_string();
+    assert_eq!(error, "the metadata quorum has the voters [1], this node is 2 and can only be the single one");
+}
+
+#[test]
+fn a_type_that_kafka_does_not_know_is_named_with_its_offset() {
+    let disk = SimDisk::new(1);
+    append_raw(&disk, &[values(&[topic()]), vec![Bytes::from_static(b"\x01\x63\x00\x00")]].concat());
+    let error = open_with(&disk, settings()).err().expect("refused").to_string();
+    assert_eq!(error, "metadata record at offset 1: unknown record type 99");
+}
+
+#[test]
+fn a_log_that_lost_what_its_snapshot_sums_up_is_refused() {
+    let disk = SimDisk::new(1);
+    let journal = open_with(&disk, JournalSettings { bytes_between_snapshots: 1, ..settings() }).expect("opened");
+    commit(&journal, vec![topic(), partition(0, &[1])]);
+    assert!(journal.snapshot_if_due(7).expect("written"));
+    drop(journal);
+    disk.corrupt(&Path::new(DIR).join("00000000000000000000.log"), 70, &[0xff; 8]).expect("corrupted");
+    let error = open_with(&disk, settings()).err().expect("refused").to_string();
+    assert_eq!(error, "the metadata log ends at offset 0, and its snapshot at offset 6");
+}
