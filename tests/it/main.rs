@@ -6,6 +6,7 @@ mod support;
 
 mod api_versions;
 mod connection;
+mod directories;
 mod durability;
 mod fetch;
 
