@@ -8,7 +8,7 @@
 //! | record        | in that version                         |
 //!
 //! Every type that Apache Kafka 4.4.0 knows is read. What this broker acts on has a variant of its own; the rest is
-//! [kept](super::kept) as it stands. A type that 4.4.0 does not know is refused, as 4.4.0 refuses it.
+//! [kept] as it stands. A type that 4.4.0 does not know is refused, as 4.4.0 refuses it.
 
 use bytes::Bytes;
 
