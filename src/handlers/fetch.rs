@@ -18,6 +18,7 @@ use crate::{
     auth::{Operation, Resource},
     broker::HostedTopic,
     clock,
+    log::partition_log::PartitionLog,
     network::Refusal,
     protocol::{
         error_code::ErrorCode,
@@ -52,7 +53,7 @@ pub async fn fetch(cx: &Context, request: FetchRequest) -> Answer<FetchResponse>
     let delayed = DelayedFetch {
         cx: cx.clone(),
         plan,
-        ends: targets.iter().filter_map(Target::unseen_end).collect(),
+        ends: unseen_ends(&targets),
         targets,
         bounds,
         // More than it may get it does not have to wait for.
@@ -76,6 +77,15 @@ fn refused(cx: &Context, error: ErrorCode) -> Answer<FetchResponse> {
         return Answer::Close(Refusal::new(format!("a fetch request failed with {}", error.name())));
     }
     Answer::Now(FetchResponse { error_code: error.code(), ..FetchResponse::default() })
+}
+
+/// The logs that are read at their end and have records there that consumers do not see yet.
+fn unseen_ends(targets: &[Target]) -> Vec<(usize, Arc<PartitionLog>, i64)> {
+    let ends = targets.iter().enumerate().filter_map(|(place, target)| {
+        let (log, end) = target.unseen_end()?;
+        Some((place, log, end))
+    });
+    ends.collect()
 }
 
 fn bounds(cx: &Context, request: &FetchRequest) -> Bounds {

@@ -51,8 +51,8 @@ pub(super) struct DelayedFetch {
     pub(super) targets: Arc<[Target]>,
     pub(super) bounds: Bounds,
     pub(super) min_bytes: usize,
-    /// Where the logs ended when the request came, of those that it reads at the end.
-    pub(super) ends: Vec<(Arc<PartitionLog>, i64)>,
+    /// Where logs ended when the request came, of the targets at these places, which it reads at the end.
+    pub(super) ends: Vec<(usize, Arc<PartitionLog>, i64)>,
     pub(super) deadline: Instant,
 }
 
@@ -99,14 +99,15 @@ impl DelayedFetch {
 
     /// Whether nothing was read although there were records when the request came.
     fn is_behind(&self, readings: &[Reading]) -> bool {
-        let is_behind = |(log, end): &(Arc<PartitionLog>, i64)| log.high_watermark() < *end && !log.is_deleted();
+        // By what was read, not by what is there by now.
+        let has_seen = |place: usize, end: i64| readings[place].offsets.is_none_or(|seen| seen.high_watermark() >= end);
         readings.iter().all(|reading| reading.error == ErrorCode::None && reading.len() == 0)
-            && self.ends.iter().any(is_behind)
+            && self.ends.iter().any(|(place, log, end)| !has_seen(*place, *end) && !log.is_deleted())
     }
 
     /// Waits until what was there is on disk. A disk that fails ends the waiting too, and is somebody else's to report.
     async fn catch_up(&self) {
-        for (log, end) in &self.ends {
+        for (_, log, end) in &self.ends {
             let _ = log.committed(*end).await;
         }
     }
