@@ -72,6 +72,17 @@ pub enum ScanError {
     },
 }
 
+impl ScanError {
+    /// What went wrong, without the place.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Corrupt { source, .. } => source.to_string(),
+            Self::Io { source, .. } => source.to_string(),
+        }
+    }
+}
+
 /// The batches of a file from one position to another, header by header.
 pub struct BatchScan<'a> {
     file: &'a dyn DiskFile,

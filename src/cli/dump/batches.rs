@@ -45,11 +45,11 @@ pub(super) fn dump_log(
             Ok(None) => return Ok(()),
             Ok(Some(batch)) => dump_batch(dump, file, &batch, format)?,
             Err(error) => {
-                dump.fail(Some(position), error)?;
+                dump.fail(Some(position), error.reason())?;
                 match find_valid_batch(file, position + 1, len, 0) {
                     Ok(Some(next)) => scan = BatchScan::new(file, next.position, len),
                     Ok(None) => return Ok(()),
-                    Err(error) => return dump.fail(Some(position), error),
+                    Err(error) => return dump.fail(Some(position), error.reason()),
                 }
             }
         }
@@ -75,7 +75,7 @@ fn dump_batch(
     let crc = check_crc(file, batch);
     dump.line(batch_line(batch, crc.is_ok()))?;
     match (crc, format) {
-        (Err(error), _) => dump.fail(Some(batch.position), error),
+        (Err(error), _) => dump.fail(Some(batch.position), error.reason()),
         (Ok(()), Some(format)) => dump_records(dump, file, batch, format),
         (Ok(()), None) => Ok(()),
     }
@@ -130,7 +130,7 @@ fn dump_records(dump: &mut Dump<'_>, file: &dyn DiskFile, batch: &BatchAt, forma
     let position = Some(batch.position);
     let records = match read_batch(file, batch) {
         Ok(batch) => batch.records(RECORDS_BYTES_MAX),
-        Err(error) => return dump.fail(position, error),
+        Err(error) => return dump.fail(position, error.reason()),
     };
     let records = match records {
         Ok(records) => records,
@@ -172,5 +172,5 @@ fn record_head(header: &BatchHeader, offset: i64, record: &Record) -> String {
 /// `key=value`; a null value has no `=` either.
 fn header_text(header: &RecordHeader) -> String {
     let key = text_or_hex(&header.key);
-    header.value.as_deref().map_or(key.clone(), |value| format!("{key}={}", text_or_hex(value)))
+    header.value.as_deref().map_or_else(|| key.clone(), |value| format!("{key}={}", text_or_hex(value)))
 }

@@ -41,7 +41,7 @@ pub(super) fn check(disk: &dyn Disk, dir: &Path, trusted_end: i64, report: &mut 
         entries.iter().filter(|entry| entry.kind == EntryKind::File).map(|entry| entry.name.as_str()).collect();
     let check = PartitionCheck { disk, dir, names };
     check.topic_id(report);
-    let epochs = check.leader_epochs(report);
+    let epochs = check.leader_epochs(trusted_end, report);
     let log_end = check.segments(epochs.clone(), trusted_end, report);
     check.epoch_bounds(&epochs, log_end, report);
     check.others(log_end, report);
@@ -76,7 +76,11 @@ impl PartitionCheck<'_> {
         }
     }
 
-    fn leader_epochs(&self, report: &mut Report<'_>) -> Vec<EpochEntry> {
+    fn leader_epochs(&self, trusted_end: i64, report: &mut Report<'_>) -> Vec<EpochEntry> {
+        if trusted_end == 0 && !self.names.contains(leader_epochs::FILE_NAME) {
+            // It is written with the first flush of the indexes, which a crash came before.
+            return Vec::new();
+        }
         let Some((path, bytes)) = self.read(leader_epochs::FILE_NAME, report) else { return Vec::new() };
         let epochs = match checkpoints::parse_entries(&bytes, leader_epochs::parse) {
             Ok(epochs) => epochs,

@@ -43,7 +43,7 @@ pub enum Problem {
     Missing,
 
     // Logs.
-    #[error("{0}")]
+    #[error("{}", .0.reason())]
     Scan(ScanError),
     #[error("offsets {first} to {last} out of order, expected {expected} or later")]
     Disorder { first: i64, last: i64, expected: i64 },

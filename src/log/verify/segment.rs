@@ -385,7 +385,7 @@ pub(super) fn check_metadata_snapshot(disk: &dyn Disk, path: &Path, report: &mut
             report.at(path, batch.position, Problem::Disorder { first, last, expected });
         }
         expected = last.saturating_add(1);
-        first_is_control.get_or_insert(batch.header.is_control());
+        first_is_control.get_or_insert_with(|| batch.header.is_control());
         last_is_control = batch.header.is_control();
     });
     if is_whole && first_is_control != Some(true) {

@@ -30,7 +30,7 @@ fn write_dir(disk: Arc<dyn Disk>, path: &Path) {
         let epoch = i32::from(n >= 4);
         log.begin_epoch(epoch);
         // Timestamps go up and down.
-        log.append(&batch(1 + i32::from(n % 3), 1_000 + i64::from(n ^ 1), 20), epoch, 0).expect("appended");
+        log.append(&batch(1 + n % 3, 1_000 + i64::from(n ^ 1), 20), epoch, 0).expect("appended");
     }
     dir.close(0).expect("closed");
 }
@@ -112,6 +112,19 @@ fn every_flipped_bit_of_a_log_is_found() {
 }
 
 #[test]
+fn nothing_is_wrong_after_a_kill_before_the_first_checkpoint() {
+    let disk = sim_dir();
+    disk.remove_file(&Path::new(DIR).join(CLEAN_SHUTDOWN_FILE)).expect("removed");
+    disk.remove_file(&Path::new(DIR).join(RECOVERY_POINT_FILE)).expect("removed");
+    disk.remove_file(&Path::new(PARTITION).join("leader-epoch-checkpoint")).expect("removed");
+    disk.open(&Path::new(PARTITION).join("00000000000000000000.timeindex"), OpenMode::CreateEmpty).expect("emptied");
+    assert_eq!(findings(&disk), [""; 0]);
+    let file = Path::new(DIR).join(CLEAN_SHUTDOWN_FILE);
+    replace_file(&disk, &file, b"{}").expect("written");
+    assert_eq!(findings(&disk).len(), 2, "after a clean stop both have to be there");
+}
+
+#[test]
 fn after_a_crash_only_what_lies_outside_the_crc_of_the_last_batch_goes_unseen() {
     let disk = sim_dir();
     for name in [CLEAN_SHUTDOWN_FILE, RECOVERY_POINT_FILE, HIGH_WATERMARK_FILE] {
@@ -133,6 +146,9 @@ fn after_a_crash_only_what_lies_outside_the_crc_of_the_last_batch_goes_unseen() 
     assert!(!unseen.is_empty(), "or the documentation is too modest");
 }
 
+/// What it is called, how it is done, and how the lines about it begin.
+type Case<'a> = (&'a str, &'a dyn Fn(&SimDisk), &'a [&'a str]);
+
 #[test]
 fn damage_is_told_with_its_place() {
     let cut = |disk: &SimDisk, path: &str, len: u64| {
@@ -141,11 +157,11 @@ fn damage_is_told_with_its_place() {
     let write = |disk: &SimDisk, path: &str, content: &[u8]| {
         replace_file(disk, Path::new(path), content).expect("written");
     };
-    let cases: [(&str, &dyn Fn(&SimDisk), &[&str]); 11] = [
+    let cases: [Case; 11] = [
         (
             "a torn log",
             &|disk| cut(disk, FIRST_LOG, 200),
-            &["/data/orders-0/00000000000000000000.log: position 162: no batch at position 162: batch needs"],
+            &["/data/orders-0/00000000000000000000.log: position 162: batch needs"],
         ),
         (
             "an index entry for the middle of a batch",
