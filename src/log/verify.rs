@@ -120,10 +120,8 @@ impl Report<'_> {
     }
 }
 
-/// From where to where a log goes.
-struct LogBounds {
-    log_end: i64,
-}
+/// The offset after a log's last batch; `None` where the log ends with damage.
+type LogEnd = Option<i64>;
 
 /// The data directory itself.
 struct DirCheck<'a> {
@@ -165,7 +163,7 @@ impl DirCheck<'_> {
         checkpoints::parse_entries(&bytes, checkpoints::parse_offset).unwrap_or_default().into_iter().collect()
     }
 
-    fn check_file(&self, name: &str, bounds: &HashMap<TopicPartition, LogBounds>, report: &mut Report<'_>) {
+    fn check_file(&self, name: &str, bounds: &HashMap<TopicPartition, LogEnd>, report: &mut Report<'_>) {
         let path = self.path.join(name);
         match name {
             RECOVERY_POINT_FILE | LOG_START_FILE | HIGH_WATERMARK_FILE | CLEANER_FILE => {
@@ -188,7 +186,7 @@ impl DirCheck<'_> {
     }
 
     /// Holds a checkpoint of offsets against the logs.
-    fn check_offsets(&self, name: &str, bounds: &HashMap<TopicPartition, LogBounds>, report: &mut Report<'_>) {
+    fn check_offsets(&self, name: &str, bounds: &HashMap<TopicPartition, LogEnd>, report: &mut Report<'_>) {
         let path = self.path.join(name);
         let bytes = match read_file(self.disk, &path) {
             Ok(bytes) => bytes,
@@ -199,14 +197,15 @@ impl DirCheck<'_> {
             Err(error) => return report.file(&path, Problem::Checkpoint(error)),
         };
         for (partition, offset) in entries {
-            let Some(LogBounds { log_end }) = bounds.get(&partition) else {
-                report.file(&path, Problem::NoSuchPartition { partition });
-                continue;
-            };
-            if offset > *log_end {
-                report.file(&path, Problem::BeyondLogEnd { partition, offset, log_end: *log_end });
-            } else if name == RECOVERY_POINT_FILE && self.was_clean && offset < *log_end {
-                report.file(&path, Problem::BeforeLogEnd { partition, offset, log_end: *log_end });
+            match bounds.get(&partition) {
+                None => report.file(&path, Problem::NoSuchPartition { partition }),
+                Some(&Some(log_end)) if offset > log_end => {
+                    report.file(&path, Problem::BeyondLogEnd { partition, offset, log_end });
+                }
+                Some(&Some(log_end)) if offset < log_end && name == RECOVERY_POINT_FILE && self.was_clean => {
+                    report.file(&path, Problem::BeforeLogEnd { partition, offset, log_end });
+                }
+                Some(_) => {}
             }
         }
     }

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{LogBounds, Problem, Report, segment, sorted};
+use super::{LogEnd, Problem, Report, segment, sorted};
 use crate::log::{
     checkpoints,
     disk::{Disk, EntryKind, read_file},
@@ -29,7 +29,7 @@ const SNAPSHOT_VERSION: i16 = 1;
 
 /// Checks a partition. What its indexes and epochs say is complete below `trusted_end`; above it a crash may have left
 /// them behind the log. `None` if the directory cannot be read.
-pub(super) fn check(disk: &dyn Disk, dir: &Path, trusted_end: i64, report: &mut Report<'_>) -> Option<LogBounds> {
+pub(super) fn check(disk: &dyn Disk, dir: &Path, trusted_end: i64, report: &mut Report<'_>) -> Option<LogEnd> {
     let entries = match sorted(disk, dir) {
         Ok(entries) => entries,
         Err(error) => {
@@ -48,7 +48,7 @@ pub(super) fn check(disk: &dyn Disk, dir: &Path, trusted_end: i64, report: &mut 
     for entry in entries.iter().filter(|entry| entry.kind != EntryKind::File) {
         report.file(&dir.join(&entry.name), Problem::Unknown);
     }
-    Some(LogBounds { log_end })
+    Some(log_end)
 }
 
 struct PartitionCheck<'a> {
@@ -100,17 +100,17 @@ impl PartitionCheck<'_> {
         epochs
     }
 
-    fn epoch_bounds(&self, epochs: &[EpochEntry], log_end: i64, report: &mut Report<'_>) {
-        if let Some(EpochEntry { epoch, start_offset }) =
-            epochs.last().copied().filter(|last| last.start_offset > log_end)
-        {
+    fn epoch_bounds(&self, epochs: &[EpochEntry], log_end: LogEnd, report: &mut Report<'_>) {
+        let (Some(last), Some(log_end)) = (epochs.last(), log_end) else { return };
+        let EpochEntry { epoch, start_offset } = *last;
+        if start_offset > log_end {
             let path = self.dir.join(leader_epochs::FILE_NAME);
             report.file(&path, Problem::EpochBeyondLogEnd { epoch, start_offset, log_end });
         }
     }
 
     /// Checks the segments; returns the log's end.
-    fn segments(&self, epochs: Vec<EpochEntry>, trusted_end: i64, report: &mut Report<'_>) -> i64 {
+    fn segments(&self, epochs: Vec<EpochEntry>, trusted_end: i64, report: &mut Report<'_>) -> LogEnd {
         let bases: Vec<i64> = self.names.iter().filter_map(|name| segment_base(name, LOG)).collect();
         if bases.is_empty() {
             report.file(self.dir, Problem::NoSegment);
@@ -123,7 +123,7 @@ impl PartitionCheck<'_> {
     }
 
     /// The files that are neither log nor one of its two indexes.
-    fn others(&self, log_end: i64, report: &mut Report<'_>) {
+    fn others(&self, log_end: LogEnd, report: &mut Report<'_>) {
         let logs: BTreeMap<i64, ()> =
             self.names.iter().filter_map(|name| segment_base(name, LOG)).map(|base| (base, ())).collect();
         for name in &self.names {
@@ -133,7 +133,8 @@ impl PartitionCheck<'_> {
                 if !logs.contains_key(&base) {
                     report.file(&path, Problem::Orphan);
                 } else if name.ends_with(TXN_INDEX) {
-                    let next = logs.range(base + 1..).next().map_or(log_end, |(next, ())| *next);
+                    let next =
+                        logs.range(base + 1..).next().map_or_else(|| log_end.unwrap_or(i64::MAX), |(next, ())| *next);
                     segment::check_txn_index(self.disk, &path, base..next, report);
                 }
             } else if let Some(offset) = segment_base(name, PRODUCER_SNAPSHOT) {
@@ -146,11 +147,11 @@ impl PartitionCheck<'_> {
         }
     }
 
-    fn producer_snapshot(&self, name: &str, offset: i64, log_end: i64, report: &mut Report<'_>) {
+    fn producer_snapshot(&self, name: &str, offset: i64, log_end: LogEnd, report: &mut Report<'_>) {
         let Some((path, bytes)) = self.read(name, report) else { return };
         if let Err(problem) = check_producer_snapshot(&bytes) {
             report.file(&path, problem);
-        } else if offset > log_end {
+        } else if let Some(log_end) = log_end.filter(|log_end| offset > *log_end) {
             report.file(&path, Problem::SnapshotBeyondLogEnd { offset, log_end });
         }
     }

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Problem, Report};
+use super::{LogEnd, Problem, Report};
 use crate::{
     clock::TimestampMs,
     log::{
@@ -33,6 +33,8 @@ pub(super) struct Walk<'a> {
     trusted_end: i64,
     /// The offset after the last batch.
     next_offset: i64,
+    /// Whether bytes follow it that are no good batch.
+    ends_in_damage: bool,
     /// Epoch of the last batch that had a plausible one.
     leader_epoch: i32,
     /// An epoch that was told of: the batches that follow with the same one are not worth a line each.
@@ -41,12 +43,21 @@ pub(super) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     pub(super) fn new(disk: &'a dyn Disk, dir: &'a Path, epochs: Vec<EpochEntry>, trusted_end: i64) -> Self {
-        Self { disk, dir, epochs, trusted_end, next_offset: 0, leader_epoch: -1, bad_epoch: None }
+        Self {
+            disk,
+            dir,
+            epochs,
+            trusted_end,
+            next_offset: 0,
+            ends_in_damage: false,
+            leader_epoch: -1,
+            bad_epoch: None,
+        }
     }
 
     /// The offset after the last batch that has a place in the log.
-    pub(super) fn log_end(&self) -> i64 {
-        self.next_offset
+    pub(super) fn log_end(&self) -> LogEnd {
+        (!self.ends_in_damage).then_some(self.next_offset)
     }
 
     /// Checks the segment at `base`, behind which the one at `next_base` begins.
@@ -63,8 +74,10 @@ impl<'a> Walk<'a> {
         // An index holds offsets relative to the base as 31 bits.
         let end = next_base.unwrap_or(i64::MAX).min(base.saturating_add(1 << 31));
         let mut indexes = Indexes::open(self.disk, self.dir, base, report);
+        let mut end_of_good = 0;
         let is_whole = walk_batches(&*file, len, &path, report, base, |event, report| match event {
             Event::Batch(batch) => {
+                end_of_good = batch.end();
                 if self.check_batch(&path, batch, end, report) {
                     indexes.see(batch, report);
                 } else {
@@ -73,6 +86,7 @@ impl<'a> Walk<'a> {
             }
             Event::Resumed(batch) => indexes.skip_to(batch.position, batch.header.base_offset, report),
         });
+        self.ends_in_damage = end_of_good < len;
         let is_final = is_whole && next_base.is_some_and(|next| next <= self.trusted_end);
         indexes.finish(is_whole, is_final, report);
     }

@@ -253,6 +253,17 @@ fn a_batch_after_a_damaged_one_is_checked_and_the_indexes_are_not_blamed() {
 }
 
 #[test]
+fn where_a_damaged_log_ends_nobody_is_told() {
+    let disk = sim_dir();
+    let last = logs(&disk).pop().expect("three");
+    let file = disk.open(&last, OpenMode::Existing).expect("there");
+    let len = file.len().expect("known");
+    file.write_all_at(&[b"damage"], len - 6).expect("written");
+    let lines = findings(&disk);
+    assert!(lines.len() == 1 && lines[0].starts_with(&format!("{}: position ", last.display())), "{lines:#?}");
+}
+
+#[test]
 fn a_directory_in_use_is_refused() {
     let disk = sim_dir();
     let _broker = disk.lock(&Path::new(DIR).join(LOCK_FILE)).expect("free");
