@@ -39,7 +39,7 @@ const LAST_STEPS: u64 = 4;
 const TRACE_MAX: usize = 24;
 
 /// What a run has seen.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) crashes: u64,
     pub(crate) clean_stops: u64,
@@ -374,7 +374,7 @@ impl Run {
         let partitions = usize::try_from(self.random.between(1, 3)).expect("small");
         let used: usize = self.topics.values().map(Known::partitions).sum();
         let free = |name: &&str| self.topics.get(*name).is_none_or(|known| matches!(known, Known::Gone));
-        let free: Vec<_> = NAMES.iter().copied().filter(|name| free(name)).collect();
+        let free: Vec<_> = NAMES.iter().copied().filter(free).collect();
         let Some(name) = self.random.pick(&free).filter(|_| used + partitions <= PARTITIONS_MAX) else {
             return Ok(());
         };
