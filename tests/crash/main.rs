@@ -3,7 +3,7 @@
 //!
 //! `OTTLA_CRASH_SEEDS` says how many seeds, `OTTLA_CRASH_FIRST_SEED` from which on. A seed decides everything but the ids
 //! of topics, the times in metadata records, and how long a sync takes, after which the next one may choose otherwise: a
-//! seed that fails nearly always fails alone too.
+//! seed that fails usually fails alone too.
 
 mod check;
 mod model;
