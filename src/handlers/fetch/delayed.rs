@@ -259,15 +259,7 @@ mod tests {
     use super::*;
 
     fn reading(error: ErrorCode) -> Reading {
-        Reading {
-            error,
-            offsets: None,
-            records: None,
-            from_older_segment: false,
-            aborted: Vec::new(),
-            diverging: None,
-            leader_epoch: None,
-        }
+        Reading::failed(error, None)
     }
 
     #[test]

@@ -77,7 +77,7 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    fn failed(error: ErrorCode, leader_epoch: Option<i32>) -> Self {
+    pub(super) fn failed(error: ErrorCode, leader_epoch: Option<i32>) -> Self {
         Self {
             error,
             offsets: None,

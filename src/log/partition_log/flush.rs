@@ -56,9 +56,7 @@ impl FlushPlan {
             log.recovery_point.store(self.up_to, Ordering::Release);
         }
         log.counters.flushes.fetch_add(1, Ordering::Relaxed);
-        if log.shows_at_flush() {
-            log.see_transactions();
-        }
+        log.see_transactions();
         log.waiters.wake_all();
     }
 }

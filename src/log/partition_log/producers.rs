@@ -7,8 +7,7 @@ use crate::{
     clock::TimestampMs,
     log::{
         disk::OpenMode,
-        group_commit::Durability,
-        producer_state::{EndMarker, Verdict, snapshot},
+        producer_state::{EndMarker, ProducerStates, Verdict, snapshot},
         sync::lock,
         transaction_index::AbortedTransaction,
     },
@@ -122,6 +121,10 @@ impl PartitionLog {
             Some(marker) => producers.add_marker(header, marker),
             None => producers.add(header),
         }
+        self.publish_unstable(&producers);
+    }
+
+    fn publish_unstable(&self, producers: &ProducerStates) {
         self.first_unstable.store(producers.first_unstable_offset().unwrap_or(i64::MAX), Ordering::Release);
     }
 
@@ -130,7 +133,7 @@ impl PartitionLog {
         let mut producers = lock(&self.producers);
         if producers.has_unseen() {
             producers.see(self.high_watermark());
-            self.first_unstable.store(producers.first_unstable_offset().unwrap_or(i64::MAX), Ordering::Release);
+            self.publish_unstable(&producers);
         }
     }
 
@@ -170,10 +173,5 @@ impl PartitionLog {
     /// below the newer one.
     pub(in crate::log) fn take_superseded_snapshots(&self) -> Vec<PathBuf> {
         std::mem::take(&mut lock(&self.writer).snapshots.superseded)
-    }
-
-    /// Whether an end of a transaction may wait for the high watermark.
-    pub(super) fn shows_at_flush(&self) -> bool {
-        self.commit.durability() == Durability::Fsync
     }
 }
