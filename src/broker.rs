@@ -17,7 +17,7 @@ use std::{
 use uuid::Uuid;
 
 pub use self::hosted_topic::HostedTopic;
-use self::producer_ids::{BLOCK_SIZE, ProducerIds};
+use self::producer_ids::ProducerIds;
 use crate::{
     clock::{monotonic, wall_clock_ms},
     config::{
@@ -149,6 +149,16 @@ pub enum DeleteTopicFailure {
     Commit(#[from] CommitError),
     #[error(transparent)]
     Logs(#[from] LogDirError),
+}
+
+/// Why there is no new producer id.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the texts say it")]
+pub enum ProducerIdError {
+    #[error("all producer ids have been given away")]
+    Exhausted,
+    #[error(transparent)]
+    Commit(#[from] CommitError),
 }
 
 /// A topic that was created, or could be.
@@ -320,7 +330,7 @@ impl Broker {
     }
 
     /// An id that no producer has had.
-    pub async fn new_producer_id(self: &Arc<Self>) -> Result<i64, CommitError> {
+    pub async fn new_producer_id(self: &Arc<Self>) -> Result<i64, ProducerIdError> {
         if let Some(id) = self.producer_ids.lock().unwrap_or_else(PoisonError::into_inner).next() {
             return Ok(id);
         }
@@ -328,23 +338,23 @@ impl Broker {
         blocking(move || broker.new_producer_id_blocking()).await
     }
 
-    fn new_producer_id_blocking(&self) -> Result<i64, CommitError> {
+    fn new_producer_id_blocking(&self) -> Result<i64, ProducerIdError> {
         let mut ids = self.producer_ids.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(id) = ids.next() {
             return Ok(id);
         }
-        let first = self.journal.change(wall_clock_ms(), |image| {
-            let first = image.next_producer_id();
+        let block = self.journal.change(wall_clock_ms(), |image| {
+            let block = producer_ids::block_from(image.next_producer_id()).ok_or(ProducerIdError::Exhausted)?;
             let record = MetadataRecord::ProducerIds(ProducerIdsRecord {
                 broker_id: self.home.node_id,
                 broker_epoch: self.broker_epoch,
-                next_producer_id: first + BLOCK_SIZE,
+                next_producer_id: block.end,
                 ..ProducerIdsRecord::default()
             });
-            Ok::<_, CommitError>((vec![record], first))
+            Ok::<_, ProducerIdError>((vec![record], block))
         })?;
-        ids.refill(first);
-        Ok(ids.next().expect("a new block is not empty"))
+        ids.refill(block);
+        ids.next().ok_or(ProducerIdError::Exhausted)
     }
 
     /// Removes the files of deleted topics and segments whose time has come, and what an earlier deletion could not.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 /// Ids in a block (Kafka's `ProducerIdsBlock.PRODUCER_ID_BLOCK_SIZE`).
-pub(super) const BLOCK_SIZE: i64 = 1000;
+const BLOCK_SIZE: i64 = 1000;
 
 /// What is left of the current block. What a stop leaves of it is given to nobody.
 #[derive(Debug, Default)]
@@ -16,7 +16,12 @@ impl ProducerIds {
     }
 
     /// Begins a new block, which the metadata log has given away.
-    pub(super) fn refill(&mut self, first: i64) {
-        self.0 = first..first + BLOCK_SIZE;
+    pub(super) fn refill(&mut self, block: Range<i64>) {
+        self.0 = block;
     }
+}
+
+/// The block that begins with `first`, unless the ids end before it does.
+pub(super) fn block_from(first: i64) -> Option<Range<i64>> {
+    Some(first..first.checked_add(BLOCK_SIZE)?)
 }

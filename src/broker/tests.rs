@@ -220,3 +220,20 @@ fn a_start_registers_and_a_clean_stop_fences() {
     assert_ne!(incarnations[0].0, incarnations[1].0);
     assert!(incarnations[0].1 < incarnations[1].1);
 }
+
+#[test]
+fn producer_ids_end_with_an_error() {
+    let disk = SimDisk::new(1);
+    let broker = open(&disk).expect("opened");
+    let given = |next_producer_id| {
+        let record = ProducerIdsRecord { next_producer_id, ..ProducerIdsRecord::default() };
+        let change = |_: &Image| Ok::<_, CommitError>((vec![MetadataRecord::ProducerIds(record)], ()));
+        broker.journal.change(0, change).expect("committed");
+    };
+    given(i64::MAX - 1000);
+    assert_eq!(broker.new_producer_id_blocking().expect("the last block"), i64::MAX - 1000);
+    for left in 1..1000 {
+        assert_eq!(broker.new_producer_id_blocking().expect("of the last block"), i64::MAX - 1000 + left);
+    }
+    assert!(matches!(broker.new_producer_id_blocking(), Err(ProducerIdError::Exhausted)));
+}

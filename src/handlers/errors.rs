@@ -2,7 +2,7 @@
 //! error does not compile until it is given a code.
 
 use crate::{
-    broker::{CreateTopicFailure, DeleteTopicFailure},
+    broker::{CreateTopicFailure, DeleteTopicFailure, ProducerIdError},
     log::{
         partition_log::{AppendError, ReadError},
         producer_state::ProducerError,
@@ -85,6 +85,15 @@ pub fn delete_topic(failure: &DeleteTopicFailure) -> ErrorCode {
         DeleteTopicFailure::Unknown => ErrorCode::UnknownTopicId,
         DeleteTopicFailure::Commit(error) => commit(error),
         DeleteTopicFailure::Logs(_) => ErrorCode::KafkaStorageError,
+    }
+}
+
+/// A producer that got no id.
+#[must_use]
+pub fn producer_id(error: &ProducerIdError) -> ErrorCode {
+    match error {
+        ProducerIdError::Exhausted => ErrorCode::UnknownServerError,
+        ProducerIdError::Commit(error) => commit(error),
     }
 }
 

@@ -18,7 +18,7 @@ pub async fn init_producer_id(cx: &Context, request: InitProducerIdRequest) -> I
         }
         let allowed = cx.authorize(Operation::IdempotentWrite, Resource::Cluster);
         allowed.map_err(|_| ErrorCode::ClusterAuthorizationFailed)?;
-        cx.broker.new_producer_id().await.map_err(|error| errors::commit(&error))
+        cx.broker.new_producer_id().await.map_err(|error| errors::producer_id(&error))
     };
     match new.await {
         Ok(producer_id) => {
