@@ -323,10 +323,7 @@ impl Broker {
     /// later (`file.delete.delay.ms`).
     pub async fn delete_topic(self: &Arc<Self>, id: Uuid) -> Result<(), DeleteTopicFailure> {
         let broker = Arc::clone(self);
-        blocking(move || broker.delete_topic_blocking(id)).await?;
-        let broker = Arc::clone(self);
-        tokio::task::spawn_blocking(move || broker.remove_deleted());
-        Ok(())
+        blocking(move || broker.delete_topic_blocking(id)).await
     }
 
     /// An id that no producer has had.
