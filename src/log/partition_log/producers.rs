@@ -97,7 +97,8 @@ impl PartitionLog {
                 Err(_) if segment.is_retired() => false,
                 Err(source) => return Err(self.index_error(source)),
             };
-            if is_all || segment.base_offset() >= up_to {
+            // A marker may come many segments after the records that it is about.
+            if is_all {
                 break;
             }
         }

@@ -750,6 +750,20 @@ fn aborted_transactions_are_found_and_survive_every_crash() {
 }
 
 #[test]
+fn a_transaction_that_was_aborted_much_later_is_found_where_it_has_records() {
+    let disk = SimDisk::new(1);
+    let (_dir, log) = open(&disk, LogConfig { segment_bytes: 600, ..small() });
+    log.append(&produced(0, 0, 1, 0x10), 0, 1).expect("appended");
+    for n in 0..40 {
+        append(&log, 1, n, 100);
+    }
+    log.append(&end_of_transaction(7, ControlRecordType::Abort), 0, 1).expect("appended");
+    log.commit_now().expect("flushed");
+    let found = log.aborted_transactions(0, 2).expect("readable");
+    assert_eq!(found.iter().map(|aborted| aborted.first_offset).collect::<Vec<_>>(), [0]);
+}
+
+#[test]
 fn what_was_cut_off_is_kept_aside_if_it_is_good() {
     let disk = SimDisk::new(1);
     let (dir, log) = open(&disk, small());
