@@ -217,6 +217,12 @@ impl BatchHeader {
         self.attributes & DELETE_HORIZON_BIT != 0
     }
 
+    /// From when on the tombstones and markers in it may go.
+    #[must_use]
+    pub fn delete_horizon(&self) -> Option<i64> {
+        self.has_delete_horizon().then_some(self.base_timestamp)
+    }
+
     /// The attribute bits that the format does not define.
     #[must_use]
     pub fn unknown_attributes(&self) -> i16 {
@@ -254,6 +260,15 @@ impl BatchHeader {
     /// Marks the batch as one that holds a control record.
     pub fn set_control(&mut self) {
         self.attributes |= CONTROL_BIT;
+    }
+
+    /// Says from when on the tombstones and markers in it may go. The records' deltas refer to that from here on.
+    pub fn set_delete_horizon(&mut self, horizon: Option<i64>) {
+        self.attributes &= !DELETE_HORIZON_BIT;
+        if let Some(horizon) = horizon {
+            self.attributes |= DELETE_HORIZON_BIT;
+            self.base_timestamp = horizon;
+        }
     }
 
     /// Sets the length and the CRC to those of this header before `payload`. False if the batch is too long to have one.
@@ -392,6 +407,10 @@ mod tests {
         assert_eq!((header.attributes, header.record_timestamp(5)), (0x34, 1_005));
         header.set_log_append_time(9);
         assert_eq!((header.attributes, header.record_timestamp(5)), (0x3c, 9));
+        header.set_delete_horizon(Some(77));
+        assert_eq!((header.attributes, header.base_timestamp, header.delete_horizon()), (0x7c, 77, Some(77)));
+        header.set_delete_horizon(None);
+        assert_eq!((header.attributes, header.delete_horizon()), (0x3c, None));
         assert_eq!(BatchHeader { attributes: -1, ..header }.unknown_attributes(), -128);
     }
 

@@ -34,6 +34,25 @@ pub struct RecordMeta {
     pub has_key: bool,
 }
 
+/// A record as it stands in a payload, for whoever copies it: what it is about, and its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RawRecord<'a> {
+    /// All of it, length included.
+    pub bytes: &'a [u8],
+    /// No bit is defined.
+    pub attributes: i8,
+    /// Timestamp less the batch's base timestamp.
+    pub timestamp_delta: i64,
+    /// What follows the timestamp delta.
+    pub after_timestamp: &'a [u8],
+    /// Offset less the batch's base offset.
+    pub offset_delta: i32,
+    /// The key.
+    pub key: Option<&'a [u8]>,
+    /// Whether the value is not null.
+    pub has_value: bool,
+}
+
 /// A record. Its parts are slices of the payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
@@ -117,6 +136,52 @@ impl Iterator for Walk<'_> {
 }
 
 impl FusedIterator for Walk<'_> {}
+
+/// The records of a decompressed payload in slices of it. Ends after the first error.
+#[must_use]
+pub fn raw(payload: &[u8]) -> RawRecords<'_> {
+    RawRecords { rest: payload }
+}
+
+/// See [`raw`].
+#[derive(Clone, Debug)]
+pub struct RawRecords<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> RawRecords<'a> {
+    fn parse_next(&mut self) -> Result<RawRecord<'a>, RecordError> {
+        let whole = self.rest;
+        let parts = split_body(&mut self.rest).and_then(|body| parse_body(body, |_, _| ()))?;
+        Ok(RawRecord {
+            bytes: &whole[..whole.len() - self.rest.len()],
+            attributes: parts.attributes,
+            timestamp_delta: parts.timestamp_delta,
+            after_timestamp: parts.after_timestamp,
+            offset_delta: parts.offset_delta,
+            key: parts.key,
+            has_value: parts.value.is_some(),
+        })
+    }
+}
+
+impl<'a> Iterator for RawRecords<'a> {
+    type Item = Result<RawRecord<'a>, RecordError>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let record = self.parse_next();
+        if record.is_err() {
+            self.rest = &[];
+        }
+        Some(record)
+    }
+}
+
+impl FusedIterator for RawRecords<'_> {}
 
 /// The records of a decompressed payload. Ends after the first error.
 #[derive(Clone, Debug)]
@@ -202,6 +267,7 @@ fn split_body<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], RecordError> {
 struct Parts<'a> {
     attributes: i8,
     timestamp_delta: i64,
+    after_timestamp: &'a [u8],
     offset_delta: i32,
     key: Option<&'a [u8]>,
     value: Option<&'a [u8]>,
@@ -215,6 +281,7 @@ fn parse_body<'a>(
     let rest = &mut body;
     let attributes = take("record attributes", 1, rest)?[0].cast_signed();
     let timestamp_delta = number("timestamp delta", read_varlong(rest))?;
+    let after_timestamp = *rest;
     let offset_delta = number("offset delta", read_varint(rest))?;
     let key = take_nullable("key length", rest)?;
     let value = take_nullable("value length", rest)?;
@@ -226,7 +293,7 @@ fn parse_body<'a>(
     if !rest.is_empty() {
         return Err(RecordError::LeftOver { bytes: rest.len() });
     }
-    Ok(Parts { attributes, timestamp_delta, offset_delta, key, value })
+    Ok(Parts { attributes, timestamp_delta, after_timestamp, offset_delta, key, value })
 }
 
 #[inline]
@@ -275,6 +342,7 @@ mod tests {
 
     fn error_of(bytes: Vec<u8>) -> RecordError {
         let walked = walk(&bytes).find_map(Result::err).expect("refused by the walk");
+        assert_eq!(Some(walked), raw(&bytes).find_map(Result::err));
         let read = RecordIter::new(bytes.into()).find_map(Result::err).expect("refused by the reader");
         assert_eq!(walked, read);
         walked
@@ -290,6 +358,16 @@ mod tests {
         assert_eq!(record.headers, [RecordHeader { key: Bytes::from_static(b"h"), value: None }]);
         let meta = RecordMeta { timestamp_delta: 0, offset_delta: 0, has_key: true };
         assert_eq!(walk(&RECORD).collect::<Vec<_>>(), [Ok(meta)]);
+        let record = RawRecord {
+            bytes: &RECORD,
+            attributes: 0,
+            timestamp_delta: 0,
+            after_timestamp: &RECORD[3..],
+            offset_delta: 0,
+            key: Some(b"k"),
+            has_value: false,
+        };
+        assert_eq!(raw(&RECORD.repeat(2)).collect::<Vec<_>>(), [Ok(record), Ok(record)]);
     }
 
     #[test]
@@ -331,7 +409,7 @@ mod tests {
     #[test]
     fn nothing_comes_after_an_error() {
         let bytes = [&RECORD[..], &[1], &RECORD].concat();
-        assert_eq!(walk(&bytes).count(), 2);
+        assert_eq!((walk(&bytes).count(), raw(&bytes).count()), (2, 2));
         assert_eq!(RecordIter::new(bytes.into()).count(), 2);
     }
 }
