@@ -69,6 +69,9 @@ pub trait DiskFile: RangeSource {
     /// When its bytes were last changed, by the file system's clock.
     fn modified_ms(&self) -> io::Result<TimestampMs>;
 
+    /// Sets that time.
+    fn set_modified_ms(&self, modified_ms: TimestampMs) -> io::Result<()>;
+
     /// Whether the file is empty.
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)

@@ -68,6 +68,9 @@ pub enum FileKind {
 }
 
 impl FileKind {
+    /// All of them; a start takes a segment for one that has the first.
+    pub(super) const ALL: [Self; 4] = [Self::Log, Self::OffsetIndex, Self::TimeIndex, Self::TransactionIndex];
+
     /// What the file's name ends with.
     #[must_use]
     pub fn suffix(self) -> &'static str {
@@ -83,6 +86,31 @@ impl FileKind {
     #[must_use]
     pub fn file_name(self, base_offset: i64) -> String {
         format!("{base_offset:020}{}", self.suffix())
+    }
+}
+
+/// Under which name a file stands: one that is to take the place of another gets there in two steps, so that a start can
+/// tell whether it was ready (Kafka's `replaceSegments`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stage {
+    /// Its own.
+    #[default]
+    InPlace,
+    /// It is being written: a start removes it.
+    Cleaned,
+    /// It is whole: a start gives it its name.
+    Swap,
+}
+
+impl Stage {
+    /// What follows the file's own name.
+    #[must_use]
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::InPlace => "",
+            Self::Cleaned => ".cleaned",
+            Self::Swap => ".swap",
+        }
     }
 }
 
@@ -184,6 +212,7 @@ pub struct PooledFile {
     dir: Arc<Directory>,
     base_offset: i64,
     kind: FileKind,
+    stage: Mutex<Stage>,
     slot: Arc<Slot>,
 }
 
@@ -191,13 +220,53 @@ impl PooledFile {
     /// The file of `kind` that belongs to the segment at `base_offset` in `dir`. Nothing is opened.
     #[must_use]
     pub fn new(pool: Arc<FilePool>, dir: Arc<Directory>, base_offset: i64, kind: FileKind) -> Self {
-        Self { pool, dir, base_offset, kind, slot: Arc::default() }
+        Self { pool, dir, base_offset, kind, stage: Mutex::default(), slot: Arc::default() }
+    }
+
+    /// The same, under the name of this stage.
+    #[must_use]
+    pub fn at_stage(self, stage: Stage) -> Self {
+        Self { stage: Mutex::new(stage), ..self }
+    }
+
+    /// Under which name it stands.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        *lock(&self.stage)
     }
 
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> PathBuf {
-        self.dir.join(&self.kind.file_name(self.base_offset))
+        self.path_at(self.stage())
+    }
+
+    fn path_at(&self, stage: Stage) -> PathBuf {
+        self.dir.join(&(self.kind.file_name(self.base_offset) + stage.suffix()))
+    }
+
+    /// Gives it the name of another stage. Whoever reads it goes on, and nobody opens it by the old name meanwhile.
+    pub fn rename(&self, to: Stage) -> io::Result<()> {
+        let mut slot = lock(&self.slot.file);
+        *slot = None;
+        let mut stage = lock(&self.stage);
+        if *stage == to {
+            return Ok(());
+        }
+        self.pool.disk.rename(&self.path_at(*stage), &self.path_at(to))?;
+        *stage = to;
+        Ok(())
+    }
+
+    /// The same for a file that need not exist.
+    pub fn rename_if_there(&self, to: Stage) -> io::Result<()> {
+        match self.rename(to) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                *lock(&self.stage) = to;
+                Ok(())
+            }
+            renamed => renamed,
+        }
     }
 
     /// Opens it if it is not open.
@@ -395,6 +464,26 @@ mod tests {
         assert_eq!(reader.len().expect("still open"), 5);
         file.set_dirty();
         file.sync().expect("a write that came too late does not matter");
+    }
+
+    #[test]
+    fn a_file_is_found_by_its_new_name() {
+        let (disk, pool, dir) = pool(4);
+        let file = PooledFile::new(pool, dir, 7, FileKind::Log).at_stage(Stage::Cleaned);
+        file.create().expect("created");
+        file.write_all_at(&[b"bytes"], 0).expect("written");
+        let reader = file.get().expect("open");
+        for (stage, name) in
+            [(Stage::Swap, "00000000000000000007.log.swap"), (Stage::InPlace, "00000000000000000007.log")]
+        {
+            file.rename(stage).expect("renamed");
+            assert!(disk.exists(&Path::new("/d").join(name)).expect("answered"));
+            assert_eq!((file.get().expect("open").len(), reader.len()).1.expect("still open"), 5);
+        }
+        assert_eq!(disk.list_dir(Path::new("/d")).expect("listed").len(), 1);
+        disk.fail_nth(1, 5);
+        assert!(file.rename(Stage::Swap).is_err());
+        assert_eq!(file.get().expect("still there").len().expect("known"), 5);
     }
 
     #[test]

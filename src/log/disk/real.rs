@@ -6,7 +6,7 @@ use std::{
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::Path,
     sync::Arc,
-    time::UNIX_EPOCH,
+    time::{Duration, UNIX_EPOCH},
 };
 
 use rustix::{
@@ -189,6 +189,11 @@ impl DiskFile for RealFile {
         Ok(TimestampMs::try_from(since_epoch.as_millis()).unwrap_or(TimestampMs::MAX))
     }
 
+    fn set_modified_ms(&self, modified_ms: TimestampMs) -> io::Result<()> {
+        let since_epoch = Duration::from_millis(u64::try_from(modified_ms).unwrap_or(0));
+        self.0.set_modified(UNIX_EPOCH + since_epoch)
+    }
+
     fn sync_data(&self) -> io::Result<()> {
         self.0.sync_data()
     }
@@ -241,6 +246,8 @@ mod tests {
         assert_eq!(read_file(&RealDisk, &path).expect("read"), b"a-----------");
         let (modified, now) = (file.modified_ms().expect("stat"), crate::clock::wall_clock_ms());
         assert!((now - 60_000..=now + 60_000).contains(&modified), "{modified} is not just before {now}");
+        file.set_modified_ms(1_234_567).expect("set");
+        assert_eq!(file.modified_ms().expect("stat"), 1_234_567);
     }
 
     #[test]

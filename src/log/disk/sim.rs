@@ -74,6 +74,14 @@ impl SimDisk {
         })))
     }
 
+    /// Another disk with the same files, of which none is open or locked.
+    #[must_use]
+    pub fn copy(&self, seed: u64) -> Self {
+        let copy = Self::new(seed);
+        lock(&copy.0).tree = lock(&self.0).tree.clone();
+        copy
+    }
+
     /// Lets the disk be synced as a whole from here on, or not any more.
     pub fn set_filesystem(&self, has_filesystem: bool) {
         lock(&self.0).has_filesystem = has_filesystem;
@@ -349,6 +357,10 @@ impl DiskFile for SimFile {
 
     fn modified_ms(&self) -> io::Result<TimestampMs> {
         self.with(|_, _| (), |content| content.modified_ms)
+    }
+
+    fn set_modified_ms(&self, modified_ms: TimestampMs) -> io::Result<()> {
+        self.with(|_, _| (), |content| content.modified_ms = modified_ms)
     }
 
     fn sync_data(&self) -> io::Result<()> {

@@ -8,7 +8,7 @@ use crate::clock::TimestampMs;
 /// What a disk writes as a whole.
 pub(super) const SECTOR: usize = 512;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Content {
     pub(super) live: Vec<u8>,
     durable: Vec<u8>,

@@ -9,19 +9,20 @@ use std::{
 use super::{Crash, content::Content, random::Random};
 
 /// Everything on the disk.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Tree {
     nodes: BTreeMap<u64, Node>,
     /// Directories that lie in none. What is above the data directory is taken for durable.
     roots: BTreeMap<PathBuf, u64>,
 }
 
+#[derive(Clone)]
 pub(super) enum Node {
     Dir(Dir),
     File(Content),
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Dir {
     /// The entries that programs see.
     pub(super) live: BTreeMap<String, u64>,
