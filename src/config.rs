@@ -87,6 +87,27 @@ pub enum ConfigError {
         /// Which, in the names of the topic keys.
         source: TopicConfigError,
     },
+    /// Too little memory for the keys that compaction compares.
+    #[error(
+        "{origin}: log.cleaner.dedupe.buffer.size={size} must be more than {DEDUPE_BUFFER_MIN} for each of {threads} \
+         log.cleaner.threads"
+    )]
+    DedupeBuffer {
+        /// Where it was said.
+        origin: Origin,
+        /// `log.cleaner.dedupe.buffer.size`.
+        size: i64,
+        /// `log.cleaner.threads`.
+        threads: i64,
+    },
+    /// A share that is none.
+    #[error("{origin}: log.cleaner.io.buffer.load.factor={value} must be more than 0 and at most 1")]
+    LoadFactor {
+        /// Where it was said.
+        origin: Origin,
+        /// What was said.
+        value: f64,
+    },
     /// Two ids for one broker.
     #[error("{origin}: `node.id` and `broker.id` must be set to the same value, they are {node_id} and {broker_id}")]
     NodeId {
@@ -115,6 +136,9 @@ pub enum ConfigError {
     },
 }
 
+/// Bytes that a thread of the log cleaner needs more of for keys: Kafka's bound.
+const DEDUPE_BUFFER_MIN: i64 = 1024 * 1024;
+
 /// What a start should mention.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Warning {
@@ -131,6 +155,7 @@ pub fn load(
     let (settings, warning) = sources::gather(command_line, environment)?;
     let mut values = parse_all(&settings)?;
     check_topic_defaults(&settings, &values)?;
+    check_cleaner(&settings, &values)?;
     values.set("node.id", node_id(&settings)?);
     let data_dir = data_dir(&settings, &mut values)?;
     let listeners = listeners(command_line, &settings, &mut values)?;
@@ -168,6 +193,23 @@ fn check_topic_defaults(settings: &Settings, values: &BrokerValues) -> Result<()
     let origin = lag.map_or(Origin::Default, |setting| setting.origin.clone());
     let together = TopicConfig::resolve(values, &BTreeMap::new());
     together.map(drop).map_err(|source| ConfigError::TopicDefaults { origin, source })
+}
+
+/// The log cleaner needs room for some keys.
+fn check_cleaner(settings: &Settings, values: &BrokerValues) -> Result<(), ConfigError> {
+    let [size, threads] = ["log.cleaner.dedupe.buffer.size", "log.cleaner.threads"];
+    let origin = |setting: Option<&Setting>| setting.map_or(Origin::Default, |setting| setting.origin.clone());
+    let number = |name| values.get(name).and_then(|value| value.as_long()).unwrap_or_default();
+    if number(threads) > 0 && number(size) / number(threads) <= DEDUPE_BUFFER_MIN {
+        let origin = origin(settings.either(size, threads));
+        return Err(ConfigError::DedupeBuffer { origin, size: number(size), threads: number(threads) });
+    }
+    let load_factor = "log.cleaner.io.buffer.load.factor";
+    let value = values.get(load_factor).and_then(|value| value.as_double()).unwrap_or_default();
+    if value > 0.0 && value <= 1.0 {
+        return Ok(());
+    }
+    Err(ConfigError::LoadFactor { origin: origin(settings.get(load_factor)), value })
 }
 
 /// `node.id`, or the older `broker.id`.

@@ -7,6 +7,7 @@
 //! A panic while one of the log's locks is held stops the process; the next start recovers.
 
 pub mod checkpoints;
+pub mod cleaner;
 pub mod disk;
 pub mod distrust;
 pub mod files;

@@ -1,6 +1,8 @@
 //! Puts the layers together: starts them from the bottom up, stops them from the top down.
 
+mod compaction;
 mod maintenance;
+mod steady_clock;
 
 use std::{
     fmt, io,
@@ -13,6 +15,7 @@ use std::{
 
 use tokio::task::{JoinError, JoinHandle};
 
+use self::compaction::Cleaners;
 use crate::{
     broker::{Broker, CloseError, Identity, LoadError},
     clock::wall_clock_ms,
@@ -48,6 +51,7 @@ pub struct Server {
     serving: JoinHandle<()>,
     maintenance: JoinHandle<()>,
     flusher: thread::JoinHandle<()>,
+    cleaners: Cleaners,
     network_counters: Arc<NetworkCounters>,
     api_counters: Arc<ApiCounters>,
     listeners: Vec<Bound>,
@@ -76,6 +80,8 @@ pub enum StartError {
     Bind(#[from] BindError),
     #[error("the thread that flushes cannot be started: {0}")]
     Flusher(io::Error),
+    #[error("the threads that compact logs cannot be started: {0}")]
+    Cleaners(io::Error),
     #[error("a thread of the start failed: {0}")]
     Thread(#[from] JoinError),
 }
@@ -111,6 +117,7 @@ impl Server {
             }
         };
         let flusher = spawn_flusher(&broker)?;
+        let cleaners = Cleaners::start(&broker).map_err(StartError::Cleaners)?;
         let bound = listeners.iter().zip(&config.listeners).map(|(bound, listener)| Bound {
             address: bound.local_addr(),
             advertised: advertised(&listener.advertised, bound.local_addr()),
@@ -125,7 +132,17 @@ impl Server {
         let until = shutdown.clone();
         let serving = tokio::spawn(async move { network.serve(listeners, &until).await });
         let maintenance = tokio::spawn(maintenance::run(Arc::clone(&broker), shutdown.clone()));
-        Ok(Self { broker, shutdown, serving, maintenance, flusher, network_counters, api_counters, listeners: bound })
+        Ok(Self {
+            broker,
+            shutdown,
+            serving,
+            maintenance,
+            flusher,
+            cleaners,
+            network_counters,
+            api_counters,
+            listeners: bound,
+        })
     }
 
     /// Where it listens, in the order of the settings.
@@ -162,8 +179,9 @@ impl Server {
         self.shutdown.begin();
         // Whatever became of them, the data is still to be closed.
         let (served, maintained) = (self.serving.await, self.maintenance.await);
-        let (broker, flusher) = (self.broker, self.flusher);
+        let (broker, flusher, cleaners) = (self.broker, self.flusher, self.cleaners);
         let close = move || {
+            cleaners.stop();
             broker.logs().group_commit().stop();
             if let Err(panic) = flusher.join() {
                 std::panic::resume_unwind(panic);

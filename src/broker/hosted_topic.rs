@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::{
     config::topic::{TimestampType, TopicCompression, TopicConfig},
     log::{
-        log_config::LogConfig,
+        log_config::{Compaction, LogConfig},
         partition_log::PartitionLog,
         retention::Retention,
         validate::{self, Rules, TargetCompression},
@@ -81,13 +81,14 @@ impl HostedTopic {
 pub(super) fn log_config(config: &TopicConfig) -> LogConfig {
     LogConfig {
         segment_bytes: config.segment_bytes.into(),
-        segment_ms: config.segment_ms,
+        segment_ms: config.max_segment_ms(),
         segment_jitter_ms: config.segment_jitter_ms,
         segment_index_bytes: config.segment_index_bytes.into(),
         index_interval_bytes: config.index_interval_bytes.into(),
         flush_messages: config.flush_messages,
         flush_ms: config.flush_ms,
         retention: retention(config),
+        compaction: compaction(config),
         file_delete_delay: Duration::from_millis(u64::try_from(config.file_delete_delay_ms).unwrap_or(0)),
     }
 }
@@ -100,6 +101,16 @@ fn retention(config: &TopicConfig) -> Retention {
         ms: config.retention_ms.filter(|_| deletes),
         timestamp_after_max_ms: config.message_timestamp_after_max_ms,
     }
+}
+
+fn compaction(config: &TopicConfig) -> Option<Compaction> {
+    config.cleanup_policy.compact.then(|| Compaction {
+        min_dirty_ratio: config.min_cleanable_dirty_ratio,
+        min_lag_ms: config.min_compaction_lag_ms,
+        max_lag_ms: config.max_compaction_lag_ms,
+        delete_retention_ms: config.delete_retention_ms,
+        decompressed_bytes_max: rules(config).decompressed_limit(),
+    })
 }
 
 /// What validation needs of a topic's settings.

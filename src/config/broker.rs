@@ -153,26 +153,23 @@ pub const BROKER_KEYS: &[BrokerKey] = &[
         .per_broker(),
     broker("log.cleaner.backoff.ms", Long, Some("15000"), AtLeast(0), Medium)
         .doc("The wait of the log cleaner when nothing is to be cleaned.")
-        .cluster_wide()
-        .without_effect(),
+        .cluster_wide(),
     broker("log.cleaner.dedupe.buffer.size", Long, Some("134217728"), Any, Medium)
         .doc("Memory for the keys that compaction compares.")
-        .cluster_wide()
-        .without_effect(),
+        .cluster_wide(),
     broker("log.cleaner.delete.retention.ms", Long, Some("86400000"), AtLeast(0), Medium)
         .doc("The default of the topic key delete.retention.ms.")
         .cluster_wide(),
-    broker("log.cleaner.enable", Boolean, Some("true"), Any, Medium)
-        .doc("Whether logs are compacted.")
-        .without_effect(),
+    broker("log.cleaner.enable", Boolean, Some("true"), Any, Medium).doc("Whether logs are compacted."),
     broker("log.cleaner.io.buffer.load.factor", Double, Some("0.9"), Any, Medium)
         .doc("How full the memory for keys may be.")
-        .cluster_wide()
-        .without_effect(),
+        .cluster_wide(),
     broker("log.cleaner.io.buffer.size", Int, Some("524288"), AtLeast(0), Medium)
         .doc("Memory for what the log cleaner reads and writes.")
-        .cluster_wide()
-        .without_effect(),
+        .cluster_wide(),
+    broker("log.cleaner.io.max.bytes.per.second", Double, Some("1.7976931348623157E308"), Any, Medium)
+        .doc("How many bytes a second the log cleaner reads and writes at most.")
+        .cluster_wide(),
     broker("log.cleaner.max.compaction.lag.ms", Long, Some(LONG_MAX), AtLeast(1), Medium)
         .doc("The default of the topic key max.compaction.lag.ms.")
         .cluster_wide(),
@@ -182,10 +179,7 @@ pub const BROKER_KEYS: &[BrokerKey] = &[
     broker("log.cleaner.min.compaction.lag.ms", Long, Some("0"), AtLeast(0), Medium)
         .doc("The default of the topic key min.compaction.lag.ms.")
         .cluster_wide(),
-    broker("log.cleaner.threads", Int, Some("1"), AtLeast(0), Medium)
-        .doc("Threads of the log cleaner.")
-        .cluster_wide()
-        .without_effect(),
+    broker("log.cleaner.threads", Int, Some("1"), AtLeast(0), Medium).doc("Threads of the log cleaner.").cluster_wide(),
     broker("log.cleanup.policy", List, Some("delete"), ListOf(&["compact", "delete"]), Medium)
         .doc("The default of the topic key cleanup.policy.")
         .cluster_wide(),
@@ -418,6 +412,8 @@ pub struct BrokerConfig {
     pub fetch_max_bytes: u32,
     /// `log.retention.check.interval.ms`.
     pub log_retention_check_interval: Duration,
+    /// `log.cleaner.*`; `None` where nothing is compacted.
+    pub log_cleaner: Option<CleanerConfig>,
     /// `max.connections`.
     pub max_connections: u32,
     /// `max.incremental.fetch.session.cache.slots`.
@@ -438,6 +434,23 @@ pub struct BrokerConfig {
     pub socket_send_buffer_bytes: Option<u32>,
     /// The values of all keys: the defaults of topics come from them.
     pub values: BrokerValues,
+}
+
+/// How logs are compacted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CleanerConfig {
+    /// `log.cleaner.threads`, at least 1.
+    pub threads: u32,
+    /// `log.cleaner.backoff.ms`: the wait when nothing is to be compacted.
+    pub backoff: Duration,
+    /// `log.cleaner.dedupe.buffer.size`: bytes for keys, of all threads.
+    pub dedupe_buffer_size: u64,
+    /// `log.cleaner.io.buffer.load.factor`: which part of them may be filled.
+    pub io_buffer_load_factor: f64,
+    /// `log.cleaner.io.buffer.size`: bytes read and written at once, of all threads.
+    pub io_buffer_size: u32,
+    /// `log.cleaner.io.max.bytes.per.second`.
+    pub io_max_bytes_per_second: f64,
 }
 
 /// The value of each broker key: what was set, else the table's default.
@@ -512,6 +525,7 @@ impl BrokerConfig {
             acknowledges_durable: values.get("ottla.durability").as_ref().and_then(Value::as_str) == Some("fsync"),
             fetch_max_bytes: values.size("fetch.max.bytes"),
             log_retention_check_interval: values.duration("log.retention.check.interval.ms").unwrap_or_default(),
+            log_cleaner: CleanerConfig::new(&values),
             max_connections: values.size("max.connections"),
             max_incremental_fetch_session_cache_slots: values.size("max.incremental.fetch.session.cache.slots"),
             max_request_partition_size_limit: values.size("max.request.partition.size.limit"),
@@ -528,6 +542,20 @@ impl BrokerConfig {
     }
 }
 
+impl CleanerConfig {
+    fn new(values: &BrokerValues) -> Option<Self> {
+        let threads = values.size("log.cleaner.threads");
+        (values.boolean("log.cleaner.enable") && threads > 0).then(|| Self {
+            threads,
+            backoff: values.duration("log.cleaner.backoff.ms").unwrap_or_default(),
+            dedupe_buffer_size: u64::try_from(values.long("log.cleaner.dedupe.buffer.size")).unwrap_or(0),
+            io_buffer_load_factor: values.double("log.cleaner.io.buffer.load.factor"),
+            io_buffer_size: values.size("log.cleaner.io.buffer.size"),
+            io_max_bytes_per_second: values.double("log.cleaner.io.max.bytes.per.second"),
+        })
+    }
+}
+
 impl BrokerValues {
     fn boolean(&self, name: &str) -> bool {
         self.get(name).and_then(|value| value.as_bool()).expect("the key is a BOOLEAN with a default")
@@ -535,6 +563,10 @@ impl BrokerValues {
 
     fn long(&self, name: &str) -> i64 {
         self.get(name).and_then(|value| value.as_long()).expect("the key is a number with a default")
+    }
+
+    fn double(&self, name: &str) -> f64 {
+        self.get(name).and_then(|value| value.as_double()).expect("the key is a DOUBLE with a default")
     }
 
     fn int(&self, name: &str) -> i32 {

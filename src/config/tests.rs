@@ -308,3 +308,21 @@ fn a_cluster_id_is_any_text_but_none() {
         "--cluster-id: the cluster id must not be empty: 22 characters of base64 are usual, any text is allowed"
     );
 }
+
+#[test]
+fn the_log_cleaner_needs_room_for_keys() {
+    assert_eq!(
+        Start::overrides(&["log.cleaner.dedupe.buffer.size=4194304", "log.cleaner.threads=4"]).error(),
+        "--override: log.cleaner.dedupe.buffer.size=4194304 must be more than 1048576 for each of 4 log.cleaner.threads"
+    );
+    for factor in ["0", "1.5", "NaN"] {
+        let error = Start::overrides(&[&format!("log.cleaner.io.buffer.load.factor={factor}")]).error();
+        assert!(error.ends_with("must be more than 0 and at most 1"), "{error}");
+    }
+    let cleaner = |overrides: &[&str]| Start::overrides(overrides).config().log_cleaner;
+    let default = cleaner(&[]).expect("logs are compacted");
+    assert_eq!((default.threads, default.dedupe_buffer_size, default.io_buffer_size), (1, 134_217_728, 524_288));
+    assert_eq!(default.io_max_bytes_per_second, f64::MAX);
+    assert_eq!(cleaner(&["log.cleaner.enable=false"]), None);
+    assert_eq!(cleaner(&["log.cleaner.threads=0"]), None);
+}

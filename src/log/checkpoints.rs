@@ -21,12 +21,12 @@ pub const RECOVERY_POINT_FILE: &str = "recovery-point-offset-checkpoint";
 pub const LOG_START_FILE: &str = "log-start-offset-checkpoint";
 /// A partition's high watermark.
 pub const HIGH_WATERMARK_FILE: &str = "replication-offset-checkpoint";
-/// Up to which offset a compacted partition has been cleaned. Only Kafka writes it.
+/// Up to which offset a partition has been compacted.
 pub const CLEANER_FILE: &str = "cleaner-offset-checkpoint";
 
 const VERSION: &str = "0";
 
-/// Offsets by partition, as one of the three files has them.
+/// Offsets by partition, as one of these files has them.
 pub type OffsetsByPartition = HashMap<TopicPartition, i64>;
 
 /// Reads a file of offsets.

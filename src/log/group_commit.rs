@@ -338,6 +338,11 @@ impl GroupCommit {
         }
     }
 
+    /// Notes that a sync outside a round has failed, which is as final.
+    pub(super) fn sync_failed(&self, path: &Path, source: io::Error) -> FlushError {
+        self.fail(&SyncError { path: path.to_owned(), source })
+    }
+
     fn fail(&self, error: &SyncError) -> FlushError {
         let reason = error.to_string();
         tracing::error!(%reason, "a sync failed: the data directory goes offline");

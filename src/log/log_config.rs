@@ -6,11 +6,12 @@ use super::retention::Retention;
 
 /// Settings of one log. Built from topic configs elsewhere; the defaults are Kafka's, but for one: nothing is deleted
 /// from a log whose topic's configuration is not known, nor from that of the metadata.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LogConfig {
     /// `segment.bytes`: a segment that would grow beyond it is rolled.
     pub segment_bytes: u64,
-    /// `segment.ms`: a segment is rolled when a batch is this much younger than its first.
+    /// `segment.ms`, or `max.compaction.lag.ms` where that is less and the log is compacted: a segment is rolled when a
+    /// batch is this much younger than its first.
     pub segment_ms: i64,
     /// `segment.jitter.ms`: at most this much, chosen per segment, is subtracted from `segment_ms`.
     pub segment_jitter_ms: i64,
@@ -25,8 +26,25 @@ pub struct LogConfig {
     pub flush_ms: i64,
     /// How much is kept.
     pub retention: Retention,
+    /// How the log is compacted; `None` where `cleanup.policy` is without `compact`.
+    pub compaction: Option<Compaction>,
     /// `file.delete.delay.ms`: how long files stay under another name before they are removed.
     pub file_delete_delay: Duration,
+}
+
+/// When a log is compacted, and what goes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Compaction {
+    /// `min.cleanable.dirty.ratio`: which part of a log, from 0 to 1, has to be dirty.
+    pub min_dirty_ratio: f64,
+    /// `min.compaction.lag.ms`: how old a segment has to be.
+    pub min_lag_ms: i64,
+    /// `max.compaction.lag.ms`: how old one may become.
+    pub max_lag_ms: i64,
+    /// `delete.retention.ms`: how long a tombstone stays when all that it deletes is gone.
+    pub delete_retention_ms: i64,
+    /// Most bytes that a batch is decompressed to. A larger one is left as it is.
+    pub decompressed_bytes_max: usize,
 }
 
 impl Default for LogConfig {
@@ -40,6 +58,7 @@ impl Default for LogConfig {
             flush_messages: i64::MAX,
             flush_ms: i64::MAX,
             retention: Retention::UNLIMITED,
+            compaction: None,
             file_delete_delay: Duration::from_mins(1),
         }
     }

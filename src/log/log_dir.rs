@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 use self::retention::Doomed;
 use super::{
-    checkpoints::{self, HIGH_WATERMARK_FILE, LOG_START_FILE, OffsetsByPartition, RECOVERY_POINT_FILE},
+    checkpoints::{self, CLEANER_FILE, HIGH_WATERMARK_FILE, LOG_START_FILE, OffsetsByPartition, RECOVERY_POINT_FILE},
     disk::{Disk, EntryKind, LockError, replace_file},
     distrust,
     files::{Directory, FilePool},
@@ -129,6 +129,8 @@ pub struct LogDir {
     doomed: Mutex<Vec<Doomed>>,
     /// The checkpoints may have entries of partitions that are gone.
     are_checkpoints_stale: AtomicBool,
+    /// There is a checkpoint of what was compacted.
+    has_cleaned: AtomicBool,
     was_clean: bool,
     _lock: Box<dyn Send + Sync>,
 }
@@ -174,10 +176,13 @@ impl LogDir {
             was_clean,
             recovery_points: checkpoints::read_offsets(&*disk, &path.join(RECOVERY_POINT_FILE)).map_err(error)?,
             log_starts: checkpoints::read_offsets(&*disk, &path.join(LOG_START_FILE)).map_err(error)?,
+            cleaned: checkpoints::read_offsets(&*disk, &path.join(CLEANER_FILE)).map_err(error)?,
         };
         let partitions = loader.load_all(listing.partitions)?;
         let is_gone = |partition: &TopicPartition| !partitions.contains_key(partition);
-        let stale = loader.recovery_points.keys().chain(loader.log_starts.keys()).any(is_gone);
+        let known = [&loader.recovery_points, &loader.log_starts, &loader.cleaned];
+        let stale = known.iter().flat_map(|offsets| offsets.keys()).any(is_gone);
+        let has_cleaned = !loader.cleaned.is_empty();
         if !was_clean {
             // What a killed process left in the page cache is not on disk yet: one round for all of it.
             partitions.values().for_each(|log| log.request_flush());
@@ -198,6 +203,7 @@ impl LogDir {
             checkpointing: Mutex::default(),
             doomed: Mutex::new(doomed),
             are_checkpoints_stale: AtomicBool::new(stale),
+            has_cleaned: AtomicBool::new(has_cleaned),
             was_clean,
             _lock: lock,
         })
@@ -237,7 +243,7 @@ impl LogDir {
     }
 
     /// Writes down up to where each log is on disk, where it starts, and what consumers may read.
-    fn write_checkpoints(&self) -> Result<(), LogDirError> {
+    pub(super) fn write_checkpoints(&self) -> Result<(), LogDirError> {
         let _one_at_a_time = lock(&self.checkpointing);
         let was_stale = self.are_checkpoints_stale.swap(false, Ordering::AcqRel);
         let written = self.write_all_checkpoints();
@@ -251,7 +257,9 @@ impl LogDir {
         let entries = |offset: &dyn Fn(&PartitionLog) -> Option<i64>| -> Vec<_> {
             logs.iter().filter_map(|log| Some((log.topic_partition().clone(), offset(log)?))).collect()
         };
+        let recovery_points: Vec<_> = logs.iter().map(|log| log.recovery_point()).collect();
         self.write_offsets(RECOVERY_POINT_FILE, &entries(&|log| Some(log.recovery_point())))?;
+        logs.iter().zip(recovery_points).for_each(|(log, recovery_point)| log.set_checkpointed(recovery_point));
         let log_start = |log: &PartitionLog| {
             let log_start = log.offsets().log_start();
             (log_start > log.first_segment_offset()).then_some(log_start)
@@ -260,6 +268,11 @@ impl LogDir {
         self.write_offsets(LOG_START_FILE, &entries(&log_start))?;
         logs.iter().zip(starts).for_each(|(log, log_start)| log.forget_epochs_before(log_start));
         self.write_offsets(HIGH_WATERMARK_FILE, &entries(&|log| Some(log.high_watermark())))?;
+        let cleaned = entries(&PartitionLog::cleaned);
+        if !cleaned.is_empty() || self.has_cleaned.load(Ordering::Acquire) {
+            self.write_offsets(CLEANER_FILE, &cleaned)?;
+            self.has_cleaned.store(!cleaned.is_empty(), Ordering::Release);
+        }
         for path in superseded {
             if let Err(error) = self.disk.remove_file(&path) {
                 tracing::debug!(path = %path.display(), %error, "an old snapshot of producers is left");
@@ -376,6 +389,8 @@ impl LogDir {
             log_end: 0,
             flushed: 0,
             recovery_point: 0,
+            checkpointed: 0,
+            cleaned: None,
             names_unsynced: true,
         }))
     }
@@ -467,6 +482,7 @@ struct DirLoader<'a> {
     was_clean: bool,
     recovery_points: OffsetsByPartition,
     log_starts: OffsetsByPartition,
+    cleaned: OffsetsByPartition,
 }
 
 impl DirLoader<'_> {
@@ -499,6 +515,7 @@ impl DirLoader<'_> {
             clean: self.was_clean,
             recovery_point: self.recovery_points.get(partition).copied().unwrap_or(0),
             log_start: self.log_starts.get(partition).copied().unwrap_or(0),
+            cleaned: self.cleaned.get(partition).copied(),
             config: self.settings.config,
             now: self.now,
             topic_partition: partition.clone(),

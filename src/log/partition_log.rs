@@ -7,6 +7,7 @@
 //! Nothing is synced during an append or a roll: both queue the log for the next round of [`GroupCommit`], which makes it
 //! durable and then moves the flushed offset.
 
+mod compaction;
 mod flush;
 mod producers;
 mod retention;
@@ -15,7 +16,11 @@ pub(crate) mod test_batches;
 #[cfg(test)]
 mod tests;
 
-pub(super) use self::{flush::FlushPlan, retention::Trim};
+pub(super) use self::{
+    compaction::SwapError,
+    flush::FlushPlan,
+    retention::{Leftovers, Trim},
+};
 
 use std::{
     fmt,
@@ -31,7 +36,10 @@ use std::{
 use bytes::Bytes;
 use uuid::Uuid;
 
-use self::producers::{Keep, SnapshotFiles};
+use self::{
+    compaction::CompactionState,
+    producers::{Keep, SnapshotFiles},
+};
 use super::{
     files::{Directory, FileKind, FilePool},
     group_commit::{Durability, GroupCommit},
@@ -273,6 +281,9 @@ pub struct PartitionLog {
     writer: Mutex<Writer>,
     /// Ascending, never empty; the last is the active one.
     segments: RwLock<Vec<Arc<Segment>>>,
+    /// Held by whoever changes that list anywhere but at its end, or the directory's name. Taken before the writer's lock.
+    reshaping: Mutex<()>,
+    compaction: CompactionState,
     epochs: Mutex<LeaderEpochs>,
     /// Changed by the writer alone.
     producers: Mutex<ProducerStates>,
@@ -336,6 +347,10 @@ pub(super) struct Parts {
     pub(super) log_end: i64,
     pub(super) flushed: i64,
     pub(super) recovery_point: i64,
+    /// The recovery point that is written down.
+    pub(super) checkpointed: i64,
+    /// Up to where it has been compacted, if it has.
+    pub(super) cleaned: Option<i64>,
     /// Nobody knows whether the directory's names are on disk.
     pub(super) names_unsynced: bool,
 }
@@ -361,6 +376,8 @@ impl PartitionLog {
             commit: parts.commit,
             writer: Mutex::new(writer),
             segments: RwLock::new(parts.segments),
+            reshaping: Mutex::default(),
+            compaction: CompactionState::new(parts.cleaned, parts.checkpointed),
             epochs: Mutex::new(parts.epochs),
             first_unstable: AtomicI64::new(parts.producers.first_unstable_offset().unwrap_or(i64::MAX)),
             producers: Mutex::new(parts.producers),
@@ -436,6 +453,7 @@ impl PartitionLog {
 
     /// Ends everything and renames the directory to `to`. Whoever waits is woken and finds the partition gone.
     pub(super) fn retire(&self, to: PathBuf) -> io::Result<()> {
+        let _reshaping = lock(&self.reshaping);
         let mut writer = lock(&self.writer);
         read(&self.segments).iter().for_each(|segment| segment.close_files());
         self.dir.rename(self.pool.disk(), to)?;
@@ -669,7 +687,12 @@ impl PartitionLog {
         while let Some((segment, next_base)) = self.segment_at(floor) {
             let last = next_base.is_none_or(|next_base| next_base > up_to);
             let end = if last { up_to } else { i64::MAX };
-            if let Some(slice) = segment.read(offset, max_bytes, min_one_batch, end)? {
+            let slice = match segment.read(offset, max_bytes, min_one_batch, end) {
+                // Compaction has put another in its place meanwhile; one that lies below the log start is nobody's.
+                Err(_) if segment.is_retired() && offset >= self.log_start.load(Ordering::Acquire) => continue,
+                slice => slice?,
+            };
+            if let Some(slice) = slice {
                 let fits = min_one_batch || slice.first_batch_size <= max_bytes;
                 let first_batch_size = slice.first_batch_size;
                 let from_older_segment = next_base.is_some_and(|next_base| next_base < up_to);
@@ -729,27 +752,41 @@ impl PartitionLog {
         times: RecordTimes<'_>,
     ) -> Result<Option<FoundRecord>, ReadError> {
         let offsets = self.offsets();
-        for segment in self.segments_from(offsets.log_start) {
-            let find = || {
-                if segment.max_timestamp()?.is_none_or(|max| max.timestamp < timestamp) {
-                    return Ok(None);
-                }
-                segment.find_by_timestamp(timestamp, offsets.log_start, offsets.log_end, times)
-            };
-            if let Some(found) = unless_retired(&segment, find())? {
-                return Ok(Some(found));
+        self.look_through(offsets.log_start, |segment| {
+            if segment.max_timestamp()?.is_none_or(|max| max.timestamp < timestamp) {
+                return Ok(None);
             }
-        }
-        Ok(None)
+            segment.find_by_timestamp(timestamp, offsets.log_start, offsets.log_end, times)
+        })
     }
 
     /// The first record that has the greatest timestamp of the log. It reads and unpacks a batch.
     pub fn max_timestamp(&self, times: RecordTimes<'_>) -> Result<Option<FoundRecord>, ReadError> {
         let mut greatest: Option<TimestampMs> = None;
-        for segment in self.segments_from(self.log_start.load(Ordering::Acquire)) {
-            greatest = greatest.max(unless_retired(&segment, segment.max_timestamp())?.map(|max| max.timestamp));
-        }
+        self.look_through::<()>(self.log_start.load(Ordering::Acquire), |segment| {
+            greatest = greatest.max(segment.max_timestamp()?.map(|max| max.timestamp));
+            Ok(None)
+        })?;
         greatest.map_or(Ok(None), |timestamp| self.offset_for_timestamp(timestamp, times))
+    }
+
+    /// Looks into the segments from the one with `offset` on until something is found. If one of them goes meanwhile, it begins anew:
+    /// compaction has put another in its place, or retention has moved the log's start.
+    fn look_through<T>(
+        &self,
+        offset: i64,
+        mut look: impl FnMut(&Segment) -> Result<Option<T>, SegmentError>,
+    ) -> Result<Option<T>, ReadError> {
+        'anew: loop {
+            for segment in self.segments_from(offset.max(self.log_start.load(Ordering::Acquire))) {
+                match look(&segment) {
+                    Ok(None) => {}
+                    Err(_) if segment.is_retired() => continue 'anew,
+                    found => return Ok(found?),
+                }
+            }
+            return Ok(None);
+        }
     }
 
     /// Moves the log's start up. Records before it are no longer read. `false` if it is there already; an offset above
@@ -788,11 +825,6 @@ impl PartitionLog {
     pub fn is_deleted(&self) -> bool {
         self.deleted.load(Ordering::Acquire)
     }
-}
-
-/// A segment that goes while it is looked into has nothing.
-fn unless_retired<T>(segment: &Segment, result: Result<Option<T>, SegmentError>) -> Result<Option<T>, SegmentError> {
-    if segment.is_retired() { Ok(None) } else { result }
 }
 
 /// An offset and the epoch of a leader.

@@ -185,6 +185,32 @@ pub struct CompletedTransaction {
     pub last_stable_offset: i64,
 }
 
+/// What of a producer has to stay in a log that is compacted, or a start would not know what it knew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastEntry {
+    /// The batch with its last sequence number.
+    Batch {
+        /// Offset of the batch's last record.
+        last_offset: i64,
+    },
+    /// The markers of its epoch.
+    Marker {
+        /// The epoch.
+        epoch: i16,
+    },
+}
+
+impl LastEntry {
+    /// Whether it is this batch.
+    #[must_use]
+    pub fn is(&self, header: &BatchHeader) -> bool {
+        match *self {
+            Self::Batch { last_offset } => header.last_offset() == last_offset,
+            Self::Marker { epoch } => header.is_control() && header.producer_epoch == epoch,
+        }
+    }
+}
+
 /// The producers of one partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProducerStates {
@@ -316,6 +342,16 @@ impl ProducerStates {
     #[must_use]
     pub fn has_unseen(&self) -> bool {
         !self.unseen.is_empty()
+    }
+
+    /// What the state of each producer hangs on: its last batch, or else a marker of its epoch.
+    #[must_use]
+    pub fn last_entries(&self) -> HashMap<i64, LastEntry> {
+        let last = |producer: &Producer| match producer.last_batch() {
+            Some(batch) => LastEntry::Batch { last_offset: batch.last_offset },
+            None => LastEntry::Marker { epoch: producer.epoch },
+        };
+        self.producers.iter().map(|(id, producer)| (*id, last(producer))).collect()
     }
 
     /// Forgets the producers that have done nothing for `expiration_ms`, apart from those with a transaction open.

@@ -51,6 +51,8 @@ pub(super) struct Known {
     pub(super) clean: bool,
     pub(super) recovery_point: i64,
     pub(super) log_start: i64,
+    /// Up to where it has been compacted, if it has.
+    pub(super) cleaned: Option<i64>,
     pub(super) config: LogConfig,
     pub(super) now: TimestampMs,
 }
@@ -74,7 +76,8 @@ pub(super) fn load(
     let log_start = loader.known.log_start.max(first);
     epochs.truncate_from_end(log_end);
     epochs.truncate_from_start(log_start);
-    let recovery_point = if loader.known.clean { log_end } else { loader.known.recovery_point.min(log_end) };
+    let checkpointed = loader.known.recovery_point.min(log_end);
+    let recovery_point = if loader.known.clean { log_end } else { checkpointed };
     let producers = loader.load_producers(&files, &segments, log_start, log_end, recovery_point)?;
     if !loader.known.clean {
         let unknown = segments.partition_point(|segment| segment.base_offset() <= recovery_point).saturating_sub(1);
@@ -95,6 +98,8 @@ pub(super) fn load(
         log_end,
         flushed: recovery_point,
         recovery_point,
+        checkpointed,
+        cleaned: loader.known.cleaned,
         names_unsynced: !loader.known.clean,
     }))
 }
@@ -300,7 +305,8 @@ impl Loader<'_> {
         for at in first..segments.len() {
             let segment = Arc::clone(&segments[at]);
             let (before, base_offset) = (log_end, segment.base_offset());
-            if was_dense && base_offset > before {
+            let may_be_compacted = self.known.cleaned.is_some_and(|cleaned| base_offset <= cleaned);
+            if was_dense && base_offset > before && !may_be_compacted {
                 self.drop_after_gap(before, segments.split_off(at))?;
                 break;
             }

@@ -19,7 +19,7 @@ use std::{
 
 use super::{
     disk::DiskFile,
-    files::{Directory, FileKind, FilePool, PooledFile},
+    files::{Directory, FileKind, FilePool, PooledFile, Stage},
     log_config::LogConfig,
     offset_index::{self, OffsetIndex, OffsetPosition},
     scan::{BatchAt, BatchScan, ScanError, find_valid_batch, read_batch},
@@ -141,6 +141,19 @@ impl Segment {
         config: &LogConfig,
         now: TimestampMs,
     ) -> Self {
+        Self::at_stage(Stage::InPlace, pool, dir, base_offset, size, config, now)
+    }
+
+    fn at_stage(
+        stage: Stage,
+        pool: &Arc<FilePool>,
+        dir: &Arc<Directory>,
+        base_offset: i64,
+        size: u64,
+        config: &LogConfig,
+        now: TimestampMs,
+    ) -> Self {
+        let file = |kind| PooledFile::new(Arc::clone(pool), Arc::clone(dir), base_offset, kind).at_stage(stage);
         let state = State {
             size,
             next_offset: i64::MAX,
@@ -156,12 +169,9 @@ impl Segment {
             index_interval_bytes: config.index_interval_bytes,
             pool: Arc::clone(pool),
             dir: Arc::clone(dir),
-            log: Arc::new(PooledFile::new(Arc::clone(pool), Arc::clone(dir), base_offset, FileKind::Log)),
+            log: Arc::new(file(FileKind::Log)),
             indexes: Mutex::new(None),
-            aborted: TransactionIndex::new(
-                PooledFile::new(Arc::clone(pool), Arc::clone(dir), base_offset, FileKind::TransactionIndex),
-                base_offset,
-            ),
+            aborted: TransactionIndex::new(file(FileKind::TransactionIndex), base_offset),
             state: Mutex::new(state),
             retired: AtomicBool::new(false),
         }
@@ -175,11 +185,25 @@ impl Segment {
         config: &LogConfig,
         now: TimestampMs,
     ) -> io::Result<Self> {
-        let segment = Self::existing(pool, dir, base_offset, 0, config, now);
-        lock(&segment.state).next_offset = base_offset;
-        segment.log.create()?;
-        *lock(&segment.indexes) = Some(Arc::new(segment.create_indexes()?));
-        Ok(segment)
+        Self::existing(pool, dir, base_offset, 0, config, now).created()
+    }
+
+    /// The same for a segment that is written beside the log, to take the place of others: see [`Segment::rename`].
+    pub fn create_cleaned(
+        pool: &Arc<FilePool>,
+        dir: &Arc<Directory>,
+        base_offset: i64,
+        config: &LogConfig,
+        now: TimestampMs,
+    ) -> io::Result<Self> {
+        Self::at_stage(Stage::Cleaned, pool, dir, base_offset, 0, config, now).created()
+    }
+
+    fn created(self) -> io::Result<Self> {
+        lock(&self.state).next_offset = self.base_offset;
+        self.log.create()?;
+        *lock(&self.indexes) = Some(Arc::new(self.create_indexes()?));
+        Ok(self)
     }
 
     /// A lower bound of the offsets in it, and its name.
@@ -253,6 +277,20 @@ impl Segment {
         Ok(())
     }
 
+    /// Writes batches that stand one after the other in `bytes` at the end.
+    pub fn append_all(&self, headers: &[BatchHeader], bytes: &[u8]) -> Result<(), SegmentError> {
+        let indexes = self.indexes()?;
+        let mut position = self.size();
+        self.log.write_all_at(&[bytes], position).map_err(|e| self.io_error(e))?;
+        for header in headers {
+            self.index(&indexes, header, position);
+            position += header.size() as u64;
+        }
+        // Offsets may be missing between them, which the memory of appends knows nothing of.
+        lock(&self.state).recent = Recent::default();
+        Ok(())
+    }
+
     /// Cuts off what a failed append left behind.
     pub fn cut_torn_append(&self) -> io::Result<()> {
         self.log.set_len(self.size())
@@ -318,6 +356,28 @@ impl Segment {
         self.aborted.retire();
     }
 
+    /// Gives its files the names of another stage, the log first. A start that finds it between two stages takes it for
+    /// what it was before.
+    pub(super) fn rename(&self, to: Stage) -> io::Result<()> {
+        self.log.rename(to)?;
+        if let Some(indexes) = self.opened_indexes() {
+            indexes.offset.file().rename(to)?;
+            indexes.time.file().rename(to)?;
+        }
+        self.aborted.rename(to)
+    }
+
+    /// Under which name it stands.
+    pub(super) fn stage(&self) -> Stage {
+        self.log.stage()
+    }
+
+    /// Bytes of the two indexes.
+    pub(super) fn index_sizes(&self) -> Result<(u64, u64), SegmentError> {
+        let indexes = self.indexes()?;
+        Ok((indexes.offset.size(), indexes.time.size()))
+    }
+
     /// Whether its files are being removed, which would explain an error.
     pub(super) fn is_retired(&self) -> bool {
         self.retired.load(Ordering::Acquire)
@@ -368,7 +428,8 @@ impl Segment {
         }
     }
 
-    fn first_timestamp(&self) -> Result<Option<TimestampMs>, SegmentError> {
+    /// The greatest timestamp of its first batch.
+    pub(super) fn first_timestamp(&self) -> Result<Option<TimestampMs>, SegmentError> {
         let (known, size) = {
             let state = lock(&self.state);
             (state.first_timestamp, state.size)
@@ -662,7 +723,8 @@ impl Segment {
     }
 
     fn file(&self, kind: FileKind) -> PooledFile {
-        PooledFile::new(Arc::clone(&self.pool), Arc::clone(&self.dir), self.base_offset, kind)
+        let file = PooledFile::new(Arc::clone(&self.pool), Arc::clone(&self.dir), self.base_offset, kind);
+        file.at_stage(self.stage())
     }
 
     fn open_indexes(&self) -> Result<(Indexes, Tail), SegmentError> {

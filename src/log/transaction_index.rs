@@ -18,7 +18,12 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use super::{disk::read_full, files::PooledFile, producer_state::CompletedTransaction, sync::lock};
+use super::{
+    disk::read_full,
+    files::{PooledFile, Stage},
+    producer_state::CompletedTransaction,
+    sync::lock,
+};
 
 const ENTRY_SIZE: usize = 34;
 const VERSION: i16 = 0;
@@ -92,6 +97,11 @@ impl TransactionIndex {
     /// Gives up its file's name.
     pub(super) fn retire(&self) {
         self.file.retire();
+    }
+
+    /// Gives its file, if there is one, the name of another stage.
+    pub(super) fn rename(&self, to: Stage) -> io::Result<()> {
+        self.file.rename_if_there(to)
     }
 
     /// Adds an entry. After an error there may be half of one, which the next one overwrites.

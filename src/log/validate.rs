@@ -154,7 +154,8 @@ pub fn is_heavy(records: &[u8], rules: &Rules) -> bool {
 
 impl Rules {
     /// Most bytes that a batch may have when decompressed.
-    fn decompressed_limit(&self) -> usize {
+    #[must_use]
+    pub fn decompressed_limit(&self) -> usize {
         let by_ratio = self.max_message_bytes.saturating_mul(DECOMPRESSED_RATIO_MAX);
         self.max_decompressed_bytes.min(by_ratio.max(DECOMPRESSED_BYTES_MIN))
     }

@@ -1,13 +1,11 @@
 //! What is done from time to time, off the threads that serve sockets.
 
-mod steady_clock;
-
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use self::steady_clock::SteadyClock;
+use super::steady_clock::SteadyClock;
 use crate::{
     broker::Broker,
     clock::{self, TimestampMs},

@@ -12,7 +12,7 @@ use crate::{
     clock::TimestampMs,
     log::{
         disk::{Disk, EntryKind},
-        partition_log::{FlushError, Trim},
+        partition_log::{FlushError, Leftovers, Trim},
         sync::lock,
     },
 };
@@ -81,11 +81,16 @@ impl LogDir {
         }
         let carry_out = |trim: Trim| {
             let (leftovers, carried_out) = trim.carry_out();
-            let files = leftovers.files.into_iter().map(|file| Doomed::file(file, at, leftovers.delay));
-            lock(&self.doomed).extend(files);
+            self.remove_later(leftovers, at);
             carried_out
         };
         Ok(first_error(trims.into_iter().map(carry_out))?)
+    }
+
+    /// Has files removed when their delay, which begins at `at`, is over.
+    pub(in crate::log) fn remove_later(&self, leftovers: Leftovers, at: Instant) {
+        let files = leftovers.files.into_iter().map(|file| Doomed::file(file, at, leftovers.delay));
+        lock(&self.doomed).extend(files);
     }
 
     /// Removes the files of deleted segments and the directories of deleted partitions whose time has come. What cannot be

@@ -41,6 +41,11 @@ impl SnapshotFiles {
         Self { last, unsynced: Vec::new(), superseded: Vec::new(), replaceable: None }
     }
 
+    /// Whether the newest is the one as of `offset`.
+    pub(super) fn is_last(&self, offset: i64) -> bool {
+        self.last == Some(offset)
+    }
+
     /// What a flush has to sync.
     pub(super) fn take_unsynced(&mut self) -> Vec<PathBuf> {
         std::mem::take(&mut self.unsynced)
@@ -89,20 +94,20 @@ impl PartitionLog {
     /// The aborted transactions that have records from `from` on and below `up_to`: what a reader of committed records has to
     /// leave out.
     pub fn aborted_transactions(&self, from: i64, up_to: i64) -> Result<Vec<AbortedTransaction>, ReadError> {
-        let mut found = Vec::new();
-        for segment in self.segments_from(from) {
-            let is_all = match segment.aborted().collect(from, up_to, &mut found) {
-                Ok(is_all) => is_all,
-                // Its records are no longer read either.
-                Err(_) if segment.is_retired() => false,
-                Err(source) => return Err(self.index_error(source)),
-            };
-            // A marker may come many segments after the records that it is about.
-            if is_all {
-                break;
+        'anew: loop {
+            let mut found = Vec::new();
+            for segment in self.segments_from(from.max(self.log_start.load(Ordering::Acquire))) {
+                match segment.aborted().collect(from, up_to, &mut found) {
+                    // A marker may come many segments after the records that it is about.
+                    Ok(false) => {}
+                    Ok(true) => break,
+                    // See `look_through`.
+                    Err(_) if segment.is_retired() => continue 'anew,
+                    Err(source) => return Err(self.index_error(source)),
+                }
             }
+            return Ok(found);
         }
-        Ok(found)
     }
 
     fn index_error(&self, source: io::Error) -> ReadError {

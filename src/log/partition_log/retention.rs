@@ -15,14 +15,14 @@ use super::{Condition, FlushError, PartitionLog};
 use crate::{
     clock::TimestampMs,
     log::{
+        files::FileKind,
+        producer_state::snapshot,
         retention::{self, Bounds, Plan, SegmentFacts, SegmentTimes},
         segment::Segment,
         sync::{lock, read, write},
     },
 };
 
-/// What the names of a segment's files may end with. The first makes it a segment.
-const SUFFIXES: [&str; 5] = [".log", ".index", ".timeindex", ".txnindex", ".snapshot"];
 /// What their names get.
 const DELETED_SUFFIX: &str = ".deleted";
 
@@ -119,22 +119,31 @@ impl PartitionLog {
     /// Takes out the first segment, if it is this one.
     fn remove_first(&self, segment: &Arc<Segment>, renamed: &mut Vec<PathBuf>) -> io::Result<()> {
         // A deletion of the partition renames the directory under this lock: its name may be another's then.
-        let _writer = lock(&self.writer);
+        let _reshaping = lock(&self.reshaping);
         let is_first = read(&self.segments).first().is_some_and(|first| Arc::ptr_eq(first, segment));
         if self.is_deleted() || !is_first {
             return Ok(());
         }
+        let (settled, in_order) = self.settle();
+        renamed.extend(settled.files);
+        in_order?;
         segment.retire();
-        for suffix in SUFFIXES {
-            let name = format!("{:020}{suffix}", segment.base_offset());
-            let (from, to) = (self.dir.join(&name), self.dir.join(&(name + DELETED_SUFFIX)));
-            match self.pool.disk().rename(&from, &to) {
-                Ok(()) => renamed.push(to),
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                Err(e) => return Err(e),
-            }
-        }
+        let base_offset = segment.base_offset();
+        let files = FileKind::ALL.iter().map(|kind| kind.file_name(base_offset));
+        let mut all = files.chain([snapshot::file_name(base_offset)]);
+        all.try_for_each(|name| self.rename_to_deleted(&name, renamed))?;
         write(&self.segments).remove(0);
+        Ok(())
+    }
+
+    /// Has a file of the directory, if there is one of this name, removed by the next start at the latest.
+    pub(super) fn rename_to_deleted(&self, name: &str, renamed: &mut Vec<PathBuf>) -> io::Result<()> {
+        let (from, to) = (self.dir.join(name), self.dir.join(&format!("{name}{DELETED_SUFFIX}")));
+        match self.pool.disk().rename(&from, &to) {
+            Ok(()) => renamed.push(to),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(e),
+        }
         Ok(())
     }
 }
