@@ -22,6 +22,7 @@ mod imp {
     use std::io::IoSliceMut;
 
     use rustix::{
+        fs::FallocateFlags,
         io::{Errno, ReadWriteFlags},
         net::{SendAncillaryBuffer, SendFlags},
     };
@@ -70,6 +71,10 @@ mod imp {
         Ok(rustix::fs::syncfs(directory)?)
     }
 
+    pub(crate) fn allocate(file: &File, len: u64) -> io::Result<()> {
+        Ok(rustix::fs::fallocate(file, FallocateFlags::empty(), 0, len)?)
+    }
+
     pub(crate) fn send_with_more_to_come(socket: impl AsFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
         Ok(rustix::net::sendmsg(socket, slices, &mut SendAncillaryBuffer::default(), flags)?)
@@ -95,6 +100,10 @@ mod imp {
     }
 
     pub(crate) fn sync_filesystem(_directory: &File) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(crate) fn allocate(_file: &File, _len: u64) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
@@ -130,6 +139,12 @@ pub(crate) fn can_sync_filesystem(directory: &File) -> io::Result<bool> {
 /// Makes everything durable that was written to the file system of a directory.
 pub(crate) fn sync_filesystem(directory: &File) -> io::Result<()> {
     imp::sync_filesystem(directory)
+}
+
+/// Extends a file with zeros that have their place on the disk. [`io::ErrorKind::Unsupported`] where they would have to be
+/// written.
+pub(crate) fn allocate(file: &File, len: u64) -> io::Result<()> {
+    imp::allocate(file, len)
 }
 
 /// Raises the soft limit of open files to the hard one and returns what is in force then.

@@ -46,6 +46,9 @@ pub trait Disk: Send + Sync {
     /// The file system that `path` is on, where syncing it as a whole is known to be right. `None` elsewhere.
     fn filesystem(&self, path: &Path) -> io::Result<Option<Box<dyn Filesystem>>>;
 
+    /// What is left of the file system that `path` is on. `None` where it does not tell.
+    fn room(&self, path: &Path) -> io::Result<Option<Room>>;
+
     /// Takes the lock that lives in the file `path` for as long as the result lives, against other processes too.
     fn lock(&self, path: &Path) -> Result<Box<dyn Send + Sync>, LockError>;
 
@@ -60,8 +63,16 @@ pub trait DiskFile: RangeSource {
     /// After an error any prefix may have been written.
     fn write_all_at(&self, parts: &[&[u8]], position: u64) -> io::Result<()>;
 
+    /// [`DiskFile::write_all_at`] for what may wait: it leaves alone what is kept back for writes that may not.
+    fn write_unreserved_at(&self, parts: &[&[u8]], position: u64) -> io::Result<()> {
+        self.write_all_at(parts, position)
+    }
+
     /// Cuts the file, or extends it with zeros.
     fn set_len(&self, len: u64) -> io::Result<()>;
+
+    /// Extends a file of zeros, and takes the room for them.
+    fn allocate(&self, len: u64) -> io::Result<()>;
 
     /// The file's length.
     fn len(&self) -> io::Result<u64>;
@@ -90,6 +101,32 @@ pub trait Filesystem: Send + Sync {
     /// Makes everything durable that was written to it before: bytes, lengths, names. After an error nothing is known,
     /// and another call may lie.
     fn sync(&self) -> io::Result<()>;
+}
+
+/// What is left of a file system for this process, and how much there is of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Bytes that can be written.
+    pub free_bytes: u64,
+    /// Bytes that it has.
+    pub total_bytes: u64,
+    /// Where it counts them.
+    pub inodes: Option<Inodes>,
+}
+
+/// Files and directories that a file system can still have, and can have at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inodes {
+    /// Those that can be created.
+    pub free: u64,
+    /// All.
+    pub total: u64,
+}
+
+/// Whether an error says that there is no room: no byte, no inode, or none within the quota.
+#[must_use]
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// How a file is opened.

@@ -14,11 +14,13 @@ use rustix::{
     process::{Flock, FlockType},
 };
 
-use super::{DirEntry, Disk, DiskFile, EntryKind, Filesystem, LockError, OpenMode};
+use super::{DirEntry, Disk, DiskFile, EntryKind, Filesystem, Inodes, LockError, OpenMode, Room};
 use crate::{clock::TimestampMs, protocol::file_range::RangeSource, sys};
 
 /// More slices than one append has.
 const SLICES_MAX: usize = 8;
+/// How much is written at once to take room where the file system does not give it away otherwise.
+static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
 /// The operating system's file system.
 #[derive(Clone, Copy, Debug, Default)]
@@ -86,6 +88,18 @@ impl Disk for RealDisk {
             return Ok(None);
         }
         Ok(Some(Box::new(RealFilesystem(directory))))
+    }
+
+    fn room(&self, path: &Path) -> io::Result<Option<Room>> {
+        let stat = rustix::fs::statvfs(path)?;
+        let inodes = Inodes { free: stat.f_favail, total: stat.f_files };
+        let room = Room {
+            // Not what is kept for root: that is the system's own reserve.
+            free_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
+            total_bytes: stat.f_blocks.saturating_mul(stat.f_frsize),
+            inodes: (inodes.total > 0).then_some(inodes),
+        };
+        Ok((room.total_bytes > 0).then_some(room))
     }
 
     fn lock(&self, path: &Path) -> Result<Box<dyn Send + Sync>, LockError> {
@@ -180,6 +194,13 @@ impl DiskFile for RealFile {
         self.0.set_len(len)
     }
 
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        match sys::allocate(&self.0, len) {
+            Err(e) if e.kind() == io::ErrorKind::Unsupported => write_zeros(&self.0, len),
+            result => result,
+        }
+    }
+
     fn len(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
     }
@@ -201,6 +222,17 @@ impl DiskFile for RealFile {
     fn drop_cached(&self) -> io::Result<()> {
         Ok(rustix::fs::fadvise(&self.0, 0, None, Advice::DontNeed)?)
     }
+}
+
+fn write_zeros(file: &File, len: u64) -> io::Result<()> {
+    let mut position = 0;
+    while position < len {
+        let rest = usize::try_from(len - position).unwrap_or(usize::MAX);
+        let zeros = &ZEROS[..rest.min(ZEROS.len())];
+        file.write_all_at(zeros, position)?;
+        position += zeros.len() as u64;
+    }
+    Ok(())
 }
 
 fn write_one_by_one(file: &File, parts: &[&[u8]], mut position: u64) -> io::Result<()> {
@@ -248,6 +280,24 @@ mod tests {
         assert!((now - 60_000..=now + 60_000).contains(&modified), "{modified} is not just before {now}");
         file.set_modified_ms(1_234_567).expect("set");
         assert_eq!(file.modified_ms().expect("stat"), 1_234_567);
+    }
+
+    #[test]
+    fn room_is_told_and_taken() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let room = RealDisk.room(dir.path()).expect("told").expect("a file system with an end");
+        assert!(0 < room.free_bytes && room.free_bytes <= room.total_bytes, "{room:?}");
+        assert!(room.inodes.is_none_or(|inodes| inodes.free <= inodes.total), "{room:?}");
+        let len = 3 * ZEROS.len() as u64 + 1;
+        let file = RealDisk.open(&dir.path().join("allocated"), OpenMode::Create).expect("created");
+        file.allocate(len).expect("allocated");
+        let (path, zeros) = (dir.path().join("written"), File::create(dir.path().join("written")).expect("created"));
+        write_zeros(&zeros, len).expect("written");
+        for path in [dir.path().join("allocated"), path] {
+            let bytes = read_file(&RealDisk, &path).expect("read");
+            assert_eq!((bytes.len() as u64, bytes.iter().any(|byte| *byte != 0)), (len, false));
+        }
+        assert!(file.allocate(u64::MAX / 4).is_err(), "more than there is");
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //! directory's a prefix (file systems order them; those of different directories they do not), and of a file's any subset
 //! of its 512-byte sectors and any length in between. A sync that fails loses a part for good: the next one has nothing to
 //! do, and says that all is well. Deterministic: the seed and the calls decide everything.
+//!
+//! It has no end, unless [`SimDisk::set_capacity`] gives it one.
 
 mod content;
 mod random;
@@ -19,7 +21,7 @@ use std::{
 };
 
 use self::{content::Content, random::Random, tree::Tree};
-use super::{DirEntry, Disk, DiskFile, EntryKind, Filesystem, LockError, OpenMode};
+use super::{DirEntry, Disk, DiskFile, EntryKind, Filesystem, Inodes, LockError, OpenMode, Room};
 use crate::{clock::TimestampMs, log::sync::lock, protocol::file_range::RangeSource};
 
 /// What a crash leaves of the writes that were not synced.
@@ -32,6 +34,10 @@ pub enum Crash {
     /// A random part, torn at sectors.
     Tear,
 }
+
+const ENOSPC: i32 = 28;
+/// Files take whole blocks.
+const BLOCK: u64 = 4096;
 
 /// The simulated disk. Clones share the files.
 #[derive(Clone)]
@@ -46,9 +52,19 @@ struct State {
     generation: u64,
     calls: u64,
     failure: Option<Failure>,
+    capacity: Option<Capacity>,
     random: Random,
     /// What files that are written get as their time.
     now_ms: TimestampMs,
+}
+
+/// How much there is room for.
+#[derive(Clone, Copy)]
+struct Capacity {
+    bytes: u64,
+    inodes: u64,
+    /// What other programs have of it.
+    others: (u64, u64),
 }
 
 /// Which calls fail.
@@ -69,6 +85,7 @@ impl SimDisk {
             generation: 0,
             calls: 0,
             failure: None,
+            capacity: None,
             random: Random(seed),
             now_ms: 0,
         })))
@@ -85,6 +102,21 @@ impl SimDisk {
     /// Lets the disk be synced as a whole from here on, or not any more.
     pub fn set_filesystem(&self, has_filesystem: bool) {
         lock(&self.0).has_filesystem = has_filesystem;
+    }
+
+    /// Gives it an end: room for so many bytes, in whole blocks, and for so many files and directories.
+    pub fn set_capacity(&self, bytes: u64, inodes: u64) {
+        lock(&self.0).capacity = Some(Capacity { bytes, inodes, others: (0, 0) });
+    }
+
+    /// Has other programs take of a disk with an end what they need to leave this much.
+    pub fn leave(&self, bytes: u64, inodes: u64) {
+        let mut state = lock(&self.0);
+        let (used_bytes, used_inodes) = state.tree.usage(BLOCK);
+        if let Some(capacity) = &mut state.capacity {
+            let others = |all: u64, used: u64, left: u64| all.saturating_sub(used).saturating_sub(left);
+            capacity.others = (others(capacity.bytes, used_bytes, bytes), others(capacity.inodes, used_inodes, inodes));
+        }
     }
 
     /// Sets the clock of the file system.
@@ -162,11 +194,41 @@ impl State {
             _ => Ok(()),
         }
     }
+
+    /// What is left, where it has an end.
+    fn room(&mut self) -> Option<Room> {
+        let Capacity { bytes, inodes, others } = self.capacity?;
+        let (used_bytes, used_inodes) = self.tree.usage(BLOCK);
+        Some(Room {
+            free_bytes: bytes.saturating_sub(used_bytes + others.0),
+            total_bytes: bytes,
+            inodes: Some(Inodes { free: inodes.saturating_sub(used_inodes + others.1), total: inodes }),
+        })
+    }
+
+    /// Fails where there is no room for one more file or directory.
+    fn need_inode(&mut self) -> io::Result<()> {
+        match self.room().and_then(|room| room.inodes) {
+            Some(Inodes { free: 0, .. }) => Err(io::Error::from_raw_os_error(ENOSPC)),
+            _ => Ok(()),
+        }
+    }
+
+    /// How long a file of `len` bytes can become on the way to `wanted`.
+    fn reach(&mut self, len: usize, wanted: usize) -> usize {
+        let Some(room) = self.room() else { return wanted };
+        let most = (len as u64).next_multiple_of(BLOCK) + room.free_bytes / BLOCK * BLOCK;
+        wanted.min(usize::try_from(most).unwrap_or(usize::MAX))
+    }
 }
 
 impl Disk for SimDisk {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
-        self.called()?.tree.create_dir(path)
+        let mut state = self.called()?;
+        if state.tree.find(path).is_err() {
+            state.need_inode()?;
+        }
+        state.tree.create_dir(path)
     }
 
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
@@ -178,7 +240,10 @@ impl Disk for SimDisk {
             {
                 return Err(e);
             }
-            Err(_) => state.tree.create_file(path)?,
+            Err(_) => {
+                state.need_inode()?;
+                state.tree.create_file(path)?
+            }
         };
         if mode == OpenMode::CreateEmpty {
             state.tree.file(id).set_len(0);
@@ -224,12 +289,18 @@ impl Disk for SimDisk {
         Ok(filesystem.map(|filesystem| Box::new(filesystem) as Box<dyn Filesystem>))
     }
 
+    fn room(&self, _path: &Path) -> io::Result<Option<Room>> {
+        // Not counted: it is asked for at every turn, and changes nothing.
+        Ok(lock(&self.0).room())
+    }
+
     fn lock(&self, path: &Path) -> Result<Box<dyn Send + Sync>, LockError> {
         let mut state = self.called().map_err(LockError::Io)?;
         if state.locked.iter().any(|locked| locked == path) {
             return Err(LockError::Held { pid: None });
         }
         if state.tree.file_id(path).is_err() {
+            state.need_inode().map_err(LockError::Io)?;
             state.tree.create_file(path).map_err(LockError::Io)?;
         }
         state.locked.push(path.to_owned());
@@ -312,6 +383,13 @@ impl SimFile {
 }
 
 impl SimFile {
+    /// How long it can become on the way to `wanted` bytes.
+    fn fitting(&self, wanted: usize) -> usize {
+        let mut state = lock(&self.disk.0);
+        let len = state.tree.file(self.id).live.len();
+        state.reach(len, wanted)
+    }
+
     /// Notes the time, for a write.
     fn touch(&self) {
         let mut state = lock(&self.disk.0);
@@ -340,10 +418,26 @@ impl DiskFile for SimFile {
         let position = usize::try_from(position).map_err(|_| io::ErrorKind::InvalidInput)?;
         let bytes = parts.concat();
         self.touch();
+        let fitting = self.fitting(position + bytes.len()).saturating_sub(position).min(bytes.len());
         self.with(
-            |content, _| content.write(&bytes[..bytes.len() / 2], position),
-            |content| content.write(&bytes, position),
-        )
+            |content, _| content.write(&bytes[..fitting.min(bytes.len() / 2)], position),
+            |content| content.write(&bytes[..fitting], position),
+        )?;
+        if fitting < bytes.len() { Err(io::Error::from_raw_os_error(ENOSPC)) } else { Ok(()) }
+    }
+
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        let len = usize::try_from(len).map_err(|_| io::ErrorKind::InvalidInput)?;
+        let fits = self.fitting(len) == len;
+        self.with(
+            |_, _| (),
+            |content| {
+                if fits {
+                    content.set_len(len)
+                }
+            },
+        )?;
+        if fits { Ok(()) } else { Err(io::Error::from_raw_os_error(ENOSPC)) }
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {

@@ -101,3 +101,27 @@ fn from_the_chosen_call_on_everything_fails() {
     disk.heal();
     assert_eq!(read_file(&disk, &path).expect("read"), b"abcd");
 }
+
+#[test]
+fn a_disk_with_an_end_is_full_there() {
+    let (disk, path, file) = disk_with_file();
+    disk.set_capacity(3 * BLOCK, 4);
+    let room = || disk.room(&path).expect("told").map(|room| (room.free_bytes / BLOCK, room.inodes.map(|i| i.free)));
+    assert_eq!(room(), Some((3, Some(3))));
+    file.write_all_at(&[&[1; 5000]], 0).expect("two blocks");
+    assert_eq!(room(), Some((1, Some(3))));
+    let error = file.write_all_at(&[&[2; 9000]], 5000).expect_err("two more blocks");
+    assert!(crate::log::disk::is_full(&error), "{error}");
+    assert_eq!(file.len().expect("told"), 3 * BLOCK, "what fitted was written");
+    file.write_all_at(&[&[3; 5000]], 0).expect("what is there can be changed");
+    assert!(file.allocate(3 * BLOCK + 1).is_err());
+    file.set_len(1).expect("cut");
+    disk.leave(BLOCK, 1);
+    assert_eq!(room(), Some((1, Some(1))));
+    let other = disk.open(Path::new("/d/g"), OpenMode::Create).expect("the last one");
+    assert!(disk.create_dir(Path::new("/d/h")).is_err() && disk.open(Path::new("/d/h"), OpenMode::Create).is_err());
+    other.allocate(100).expect("the last block");
+    assert_eq!(room(), Some((0, Some(0))));
+    disk.remove_file(Path::new("/d/g")).expect("removed");
+    assert_eq!(room(), Some((1, Some(1))));
+}

@@ -154,6 +154,23 @@ impl Tree {
         }
     }
 
+    /// Bytes of all files that have a name, each in whole blocks of `block` bytes, and how many names there are.
+    pub(super) fn usage(&self, block: u64) -> (u64, u64) {
+        let mut usage = (0, 0);
+        let mut dirs: Vec<u64> = self.roots.values().copied().collect();
+        while let Some(id) = dirs.pop() {
+            let Some(Node::Dir(dir)) = self.nodes.get(&id) else { continue };
+            usage.1 += dir.live.len() as u64;
+            for id in dir.live.values() {
+                match self.file_len(*id) {
+                    Some(len) => usage.0 += len.next_multiple_of(block),
+                    None => dirs.push(*id),
+                }
+            }
+        }
+        usage
+    }
+
     pub(super) fn sync(&mut self) {
         for node in self.nodes.values_mut() {
             match node {
