@@ -22,6 +22,7 @@ pub mod partition_log;
 pub mod partition_metadata;
 pub mod producer_state;
 pub mod recovery;
+pub mod reserve;
 pub mod retention;
 pub mod scan;
 pub mod segment;

@@ -10,7 +10,7 @@ use crate::{
         },
         group_commit::Durability,
         log_dir::LogDirSettings,
-        partition_log::test_batches::batch,
+        partition_log::{AppendError, test_batches::batch},
     },
     metadata::topics::Layout,
 };
@@ -86,6 +86,41 @@ fn a_topic_whose_directories_cannot_be_made_is_not_there() {
         drop(broker);
         open(&disk).expect("replayed");
     }
+}
+
+/// What a full disk refuses is producers, for as long as there is room left of what is kept back.
+#[test]
+fn topics_come_and_go_on_a_full_disk() {
+    let disk = SimDisk::new(1);
+    disk.set_capacity(1 << 30, 1000);
+    let broker = open(&disk).expect("opened");
+    create(&broker, &topic("t", 1)).expect("created");
+    append(&broker, "t", 3);
+    disk.leave(0, 0);
+    let id = create(&broker, &topic("u", 1)).expect("created with what was held back").id;
+    let (log, epoch) = {
+        let topic = broker.topic("t").expect("hosted");
+        let (log, epoch) = topic.partition(0).expect("there");
+        (Arc::clone(log), epoch)
+    };
+    assert!(matches!(log.append(&batch(1, 4, 50), epoch, 4), Err(AppendError::BelowReserve)));
+    broker.delete_topic_blocking(id).expect("deleted");
+    broker.remove_deleted();
+    broker.logs().checkpoint().expect("written");
+    assert_eq!(log.offsets().high_watermark(), 3);
+    broker.close().expect("stopped cleanly");
+    drop((log, broker));
+    let broker = open(&disk).expect("starts on a disk that is nearly full");
+    assert!(broker.logs().was_clean() && broker.topic("t").is_some() && broker.topic("u").is_none());
+    disk.leave(1 << 29, 500);
+    broker.logs().watch_room();
+    append(&broker, "t", 1);
+    drop(broker);
+    disk.leave(0, 0);
+    disk.crash(Crash::KeepAll);
+    let broker = open(&disk).expect("starts on a full disk");
+    assert_eq!(broker.topic("t").expect("hosted").partition(0).expect("there").0.offsets().high_watermark(), 4);
+    broker.close().expect("stopped cleanly");
 }
 
 #[test]

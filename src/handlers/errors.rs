@@ -41,9 +41,11 @@ pub fn append(error: &AppendError) -> ErrorCode {
             ProducerError::StaleCoordinator { .. } => ErrorCode::TransactionCoordinatorFenced,
         },
         AppendError::OffsetsExhausted { .. } => ErrorCode::UnknownServerError,
-        AppendError::DiskFull | AppendError::Write { .. } | AppendError::Segment(_) | AppendError::Offline { .. } => {
-            ErrorCode::KafkaStorageError
-        }
+        AppendError::DiskFull
+        | AppendError::BelowReserve
+        | AppendError::Write { .. }
+        | AppendError::Segment(_)
+        | AppendError::Offline { .. } => ErrorCode::KafkaStorageError,
         AppendError::Closed => ErrorCode::NotLeaderOrFollower,
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     clock::wall_clock_ms,
     config::topic_name,
     log::{
-        partition_log::{AppendBatch, AppendError, PartitionLog},
+        partition_log::{AppendBatch, AppendError, AppendOrigin, PartitionLog},
         validate::{self, Rules, ValidBatch, ValidateError},
     },
     network::Refusal,
@@ -243,7 +243,7 @@ async fn validated(cx: &Context, records: Option<&Records>, rules: &Rules, now: 
 
 fn append(log: &Arc<PartitionLog>, leader_epoch: i32, valid: ValidBatch, now: i64) -> Result<Written, NotWritten> {
     let log_append_time_ms = valid.header.is_log_append_time().then_some(valid.header.max_timestamp);
-    let batch = AppendBatch { header: valid.header, payload: valid.payload };
+    let batch = AppendBatch { header: valid.header, payload: valid.payload, origin: AppendOrigin::Client };
     let appended = log.append(&batch, leader_epoch, now).map_err(NotWritten::Append)?;
     // A batch that is sent again has the time that it got at first.
     let log_append_time_ms = log_append_time_ms.map(|time| appended.duplicate_of.unwrap_or(time));

@@ -19,6 +19,7 @@ use std::{
 use super::{
     disk::{Disk, DiskFile, OpenMode},
     distrust,
+    reserve::{Reserve, ReservedDisk},
     sync::{lock, read, write},
 };
 
@@ -117,6 +118,7 @@ impl Stage {
 /// The open files of a data directory.
 pub struct FilePool {
     disk: Arc<dyn Disk>,
+    reserve: Arc<Reserve>,
     /// The data directory.
     path: PathBuf,
     open_max: usize,
@@ -140,12 +142,24 @@ struct Slot {
 impl FilePool {
     /// A pool for the data directory at `path` that keeps at most about `open_max` files open. Those in use at the moment come on top.
     pub fn new(disk: Arc<dyn Disk>, path: &Path, open_max: usize) -> Arc<Self> {
-        Arc::new(Self { disk, path: path.to_owned(), open_max: open_max.max(1), open: Mutex::default() })
+        let reserve = Reserve::new(Arc::clone(&disk), path);
+        let disk = Arc::new(ReservedDisk::new(disk, Arc::clone(&reserve)));
+        Arc::new(Self { disk, reserve, path: path.to_owned(), open_max: open_max.max(1), open: Mutex::default() })
     }
 
-    /// The disk that the files are on.
+    /// The disk that the files are on. What is written there falls back on the reserve.
     pub fn disk(&self) -> &dyn Disk {
         &*self.disk
+    }
+
+    /// The same, for others who write to it.
+    pub(super) fn shared_disk(&self) -> Arc<dyn Disk> {
+        Arc::clone(&self.disk)
+    }
+
+    /// What is kept back on it.
+    pub(super) fn reserve(&self) -> &Reserve {
+        &self.reserve
     }
 
     fn admit(&self, slot: &Arc<Slot>) {
@@ -285,6 +299,13 @@ impl PooledFile {
     /// Writes `parts` from `position` on. After an error any prefix may have been written.
     pub fn write_all_at(&self, parts: &[&[u8]], position: u64) -> io::Result<()> {
         let result = self.get()?.write_all_at(parts, position);
+        self.slot.dirty.store(true, Ordering::Release);
+        result
+    }
+
+    /// The same for what may wait until there is room: it leaves the reserve alone.
+    pub fn write_unreserved_at(&self, parts: &[&[u8]], position: u64) -> io::Result<()> {
+        let result = self.get()?.write_unreserved_at(parts, position);
         self.slot.dirty.store(true, Ordering::Release);
         result
     }

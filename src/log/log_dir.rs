@@ -36,6 +36,7 @@ use super::{
     partition_metadata,
     producer_state::ProducerStates,
     recovery::{self, Known, LoadError},
+    reserve,
     segment::Segment,
     sync::{lock, read, write},
 };
@@ -158,6 +159,8 @@ impl LogDir {
         now: TimestampMs,
     ) -> Result<Self, LogDirError> {
         let error = |source| LogDirError::Io { path: path.to_owned(), source };
+        let pool = FilePool::new(disk, path, settings.open_files_max);
+        let disk = pool.shared_disk();
         disk.create_dir(path).map_err(error)?;
         let commit = GroupCommit::new(Arc::clone(&disk), path, settings.durability).map_err(error)?;
         let commit = Arc::new(commit);
@@ -166,7 +169,7 @@ impl LogDir {
         let has_failed = distrust::heed(&*disk, path).map_err(error)?;
         let was_clean = take_clean_shutdown(&*disk, path).map_err(error)? && !has_failed;
         let listing = Listing::read(&*disk, path).map_err(error)?;
-        let pool = FilePool::new(Arc::clone(&disk), path, settings.open_files_max);
+        pool.reserve().found(listing.holding_room.0, listing.holding_room.1);
         let loader = DirLoader {
             pool: &pool,
             commit: &commit,
@@ -191,6 +194,7 @@ impl LogDir {
         if has_failed {
             distrust::forget(&*disk, path).map_err(error)?;
         }
+        pool.reserve().watch(partitions.len());
         let partitions = RwLock::new(partitions);
         let doomed = listing.doomed.into_iter().map(Doomed::left_over).collect();
         Ok(Self {
@@ -240,6 +244,12 @@ impl LogDir {
         }
         self.partitions().iter().for_each(|log| log.flush_if_due(now));
         self.commit.commit()
+    }
+
+    /// Looks how much room there is on the file system: producers are refused while there is too little. Blocks.
+    pub fn watch_room(&self) {
+        let partitions = read(&self.partitions).len();
+        self.pool.reserve().watch(partitions);
     }
 
     /// Writes down up to where each log is on disk, where it starts, and what consumers may read.
@@ -454,6 +464,8 @@ fn take_clean_shutdown(disk: &dyn Disk, path: &Path) -> io::Result<bool> {
 struct Listing {
     partitions: Vec<TopicPartition>,
     doomed: Vec<PathBuf>,
+    /// How many files only hold room, and their bytes.
+    holding_room: (u64, u64),
 }
 
 impl Listing {
@@ -461,6 +473,10 @@ impl Listing {
         let mut listing = Self::default();
         for entry in disk.list_dir(path)? {
             match (entry.kind, parse_dir_name(&entry.name)) {
+                (EntryKind::File, _) if reserve::is_holding_room(&entry.name) => {
+                    listing.holding_room.0 += 1;
+                    listing.holding_room.1 += entry.len;
+                }
                 (EntryKind::File, _) => {}
                 (EntryKind::Directory, DirName::Partition(partition)) => listing.partitions.push(partition),
                 (EntryKind::Directory, DirName::Deleted) => listing.doomed.push(path.join(entry.name)),

@@ -41,12 +41,14 @@ use self::{
     producers::{Keep, SnapshotFiles},
 };
 use super::{
+    disk::is_full,
     files::{Directory, FileKind, FilePool},
     group_commit::{Durability, GroupCommit},
     leader_epochs::{EpochEnd, LeaderEpochs},
     log_config::LogConfig,
     partition_metadata,
     producer_state::{ProducerError, ProducerStates},
+    reserve::BelowReserve,
     scan::{Damage, ScanError},
     segment::{AppendFailure, FoundRecord, RecordTimes, SEGMENT_SIZE_MAX, Segment, SegmentError},
     sync::{lock, read, write},
@@ -61,6 +63,15 @@ use crate::{
     },
 };
 
+/// Who appends a batch, in the words of Kafka's enum of this name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppendOrigin {
+    /// A producer. It waits when there is no room above what is kept back.
+    Client,
+    /// The metadata quorum, whose records also say what is deleted.
+    RaftLeader,
+}
+
 /// One validated batch. The log assigns base offset and leader epoch, which the CRC does not cover.
 #[derive(Clone, Debug)]
 pub struct AppendBatch {
@@ -68,6 +79,8 @@ pub struct AppendBatch {
     pub header: BatchHeader,
     /// What follows the header.
     pub payload: Bytes,
+    /// Who appends it.
+    pub origin: AppendOrigin,
 }
 
 impl AppendBatch {
@@ -114,6 +127,9 @@ pub enum AppendError {
     /// There is no room on the disk. It may be tried again.
     #[error("no space left on the device")]
     DiskFull,
+    /// There is no room above what is kept back for the broker's own writes. It may be tried again.
+    #[error("no space left on the device but what is kept back")]
+    BelowReserve,
     /// The write failed. It may be tried again.
     #[error("{}: {source}", path.display())]
     Write {
@@ -485,13 +501,15 @@ impl PartitionLog {
         }
         let header = self.assign_offsets(batch, leader_epoch)?;
         check_size(&header, &writer.config)?;
+        self.check_room(batch)?;
         let rolled = self.roll_if_due(&mut writer, &header, now)?;
         // Before the marker: without the entry, records that were aborted would be read.
         if let Some(aborted) = marker.and_then(|marker| self.aborted_by(&header, marker)) {
             writer.active.aborted().append(&aborted).map_err(|source| self.write_error(source))?;
             writer.new_names.files = true;
         }
-        if let Err(failure) = writer.active.append(&header, &batch.payload) {
+        let may_use_reserve = batch.origin != AppendOrigin::Client;
+        if let Err(failure) = writer.active.append(&header, &batch.payload, may_use_reserve) {
             return Err(self.append_failed(&mut writer, failure));
         }
         lock(&self.epochs).assign_later(leader_epoch, header.base_offset);
@@ -539,6 +557,16 @@ impl PartitionLog {
             return Err(AppendError::OffsetsExhausted { log_end });
         }
         Ok(BatchHeader { base_offset: log_end, partition_leader_epoch: leader_epoch, ..batch.header })
+    }
+
+    fn check_room(&self, batch: &AppendBatch) -> Result<(), AppendError> {
+        match batch.origin {
+            AppendOrigin::Client => {
+                let admitted = self.pool.reserve().admit(batch.header.size());
+                admitted.map_err(|BelowReserve| AppendError::BelowReserve)
+            }
+            AppendOrigin::RaftLeader => Ok(()),
+        }
     }
 
     fn roll_if_due(&self, writer: &mut Writer, header: &BatchHeader, now: TimestampMs) -> Result<bool, AppendError> {
@@ -590,10 +618,11 @@ impl PartitionLog {
     }
 
     fn write_error(&self, source: io::Error) -> AppendError {
-        match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => AppendError::DiskFull,
-            _ => AppendError::Write { path: self.dir.path(), source },
+        if is_full(&source) {
+            self.pool.reserve().doubt();
+            return AppendError::DiskFull;
         }
+        AppendError::Write { path: self.dir.path(), source }
     }
 
     fn count(&self, header: &BatchHeader) {

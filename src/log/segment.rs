@@ -265,11 +265,18 @@ impl Segment {
             || self.time_waited(batch.max_timestamp, now)? > config.segment_ms.saturating_sub(jitter_ms))
     }
 
-    /// Writes one batch, in two parts, at the end. After an error the file is as it was, unless cutting it fails too.
-    pub fn append(&self, header: &BatchHeader, payload: &[u8]) -> Result<(), AppendFailure> {
+    /// Writes one batch, in two parts, at the end, with room of the reserve if it `may_use_reserve`. After an error the file
+    /// is as it was, unless cutting it fails too.
+    pub fn append(&self, header: &BatchHeader, payload: &[u8], may_use_reserve: bool) -> Result<(), AppendFailure> {
         let indexes = self.indexes().map_err(AppendFailure::Segment)?;
         let position = self.size();
-        if let Err(source) = self.log.write_all_at(&[&header.to_bytes(), payload], position) {
+        let header_bytes = header.to_bytes();
+        let parts: [&[u8]; 2] = [&header_bytes, payload];
+        let written = match may_use_reserve {
+            true => self.log.write_all_at(&parts, position),
+            false => self.log.write_unreserved_at(&parts, position),
+        };
+        if let Err(source) = written {
             let cut = self.log.set_len(position);
             return Err(AppendFailure::Write { source, torn: cut.is_err() });
         }

@@ -25,6 +25,7 @@ use super::{
     disk::{DirEntry, Disk, EntryKind, LockError, read_file},
     log_dir::{CLEAN_SHUTDOWN_FILE, DirName, LOCK_FILE, parse_dir_name},
     meta_properties::{self, MetaProperties, MetaPropertiesError},
+    reserve,
 };
 use crate::protocol::ids::TopicPartition;
 
@@ -180,7 +181,7 @@ impl DirCheck<'_> {
                     );
                 }
             }
-            _ if OTHER_FILES.contains(&name) => {}
+            _ if OTHER_FILES.contains(&name) || reserve::is_holding_room(name) => {}
             _ => report.file(&path, Problem::Unknown),
         }
     }

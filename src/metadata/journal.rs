@@ -33,7 +33,7 @@ use crate::{
     clock::TimestampMs,
     log::{
         disk::Disk,
-        partition_log::{AppendBatch, AppendError, FlushError, PartitionLog},
+        partition_log::{AppendBatch, AppendError, AppendOrigin, FlushError, PartitionLog},
     },
     protocol::{
         message::Message,
@@ -307,7 +307,8 @@ impl Journal {
 
     /// Appends a batch. The image goes on behind it, also if the rest of a transaction is not to be appended.
     fn append(&self, deciding: &mut Deciding, batch: &RecordBatch, now: TimestampMs) -> Result<(), CommitError> {
-        let batch = AppendBatch { header: *batch.header(), payload: batch.payload() };
+        let origin = AppendOrigin::RaftLeader;
+        let batch = AppendBatch { header: *batch.header(), payload: batch.payload(), origin };
         let appended = self.log.append(&batch, self.epoch, now)?;
         deciding.last_timestamp = now;
         deciding.bytes_since_snapshot += batch.header.size() as u64;

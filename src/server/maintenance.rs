@@ -57,6 +57,7 @@ fn work(broker: &Broker, due: Due, now: TimestampMs) {
     if due.tick {
         warn_of(broker.logs().flush_due(clock::wall_clock_ms()), "a timed flush failed");
         warn_of(broker.logs().remove_deleted(clock::monotonic()), "what is deleted is left behind for now");
+        broker.logs().watch_room();
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use ottla::{
-    log::partition_log::AppendBatch,
+    log::partition_log::{AppendBatch, AppendOrigin},
     protocol::records::batch::{BatchHeader, HEADER_SIZE, LOG_OVERHEAD, compute_crc},
 };
 use uuid::Uuid;
@@ -95,5 +95,6 @@ pub(crate) fn batch(records: i32, timestamp: i64, payload: Vec<u8>) -> AppendBat
         record_count: records,
     };
     let crc = compute_crc(&[header.to_bytes().as_slice(), &payload].concat());
-    AppendBatch { header: BatchHeader { crc, ..header }, payload: Bytes::from(payload) }
+    let header = BatchHeader { crc, ..header };
+    AppendBatch { header, payload: Bytes::from(payload), origin: AppendOrigin::Client }
 }

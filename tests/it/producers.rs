@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use ottla::{
-    log::partition_log::AppendBatch,
+    log::partition_log::{AppendBatch, AppendOrigin},
     protocol::{
         error_code::ErrorCode,
         messages::{FetchRequest, InitProducerIdRequest, ProduceRequest, fetch_response::PartitionData},
@@ -115,7 +115,7 @@ async fn a_reader_of_committed_records_is_told_what_was_aborted() {
     let hosted = broker.server().broker().topic("t").expect("hosted");
     let (log, epoch) = hosted.partition(0).expect("there");
     let append = |batch: RecordBatch| {
-        let batch = AppendBatch { header: *batch.header(), payload: batch.payload() };
+        let batch = AppendBatch { header: *batch.header(), payload: batch.payload(), origin: AppendOrigin::Client };
         log.append(&batch, epoch, 0).expect("appended").last_offset
     };
     let data = |producer_id, sequence| {

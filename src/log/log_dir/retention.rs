@@ -93,10 +93,12 @@ impl LogDir {
         lock(&self.doomed).extend(files);
     }
 
-    /// Removes the files of deleted segments and the directories of deleted partitions whose time has come. What cannot be
-    /// removed is tried again a minute later. Blocks.
+    /// Removes the files of deleted segments and the directories of deleted partitions whose time has come; while producers
+    /// are refused for want of room, that is at once. What cannot be removed is tried again a minute later. Blocks.
     pub fn remove_deleted(&self, at: Instant) -> Result<(), LogDirError> {
-        let due: Vec<_> = lock(&self.doomed).extract_if(.., |doomed| doomed.due.is_none_or(|due| due <= at)).collect();
+        let is_short = self.pool.reserve().is_short();
+        let is_due = |doomed: &mut Doomed| is_short || doomed.due.is_none_or(|due| due <= at);
+        let due: Vec<_> = lock(&self.doomed).extract_if(.., is_due).collect();
         first_error(due.into_iter().map(|doomed| self.remove(doomed, at)))
     }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::AppendBatch;
+use super::{AppendBatch, AppendOrigin};
 use crate::{
     clock::TimestampMs,
     protocol::records::batch::{BatchHeader, HEADER_SIZE, LOG_OVERHEAD, compute_crc},
@@ -26,11 +26,12 @@ pub(crate) fn batch(records: i32, timestamp: TimestampMs, payload: usize) -> App
     };
     let payload: Vec<u8> = (0..payload).map(|n| u8::try_from(n % 251).expect("small")).collect();
     let crc = compute_crc(&[header.to_bytes().as_slice(), &payload].concat());
-    AppendBatch { header: BatchHeader { crc, ..header }, payload: Bytes::from(payload) }
+    let header = BatchHeader { crc, ..header };
+    AppendBatch { header, payload: Bytes::from(payload), origin: AppendOrigin::Client }
 }
 
 /// The bytes of such a batch in the log.
 pub(crate) fn batch_bytes(base_offset: i64, records: i32, timestamp: TimestampMs, payload: usize) -> Vec<u8> {
-    let AppendBatch { header, payload } = batch(records, timestamp, payload);
+    let AppendBatch { header, payload, .. } = batch(records, timestamp, payload);
     [BatchHeader { base_offset, ..header }.to_bytes().as_slice(), &payload].concat()
 }

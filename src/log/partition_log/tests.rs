@@ -607,11 +607,11 @@ fn any_call_may_fail_once_and_the_log_opens_again() {
 
 /// A batch of producer 7.
 fn produced(epoch: i16, base_sequence: i32, records: i32, attributes: i16) -> AppendBatch {
-    let AppendBatch { header, payload } = batch(records, 1000, 30);
+    let AppendBatch { header, payload, origin } = batch(records, 1000, 30);
     let header = BatchHeader { producer_id: 7, producer_epoch: epoch, base_sequence, attributes, ..header };
     let bytes = [header.to_bytes().as_slice(), &payload].concat();
     let crc = crate::protocol::records::batch::compute_crc(&bytes);
-    AppendBatch { header: BatchHeader { crc, ..header }, payload }
+    AppendBatch { header: BatchHeader { crc, ..header }, payload, origin }
 }
 
 fn snapshots(disk: &SimDisk) -> Vec<String> {
@@ -710,7 +710,7 @@ fn end_of_transaction(producer_id: i64, kind: ControlRecordType) -> AppendBatch 
     let mut builder = BatchBuilder::new(0).producer(producer_id, 0, -1).transactional().control();
     builder.append_control(kind, 1000, b"\0\0\0\0\0\x02").expect("small");
     let batch = builder.build().expect("a batch");
-    AppendBatch { header: *batch.header(), payload: batch.payload() }
+    AppendBatch { header: *batch.header(), payload: batch.payload(), origin: AppendOrigin::Client }
 }
 
 #[test]

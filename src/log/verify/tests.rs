@@ -47,6 +47,19 @@ fn findings(disk: &dyn Disk) -> Vec<String> {
     lines
 }
 
+/// What a broker holds room with is no stranger, on a disk that has an end.
+#[test]
+fn files_that_only_hold_room_are_known() {
+    let disk = SimDisk::new(1);
+    disk.set_capacity(1 << 30, 1000);
+    write_dir(Arc::new(disk.clone()), Path::new(DIR));
+    let names = sorted(&disk, Path::new(DIR)).expect("listed").into_iter().map(|entry| entry.name);
+    assert_eq!(names.filter(|name| name.starts_with(".ottla-reserve")).count(), 16);
+    assert_eq!(findings(&disk), Vec::<String>::new());
+    disk.open(&Path::new(DIR).join(".ottla-reserved"), OpenMode::Create).expect("created");
+    assert_eq!(findings(&disk).len(), 1);
+}
+
 fn logs(disk: &SimDisk) -> Vec<PathBuf> {
     let entries = sorted(disk, Path::new(PARTITION)).expect("listed");
     let names = entries.into_iter().map(|entry| entry.name).filter(|name| name.ends_with(".log"));

@@ -77,7 +77,7 @@ fn partition(partition_id: i32, replicas: &[i32]) -> MetadataRecord {
 fn append_raw(disk: &SimDisk, values: &[Bytes]) {
     let (_logs, log) = log(disk);
     for batch in batches::batches(0, 1, 4, values).expect("fits") {
-        let batch = AppendBatch { header: *batch.header(), payload: batch.payload() };
+        let batch = AppendBatch { header: *batch.header(), payload: batch.payload(), origin: AppendOrigin::RaftLeader };
         log.append(&batch, 1, 4).expect("appended");
     }
     log.commit_now().expect("flushed");
