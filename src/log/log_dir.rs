@@ -189,7 +189,11 @@ impl LogDir {
         if !was_clean {
             // What a killed process left in the page cache is not on disk yet: one round for all of it.
             partitions.values().for_each(|log| log.request_flush());
-            commit.commit()?;
+            match commit.commit() {
+                // The records are durable; what could not be written is found again in them.
+                Err(error @ FlushError::Write { .. }) => tracing::warn!(%error, "a log could not be flushed"),
+                flushed => flushed?,
+            }
         }
         if has_failed {
             distrust::forget(&*disk, path).map_err(error)?;
@@ -227,13 +231,21 @@ impl LogDir {
 
     /// Moves the recovery points, unless flushing is left to the settings, and writes down what a start has to know. Blocks.
     pub fn checkpoint(&self) -> Result<(), LogDirError> {
-        if self.commit.durability() == Durability::Fsync {
-            let logs = self.partitions();
-            let is_behind = |log: &&Arc<PartitionLog>| log.recovery_point() < log.offsets().log_end();
-            logs.iter().filter(is_behind).for_each(|log| log.request_flush());
-            self.commit.commit()?;
+        let flushed = match self.commit.durability() {
+            Durability::Fsync => {
+                let logs = self.partitions();
+                let is_behind = |log: &&Arc<PartitionLog>| log.recovery_point() < log.offsets().log_end();
+                logs.iter().filter(is_behind).for_each(|log| log.request_flush());
+                self.commit.commit()
+            }
+            Durability::Kafka => Ok(()),
+        };
+        if matches!(flushed, Err(FlushError::Offline { .. })) {
+            return Ok(flushed?);
         }
-        self.write_checkpoints()
+        // What could not be written for one log takes nothing from the others.
+        self.write_checkpoints()?;
+        Ok(flushed?)
     }
 
     /// Flushes the logs that have waited for as long as `flush.ms` allows. Blocks.

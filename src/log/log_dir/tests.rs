@@ -209,3 +209,26 @@ fn after_a_failed_sync_the_page_cache_is_not_believed() {
         assert_eq!(open().partition(&TopicPartition::new("a", 0)).expect("there").high_watermark(), shown);
     }
 }
+
+#[test]
+fn a_log_that_cannot_be_written_does_not_keep_the_others_from_their_checkpoint() {
+    let mut unwritten = 0;
+    for n in 1..20 {
+        let disk = SimDisk::new(1);
+        let dir = LogDir::open(Arc::new(disk.clone()), Path::new("/data"), &settings(), 0).expect("opened");
+        for topic in ["a", "b"] {
+            create(&dir, topic).expect("created").append(&batch(1, 1, 20), 0, 1).expect("appended");
+        }
+        disk.fail_nth(n, 28);
+        let written = dir.checkpoint();
+        disk.heal();
+        if matches!(written, Err(LogDirError::Flush(FlushError::Write { .. }))) {
+            let points = checkpoints::read_offsets(&disk, &Path::new("/data").join(RECOVERY_POINT_FILE));
+            let mut points: Vec<_> = points.expect("read").into_values().collect();
+            points.sort_unstable();
+            assert_eq!(points, [0, 1], "call {n}");
+            unwritten += 1;
+        }
+    }
+    assert!(unwritten > 0, "it was never one log alone");
+}
