@@ -11,7 +11,12 @@
 
 mod producers;
 
-use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::{
     disk::{Disk, DiskFile, EntryKind, OpenMode, read_full},
@@ -469,20 +474,33 @@ impl Loader<'_> {
         if worth_it.is_none() {
             return Ok(false);
         }
-        let copy = self.disk().open(&self.aside_path(tail.next_offset)?, OpenMode::CreateEmpty)?;
+        let path = self.aside_path(tail.next_offset)?;
+        let copied = self.copy(&*file, tail.position, size, &path);
+        if copied.is_err() {
+            // The next start begins anew, and half a copy would take the room for it.
+            if let Err(error) = self.disk().remove_file(&path)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                tracing::warn!(path = %path.display(), %error, "half a copy is left");
+            }
+        }
+        copied.map(|()| true)
+    }
+
+    fn copy(&self, file: &dyn DiskFile, from: u64, to: u64, path: &Path) -> io::Result<()> {
+        let copy = self.disk().open(path, OpenMode::CreateEmpty)?;
         let mut chunk = vec![0; COPY_CHUNK];
-        let mut position = tail.position;
-        while position < size {
-            let read = read_full(&*file, &mut chunk, position)?;
+        let mut position = from;
+        while position < to {
+            let read = read_full(file, &mut chunk, position)?;
             if read == 0 {
                 break;
             }
-            copy.write_all_at(&[&chunk[..read]], position - tail.position)?;
+            copy.write_all_at(&[&chunk[..read]], position - from)?;
             position += read as u64;
         }
         copy.sync_data()?;
-        self.disk().sync_dir(&self.path)?;
-        Ok(true)
+        self.disk().sync_dir(&self.path)
     }
 
     /// Removes segments; the logs among them that hold good batches from `least_offset` on are renamed instead. Returns

@@ -749,6 +749,33 @@ fn aborted_transactions_are_found_and_survive_every_crash() {
     }
 }
 
+/// A start on a full disk is tried again and again, and half copies would take what room there is.
+#[test]
+fn what_cannot_be_kept_aside_for_want_of_room_is_left_where_it_is() {
+    let disk = SimDisk::new(1);
+    let (dir, log) = open(&disk, small());
+    (0..15).for_each(|n| {
+        append(&log, 1, n, 139);
+    });
+    log.commit_now().expect("flushed");
+    drop((dir, log));
+    disk.crash(Crash::KeepAll);
+    disk.corrupt(&file("00000000000000000000.log"), 1000 + 100, b"rot").expect("there");
+    disk.set_capacity(1 << 20, 1000);
+    disk.leave(0, 1000);
+    let aside = || {
+        let names = disk.list_dir(&file("")).expect("listed").into_iter().map(|entry| entry.name);
+        names.filter(|name| name.contains("corrupt")).collect::<Vec<_>>()
+    };
+    for _ in 0..2 {
+        try_open(&disk, small()).err().expect("there is no room for a copy");
+        assert_eq!(aside(), Vec::<String>::new());
+    }
+    disk.leave(1 << 19, 1000);
+    let (_dir, log) = open(&disk, small());
+    assert_eq!((log.offsets().log_end(), aside().len()), (5, 1));
+}
+
 #[test]
 fn a_transaction_that_was_aborted_much_later_is_found_where_it_has_records() {
     let disk = SimDisk::new(1);
