@@ -17,7 +17,7 @@ use crate::protocol::ids::TopicPartition;
 
 /// Up to which offset a partition is known to be on disk.
 pub const RECOVERY_POINT_FILE: &str = "recovery-point-offset-checkpoint";
-/// Where a partition's log starts, if that is not where its first segment does.
+/// Where a partition's log starts, if that is not at 0.
 pub const LOG_START_FILE: &str = "log-start-offset-checkpoint";
 /// A partition's high watermark.
 pub const HIGH_WATERMARK_FILE: &str = "replication-offset-checkpoint";

@@ -284,7 +284,8 @@ impl LogDir {
         logs.iter().zip(recovery_points).for_each(|(log, recovery_point)| log.set_checkpointed(recovery_point));
         let log_start = |log: &PartitionLog| {
             let log_start = log.offsets().log_start();
-            (log_start > log.first_segment_offset()).then_some(log_start)
+            // Also where the first segment begins: a crash may bring those back that were before it.
+            (log_start > 0).then_some(log_start)
         };
         let starts: Vec<_> = logs.iter().map(|log| log.offsets().log_start()).collect();
         self.write_offsets(LOG_START_FILE, &entries(&log_start))?;
