@@ -151,6 +151,7 @@ impl LogCleaner {
             load_factor: self.settings.load_factor,
             piece_size: (self.settings.io_buffer_bytes / self.settings.threads / 2).max(PIECE_SIZE_MIN),
             spend: &spend,
+            has_room: &|bytes| logs.has_room_for(bytes),
             leave: &leave,
         };
         let settings = (claim.config, claim.compaction);

@@ -248,6 +248,11 @@ impl LogDir {
         Ok(flushed?)
     }
 
+    /// Whether a file of `bytes` could be written besides, and leave alone what is kept back on the file system.
+    pub(super) fn has_room_for(&self, bytes: u64) -> bool {
+        self.pool.reserve().has_room_for(bytes)
+    }
+
     /// Flushes the logs that have waited for as long as `flush.ms` allows. Blocks.
     pub fn flush_due(&self, now: TimestampMs) -> Result<(), FlushError> {
         if self.commit.durability() == Durability::Fsync {

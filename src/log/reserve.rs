@@ -139,6 +139,14 @@ impl Reserve {
         if state.refusal.is_some() { Err(BelowReserve) } else { Ok(()) }
     }
 
+    /// Whether a file of `bytes` could be written besides, and leave what is kept back alone.
+    pub(super) fn has_room_for(&self, bytes: u64) -> bool {
+        let Some(room) = self.room() else { return true };
+        let state = lock(&self.state);
+        let above = Levels::new(&room, state.partitions).above(&room);
+        state.refusal.is_none() && above.is_some_and(|above| above >= bytes)
+    }
+
     /// Has the next append look how much room there is: one found none.
     pub(super) fn doubt(&self) {
         self.admitted.store(0, Ordering::Relaxed);

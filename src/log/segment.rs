@@ -288,7 +288,7 @@ impl Segment {
     pub fn append_all(&self, headers: &[BatchHeader], bytes: &[u8]) -> Result<(), SegmentError> {
         let indexes = self.indexes()?;
         let mut position = self.size();
-        self.log.write_all_at(&[bytes], position).map_err(|e| self.io_error(e))?;
+        self.log.write_unreserved_at(&[bytes], position).map_err(|e| self.io_error(e))?;
         for header in headers {
             self.index(&indexes, header, position);
             position += header.size() as u64;

@@ -5,6 +5,7 @@
 mod support;
 
 mod api_versions;
+mod compaction;
 mod connection;
 mod directories;
 mod durability;

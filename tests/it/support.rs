@@ -461,8 +461,20 @@ pub(crate) fn produce_with_librdkafka(
     producer.flush(BOUND).expect("everything is acknowledged");
 }
 
-/// Consumes `count` records of partition 0 from its start with librdkafka: offset, key and value of each.
-pub(crate) fn consume_with_librdkafka(address: SocketAddr, topic: &str, count: usize) -> Vec<(i64, String, String)> {
+/// Offset, key and value of a record that was consumed.
+pub(crate) type Consumed = (i64, String, String);
+
+/// Consumes `count` records of partition 0 from its start with librdkafka.
+pub(crate) fn consume_with_librdkafka(address: SocketAddr, topic: &str, count: usize) -> Vec<Consumed> {
+    consume_while(address, topic, |consumed| consumed.len() < count)
+}
+
+/// Consumes the records of partition 0 from its start up to the one at `last` with librdkafka.
+pub(crate) fn consume_up_to_with_librdkafka(address: SocketAddr, topic: &str, last: i64) -> Vec<Consumed> {
+    consume_while(address, topic, |consumed| consumed.last().is_none_or(|(offset, _, _)| *offset < last))
+}
+
+fn consume_while(address: SocketAddr, topic: &str, goes_on: impl Fn(&[Consumed]) -> bool) -> Vec<Consumed> {
     let mut config = client_config(address, &[("group.id", "none"), ("enable.auto.commit", "false")]);
     config.remove("message.timeout.ms");
     let consumer: BaseConsumer = config.create().expect("a consumer");
@@ -470,8 +482,8 @@ pub(crate) fn consume_with_librdkafka(address: SocketAddr, topic: &str, count: u
     assigned.add_partition_offset(topic, 0, Offset::Beginning).expect("an offset");
     consumer.assign(&assigned).expect("a partition");
     let text = |bytes: Option<&[u8]>| String::from_utf8(bytes.unwrap_or_default().to_vec()).expect("text");
-    let mut consumed = Vec::with_capacity(count);
-    while consumed.len() < count {
+    let mut consumed = Vec::new();
+    while goes_on(&consumed) {
         let message = consumer.poll(BOUND).expect("a record in time").expect("no error");
         consumed.push((message.offset(), text(message.key()), text(message.payload())));
     }

@@ -42,6 +42,12 @@ pub(super) enum CleanError {
     /// A file could not be read or written. It may be tried again.
     #[error("{0}")]
     Io(io::Error),
+    /// There is no room for what is written anew.
+    #[error("no room for {bytes} bytes beside the log")]
+    NoRoom {
+        /// How much might be written.
+        bytes: u64,
+    },
     /// A single batch has more keys than there is room for.
     #[error("log.cleaner.dedupe.buffer.size: {bytes} bytes a thread are too few for the keys of one batch")]
     MapTooSmall {
@@ -82,6 +88,8 @@ pub(super) struct Means<'a> {
     pub(super) piece_size: usize,
     /// Is told of bytes read and written; waits, or says that it is time to stop.
     pub(super) spend: &'a dyn Fn(usize) -> Result<(), CleanError>,
+    /// Whether so many bytes may be written beside the log.
+    pub(super) has_room: &'a dyn Fn(u64) -> bool,
     /// Takes files that are to be removed after a while.
     pub(super) leave: &'a dyn Fn(Leftovers),
 }
@@ -265,8 +273,11 @@ impl Cleaning<'_> {
         transactions: &mut Transactions,
     ) -> Result<(), CleanError> {
         let Some(first) = old.first() else { return Ok(()) };
-        let cleaned = self.log.create_cleaned(first.base_offset(), &self.config).map_err(CleanError::Io)?;
         let bytes_before: u64 = old.iter().map(|segment| segment.size()).sum();
+        if !(self.means.has_room)(bytes_before) {
+            return Err(CleanError::NoRoom { bytes: bytes_before });
+        }
+        let cleaned = self.log.create_cleaned(first.base_offset(), &self.config).map_err(CleanError::Io)?;
         let written = self.write_all(old, end, &cleaned, mapped, transactions);
         let finished = written.and_then(|()| Ok(self.finish(old, &cleaned)?));
         if let Err(error) = finished {

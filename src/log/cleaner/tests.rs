@@ -12,7 +12,7 @@ use crate::{
         },
         group_commit::Durability,
         log_dir::{LogDirSettings, parse_dir_name},
-        partition_log::{AppendBatch, AppendError},
+        partition_log::{AppendBatch, AppendError, AppendOrigin},
         producer_state::ProducerError,
         retention::Retention,
     },
@@ -274,7 +274,7 @@ impl History {
 
 fn to_append(builder: BatchBuilder) -> AppendBatch {
     let batch = builder.build().expect("not empty");
-    AppendBatch { header: *batch.header(), payload: batch.payload() }
+    AppendBatch { header: *batch.header(), payload: batch.payload(), origin: AppendOrigin::Client }
 }
 
 /// All that a consumer of committed records gets below `end`, applied one after the other.
@@ -585,5 +585,20 @@ fn a_stop_is_heard_in_the_middle() {
     });
     assert!(!cleaner.wait(Duration::from_hours(1)), "it begins no more");
     assert_eq!(history.log.segments().len(), before);
+    history.check();
+}
+
+#[test]
+fn a_file_system_without_room_is_left_alone() {
+    let mut history = prepared(1);
+    let before = history.log.segments();
+    history.disk.set_capacity(1 << 20, 1_000);
+    history.disk.leave(10_000, 500);
+    history.clean();
+    let is_same = |log: &PartitionLog| log.segments().iter().zip(&before).all(|(a, b)| Arc::ptr_eq(a, b));
+    assert!(is_same(&history.log) && history.log.segments().len() == before.len());
+    history.disk.leave(500_000, 500);
+    history.clean();
+    assert!(!is_same(&history.log));
     history.check();
 }

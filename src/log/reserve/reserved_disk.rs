@@ -123,6 +123,10 @@ impl DiskFile for ReservedFile {
         self.file.modified_ms()
     }
 
+    fn set_modified_ms(&self, modified_ms: TimestampMs) -> io::Result<()> {
+        self.file.set_modified_ms(modified_ms)
+    }
+
     fn is_empty(&self) -> io::Result<bool> {
         self.file.is_empty()
     }
