@@ -19,7 +19,7 @@ use uuid::Uuid;
 pub use self::hosted_topic::HostedTopic;
 use self::producer_ids::ProducerIds;
 use crate::{
-    clock::{monotonic, wall_clock_ms},
+    clock::{TimestampMs, monotonic, wall_clock_ms},
     config::{
         broker::BrokerConfig,
         listener::Advertised,
@@ -36,6 +36,7 @@ use crate::{
         journal::{CommitError, Journal, JournalSettings, OpenError},
         record::MetadataRecord,
         registration::{self, Node},
+        retention::Retention,
         snapshot::SnapshotError,
         topics::{self, CreateTopicError, Home, NewTopic},
     },
@@ -186,8 +187,12 @@ impl Broker {
             directory_id: identity.directory_id,
             controller: controller_endpoint(&config),
             bytes_between_snapshots: config.metadata_log_max_record_bytes_between_snapshots,
+            snapshot_interval_ms: config.metadata_log_max_snapshot_interval_ms,
+            retention: Retention { bytes: config.metadata_max_retention_bytes, ms: config.metadata_max_retention_ms },
         };
-        let journal = Journal::open(metadata_log(&logs)?, Arc::clone(logs.disk()), dir, settings, now)?;
+        let log = metadata_log(&logs)?;
+        log.set_config(metadata_log_config(&config));
+        let journal = Journal::open(log, Arc::clone(logs.disk()), dir, settings, now)?;
         let node = Node {
             id: config.node_id,
             directory_id: identity.directory_id,
@@ -230,6 +235,13 @@ impl Broker {
     /// Sums up the metadata log if it has grown enough. Blocks.
     pub fn snapshot_if_due(&self) -> Result<(), SnapshotError> {
         self.journal.snapshot_if_due(wall_clock_ms()).map(|_| ())
+    }
+
+    /// Takes out the snapshots of the metadata that are too old or too many. Blocks.
+    pub fn clean_metadata(&self, now: TimestampMs) -> Result<(), SnapshotError> {
+        let files = self.journal.clean(now)?;
+        self.logs.remove_later(self.journal.log(), files, monotonic());
+        Ok(())
     }
 
     /// Partitions that the metadata does not know, or knows under another id, leave the way.
@@ -538,6 +550,15 @@ fn metadata_log(logs: &LogDir) -> Result<Arc<PartitionLog>, LoadError> {
         Some(log) => Ok(log),
         None if !logs.partitions().is_empty() => Err(LoadError::NoMetadata { path: logs.path().to_owned() }),
         None => Ok(logs.create_partition(&name, METADATA_TOPIC_ID, LogConfig::default(), 0, wall_clock_ms())?),
+    }
+}
+
+/// What `metadata.log.*` says of it.
+fn metadata_log_config(config: &BrokerConfig) -> LogConfig {
+    LogConfig {
+        segment_bytes: config.metadata_log_segment_bytes,
+        segment_ms: config.metadata_log_segment_ms,
+        ..LogConfig::default()
     }
 }
 

@@ -10,5 +10,6 @@ pub mod quorum;
 pub mod record;
 pub mod registration;
 mod replay;
+pub mod retention;
 pub mod snapshot;
 pub mod topics;

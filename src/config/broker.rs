@@ -277,6 +277,17 @@ pub const BROKER_KEYS: &[BrokerKey] = &[
         .cluster_wide(),
     broker("metadata.log.max.record.bytes.between.snapshots", Long, Some("20971520"), AtLeast(1), High)
         .doc("How much is added to the metadata log before it is summed up."),
+    broker("metadata.log.max.snapshot.interval.ms", Long, Some("3600000"), AtLeast(0), High)
+        .doc("How long the metadata log goes without being summed up once something was added; 0 for no limit."),
+    broker("metadata.log.segment.bytes", Int, Some("1073741824"), AtLeast(8_388_608), High)
+        .doc("The largest size of a segment of the metadata log."),
+    broker("metadata.log.segment.ms", Long, Some("604800000"), Any, High)
+        .doc("After how long a segment of the metadata log is rolled."),
+    broker("metadata.max.retention.bytes", Long, Some("104857600"), Any, High)
+        .doc("How large metadata log and snapshots may be together before the oldest go; one snapshot stays."),
+    broker("metadata.max.retention.ms", Long, Some("604800000"), Any, High).doc(
+        "How old the oldest snapshot of the metadata may be if there is another; it goes with the log below the next.",
+    ),
     broker("min.insync.replicas", Int, Some("1"), AtLeast(1), High)
         .doc("The default of the topic key min.insync.replicas.")
         .cluster_wide(),
@@ -422,6 +433,16 @@ pub struct BrokerConfig {
     pub max_request_partition_size_limit: u32,
     /// `metadata.log.max.record.bytes.between.snapshots`.
     pub metadata_log_max_record_bytes_between_snapshots: u64,
+    /// `metadata.log.max.snapshot.interval.ms`; `None` for no limit.
+    pub metadata_log_max_snapshot_interval_ms: Option<i64>,
+    /// `metadata.log.segment.bytes`.
+    pub metadata_log_segment_bytes: u64,
+    /// `metadata.log.segment.ms`, at least 1.
+    pub metadata_log_segment_ms: i64,
+    /// `metadata.max.retention.bytes`; `None` for no limit.
+    pub metadata_max_retention_bytes: Option<u64>,
+    /// `metadata.max.retention.ms`; `None` for no limit.
+    pub metadata_max_retention_ms: Option<i64>,
     /// `num.partitions`.
     pub num_partitions: i32,
     /// `producer.id.expiration.ms`.
@@ -532,6 +553,12 @@ impl BrokerConfig {
             metadata_log_max_record_bytes_between_snapshots: values
                 .long("metadata.log.max.record.bytes.between.snapshots")
                 .unsigned_abs(),
+            metadata_log_max_snapshot_interval_ms: Some(values.long("metadata.log.max.snapshot.interval.ms"))
+                .filter(|interval| *interval > 0),
+            metadata_log_segment_bytes: values.size("metadata.log.segment.bytes").into(),
+            metadata_log_segment_ms: values.long("metadata.log.segment.ms").max(1),
+            metadata_max_retention_bytes: u64::try_from(values.long("metadata.max.retention.bytes")).ok(),
+            metadata_max_retention_ms: Some(values.long("metadata.max.retention.ms")).filter(|ms| *ms >= 0),
             num_partitions: values.int("num.partitions"),
             producer_id_expiration_ms: values.long("producer.id.expiration.ms"),
             socket_receive_buffer_bytes: values.buffer("socket.receive.buffer.bytes"),

@@ -137,7 +137,7 @@ impl LogCleaner {
     fn clean(&self, logs: &LogDir, claim: &Claim, now: TimestampMs) -> Result<(), CleanError> {
         let log = &claim.log;
         let at = monotonic();
-        let leave = |leftovers| logs.remove_later(leftovers, at);
+        let leave = |leftovers| logs.remove_leftovers(leftovers, at);
         let (leftovers, settled) = log.settle_names();
         leave(leftovers);
         settled.map_err(CleanError::Io)?;

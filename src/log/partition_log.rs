@@ -442,6 +442,12 @@ impl PartitionLog {
         read(&self.segments).iter().map(|segment| segment.size()).sum()
     }
 
+    /// The same without what retention takes once the log starts at `log_start`.
+    #[must_use]
+    pub fn size_from(&self, log_start: i64) -> u64 {
+        self.segments_from(log_start).iter().map(|segment| segment.size()).sum()
+    }
+
     /// Base offset of the first segment.
     #[must_use]
     pub fn first_segment_offset(&self) -> i64 {

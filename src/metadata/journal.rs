@@ -12,7 +12,6 @@ mod tests;
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -27,7 +26,8 @@ use super::{
     record::MetadataRecord,
     registration::{self, NotAReplica},
     replay::{self, Replayed},
-    snapshot::{self, Snapshot, SnapshotError, SnapshotId, feature_record},
+    retention::{self, Retention},
+    snapshot::{self, Listed, Snapshot, SnapshotError, SnapshotId, feature_record},
 };
 use crate::{
     clock::TimestampMs,
@@ -43,10 +43,6 @@ use crate::{
     },
 };
 
-/// The longest that a log which has grown goes without a snapshot, the default of Kafka's
-/// `metadata.log.max.snapshot.interval.ms`.
-const SNAPSHOT_INTERVAL: Duration = Duration::from_hours(1);
-
 /// What the journal has to know of its node.
 #[derive(Clone, Debug)]
 pub struct JournalSettings {
@@ -58,6 +54,10 @@ pub struct JournalSettings {
     pub controller: Endpoint,
     /// `metadata.log.max.record.bytes.between.snapshots`.
     pub bytes_between_snapshots: u64,
+    /// `metadata.log.max.snapshot.interval.ms`: the longest that a log which has grown goes without a snapshot.
+    pub snapshot_interval_ms: Option<i64>,
+    /// How much is kept.
+    pub retention: Retention,
 }
 
 /// The metadata log and the image that it amounts to.
@@ -132,6 +132,7 @@ impl Journal {
         let state = QuorumState::read(&*disk, &dir)?;
         let mut replayed = replay::replay(&*disk, &dir, &log)?;
         check(&replayed, state.as_ref(), settings.node_id)?;
+        snapshot::remove_leftovers(&*disk, &dir, log.offsets().log_start())?;
         let is_unformatted = state.is_none() && replayed.bootstrap.is_none() && replayed.image.brokers().is_empty();
         if is_unformatted {
             format(&*disk, &dir, &settings, &mut replayed, now)?;
@@ -221,7 +222,7 @@ fn format(
     let level = MetadataLevel::LATEST;
     let snapshot = Snapshot {
         quorum: replayed.quorum.clone(),
-        last_timestamp: 0,
+        last_timestamp: now,
         records: vec![feature_record(METADATA_VERSION_FEATURE, level.number())],
     };
     snapshot::write(disk, dir, SnapshotId::BOOTSTRAP, &snapshot, level, now)
@@ -343,8 +344,8 @@ impl Journal {
     fn begin_snapshot(&self, now: TimestampMs) -> Option<(SnapshotId, Snapshot, Arc<Image>)> {
         let mut deciding = self.lock();
         let grown = deciding.bytes_since_snapshot;
-        let interval = i64::try_from(SNAPSHOT_INTERVAL.as_millis()).unwrap_or(i64::MAX);
-        let is_time = now.saturating_sub(deciding.snapshot_at) >= interval;
+        let since = now.saturating_sub(deciding.snapshot_at);
+        let is_time = self.settings.snapshot_interval_ms.is_some_and(|interval| since >= interval);
         // In the middle of a transaction the image is not what the log amounts to up to its end.
         let is_due = grown >= self.settings.bytes_between_snapshots || grown > 0 && is_time;
         if !is_due || deciding.open_transaction {
@@ -358,5 +359,30 @@ impl Journal {
         deciding.bytes_since_snapshot = 0;
         deciding.snapshot_at = now;
         Some((id, Snapshot { quorum, last_timestamp, records }, image))
+    }
+
+    /// Takes out the snapshots that are too old or too many, and has the log start at the oldest that is left. Returns the
+    /// paths of the files that are to be removed. Blocks.
+    ///
+    /// A crash may take back the log's start, and then it is below the oldest snapshot. The log's segments go later, by the
+    /// log's own retention.
+    pub fn clean(&self, now: TimestampMs) -> Result<Vec<PathBuf>, SnapshotError> {
+        let (disk, dir) = (&*self.disk, &self.dir);
+        let snapshots = snapshot::list(disk, dir)?;
+        let log_size = |start| self.log.size_from(start);
+        let last_timestamp = |listed: &Listed| snapshot::last_timestamp(disk, dir, listed.id).ok();
+        let oldest = retention::oldest_kept(&snapshots, self.settings.retention, now, log_size, last_timestamp);
+        let log_start = self.log.offsets().log_start();
+        let (gone, left) = snapshots.split_at(oldest);
+        let Some(first) = left.first() else { return Ok(Vec::new()) };
+        if gone.is_empty() && first.id.end_offset <= log_start {
+            return Ok(Vec::new());
+        }
+        // Nothing else will have what it says: it has to be whole, and its name on disk.
+        snapshot::read(disk, dir, first.id)?;
+        disk.sync_dir(dir).map_err(|source| SnapshotError::Io { path: dir.clone(), source })?;
+        self.log.advance_log_start(first.id.end_offset);
+        tracing::info!(snapshots = gone.len(), log_start = first.id.end_offset, "old metadata snapshots deleted");
+        gone.iter().map(|listed| snapshot::mark_deleted(disk, dir, listed.id)).collect()
     }
 }

@@ -79,7 +79,7 @@ impl Replayed {
     /// Takes in the newest snapshot that can be read; returns the offset to go on from.
     fn load_snapshot(&mut self, disk: &dyn Disk, dir: &Path, log: &PartitionLog) -> Result<i64, ReplayError> {
         let (log_start, log_end) = (log.offsets().log_start(), log.offsets().log_end());
-        let ids = snapshot::list(disk, dir)?;
+        let ids: Vec<_> = snapshot::list(disk, dir)?.into_iter().map(|listed| listed.id).collect();
         if let Some(newest) = ids.last().filter(|newest| newest.end_offset > log_end) {
             return Err(ReplayError::Truncated { log_end, snapshot_end: newest.end_offset });
         }

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     clock::TimestampMs,
-    log::disk::{Disk, OpenMode, read_file},
+    log::disk::{Disk, OpenMode, read_file, read_full},
     protocol::{
         message::Message,
         messages::{
@@ -39,6 +39,10 @@ use crate::{
 
 const SUFFIX: &str = ".checkpoint";
 const PART_SUFFIX: &str = ".checkpoint.part";
+const DELETED_SUFFIX: &str = ".checkpoint.deleted";
+
+/// What the first batch, of header and voters, has at most.
+const HEADER_BATCH_MAX: usize = 1 << 20;
 
 /// Which snapshot it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,18 +101,62 @@ impl SnapshotId {
     }
 }
 
-/// The snapshots in the metadata log's directory, oldest first. What an interrupted writing left is removed.
-pub fn list(disk: &dyn Disk, dir: &Path) -> Result<Vec<SnapshotId>, SnapshotError> {
+/// A snapshot that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Listed {
+    /// Which.
+    pub id: SnapshotId,
+    /// Bytes of its file.
+    pub size: u64,
+}
+
+/// The snapshots in the metadata log's directory, oldest first.
+pub fn list(disk: &dyn Disk, dir: &Path) -> Result<Vec<Listed>, SnapshotError> {
+    let entries = disk.list_dir(dir).map_err(|source| SnapshotError::Io { path: dir.to_owned(), source })?;
+    let listed =
+        entries.iter().filter_map(|entry| Some(Listed { id: SnapshotId::parse(&entry.name)?, size: entry.len }));
+    let mut listed: Vec<_> = listed.collect();
+    listed.sort_unstable();
+    Ok(listed)
+}
+
+/// Removes what an interrupted writing or deletion left, and the snapshots that end below the log's start.
+pub fn remove_leftovers(disk: &dyn Disk, dir: &Path, log_start: i64) -> Result<(), SnapshotError> {
     let error = |source| SnapshotError::Io { path: dir.to_owned(), source };
-    let mut ids = Vec::new();
     for entry in disk.list_dir(dir).map_err(error)? {
-        if entry.name.ends_with(PART_SUFFIX) {
+        let is_part = [PART_SUFFIX, DELETED_SUFFIX].iter().any(|suffix| entry.name.ends_with(suffix));
+        if is_part || SnapshotId::parse(&entry.name).is_some_and(|id| id.end_offset < log_start) {
             disk.remove_file(&dir.join(&entry.name)).map_err(error)?;
         }
-        ids.extend(SnapshotId::parse(&entry.name));
     }
-    ids.sort_unstable();
-    Ok(ids)
+    Ok(())
+}
+
+/// Gives a snapshot the name of one that is to be removed. Returns its path.
+pub fn mark_deleted(disk: &dyn Disk, dir: &Path, id: SnapshotId) -> Result<PathBuf, SnapshotError> {
+    let (path, deleted) = (dir.join(id.file_name(SUFFIX)), dir.join(id.file_name(DELETED_SUFFIX)));
+    disk.rename(&path, &deleted).map_err(|source| SnapshotError::Io { path, source })?;
+    Ok(deleted)
+}
+
+/// The time of the last record that a snapshot sums up, as its header says it.
+pub fn last_timestamp(disk: &dyn Disk, dir: &Path, id: SnapshotId) -> Result<TimestampMs, SnapshotError> {
+    let path = dir.join(id.file_name(SUFFIX));
+    let read = || {
+        let file = disk.open(&path, OpenMode::ReadOnly)?;
+        let mut bytes = vec![0; usize::try_from(file.len()?).map_or(HEADER_BATCH_MAX, |len| len.min(HEADER_BATCH_MAX))];
+        let read = read_full(&*file, &mut bytes, 0)?;
+        bytes.truncate(read);
+        Ok(Bytes::from(bytes))
+    };
+    let mut bytes = read().map_err(|source| SnapshotError::Io { path: path.clone(), source })?;
+    let batch = RecordBatch::split_from(&mut bytes);
+    let batch = batch.map_err(|source| SnapshotError::Split { path: path.clone(), source })?;
+    let entries = batches::entries(&batch).map_err(|source| SnapshotError::Batch { path: path.clone(), source })?;
+    match entries.first() {
+        Some((_, Entry::SnapshotHeader(last_timestamp))) => Ok(*last_timestamp),
+        _ => Err(SnapshotError::Incomplete { path, missing: "header" }),
+    }
 }
 
 /// Reads a snapshot, all of it.
@@ -163,7 +211,8 @@ pub fn write(
         file.sync_data()?;
         drop(file);
         disk.rename(&part, &path)?;
-        disk.sync_dir(dir)
+        // One whose name may not be on disk must not be taken for one that the log can be cut at.
+        disk.sync_dir(dir).inspect_err(|_| drop(disk.remove_file(&path)))
     };
     written().map_err(|source| SnapshotError::Io { path: path.clone(), source })
 }

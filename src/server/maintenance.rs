@@ -50,6 +50,7 @@ fn work(broker: &Broker, due: Due, now: TimestampMs) {
     if due.checkpoint {
         warn_of(broker.logs().checkpoint(), "checkpoint failed");
         broker.remove_deleted();
+        warn_of(broker.clean_metadata(now), "old metadata snapshots are left for now");
         let expiration_ms = broker.config().producer_id_expiration_ms;
         let now = clock::wall_clock_ms();
         broker.logs().partitions().iter().for_each(|log| log.expire_producers(now, expiration_ms));

@@ -12,7 +12,7 @@ use crate::{
     clock::TimestampMs,
     log::{
         disk::{Disk, EntryKind},
-        partition_log::{FlushError, Leftovers, Trim},
+        partition_log::{FlushError, Leftovers, PartitionLog, Trim},
         sync::lock,
     },
 };
@@ -81,16 +81,21 @@ impl LogDir {
         }
         let carry_out = |trim: Trim| {
             let (leftovers, carried_out) = trim.carry_out();
-            self.remove_later(leftovers, at);
+            self.remove_leftovers(leftovers, at);
             carried_out
         };
         Ok(first_error(trims.into_iter().map(carry_out))?)
     }
 
     /// Has files removed when their delay, which begins at `at`, is over.
-    pub(in crate::log) fn remove_later(&self, leftovers: Leftovers, at: Instant) {
+    pub(in crate::log) fn remove_leftovers(&self, leftovers: Leftovers, at: Instant) {
         let files = leftovers.files.into_iter().map(|file| Doomed::file(file, at, leftovers.delay));
         lock(&self.doomed).extend(files);
+    }
+
+    /// Has files of a log that were deleted at `at`, and bear another name, removed after its `file.delete.delay.ms`.
+    pub fn remove_later(&self, log: &PartitionLog, files: Vec<PathBuf>, at: Instant) {
+        self.remove_leftovers(Leftovers { files, delay: log.file_delete_delay() }, at);
     }
 
     /// Removes the files of deleted segments and the directories of deleted partitions whose time has come; while producers

@@ -2,6 +2,7 @@ use std::{num::NonZeroUsize, path::Path};
 
 use super::*;
 use crate::{
+    clock,
     log::{
         disk::{
             OpenMode, read_file,
@@ -23,7 +24,14 @@ const TOPIC: Uuid = Uuid::from_u128(7);
 fn settings() -> JournalSettings {
     let controller =
         Endpoint { name: "CONTROLLER".into(), host: "localhost".into(), port: 9093, ..Endpoint::default() };
-    JournalSettings { node_id: 1, directory_id: Uuid::from_u128(9), controller, bytes_between_snapshots: 1 << 20 }
+    JournalSettings {
+        node_id: 1,
+        directory_id: Uuid::from_u128(9),
+        controller,
+        bytes_between_snapshots: 1 << 20,
+        snapshot_interval_ms: None,
+        retention: Retention { bytes: None, ms: None },
+    }
 }
 
 fn log(disk: &SimDisk) -> (LogDir, Arc<PartitionLog>) {
@@ -187,8 +195,8 @@ fn a_snapshot_stands_for_the_log_below_it() {
     assert!(!journal.snapshot_if_due(8).expect("not due"));
     let image = journal.image();
     drop(journal);
-    let id = *snapshot::list(&disk, Path::new(DIR)).expect("listed").last().expect("is there");
-    assert_eq!(id, SnapshotId { end_offset: image.offset(), epoch: 1 });
+    let newest = *snapshot::list(&disk, Path::new(DIR)).expect("listed").last().expect("is there");
+    assert_eq!(newest.id, SnapshotId { end_offset: image.offset(), epoch: 1 });
     let (_logs, log) = log(&disk);
     let replayed = replay::replay(&disk, Path::new(DIR), &log).expect("replayed");
     assert_eq!(replayed.bytes_since_snapshot, 0, "the log below the snapshot is not read");
@@ -246,4 +254,124 @@ fn a_log_that_lost_what_its_snapshot_sums_up_is_refused() {
     disk.corrupt(&Path::new(DIR).join("00000000000000000000.log"), 70, &[0xff; 8]).expect("corrupted");
     let error = open_with(&disk, settings()).err().expect("refused").to_string();
     assert_eq!(error, "the metadata log ends at offset 0, and its snapshot at offset 6");
+}
+
+const KEEP_ONE: Retention = Retention { bytes: Some(0), ms: None };
+
+fn ids(disk: &SimDisk) -> Vec<SnapshotId> {
+    snapshot::list(disk, Path::new(DIR)).expect("listed").iter().map(|listed| listed.id).collect()
+}
+
+/// A journal with a snapshot for each of `changes`, beside the one that it was formatted with; its log has small
+/// segments.
+fn with_snapshots(disk: &SimDisk, retention: Retention, changes: i32) -> (LogDir, Journal) {
+    let (logs, log) = log(disk);
+    log.set_config(LogConfig { segment_bytes: 400, ..LogConfig::default() });
+    let settings = JournalSettings { bytes_between_snapshots: 1, retention, ..settings() };
+    let journal = Journal::open(log, Arc::new(disk.clone()), PathBuf::from(DIR), settings, 5).expect("opened");
+    commit(&journal, vec![topic()]);
+    for index in 0..changes {
+        commit(&journal, vec![partition(index, &[1])]);
+        assert!(journal.snapshot_if_due(7).expect("written"));
+    }
+    (logs, journal)
+}
+
+fn partitions(journal: &Journal) -> usize {
+    journal.image().topic("t").expect("is there").partitions.len()
+}
+
+#[test]
+fn old_snapshots_go_with_the_log_below_the_oldest_that_stays() {
+    let disk = SimDisk::new(1);
+    let (logs, journal) = with_snapshots(&disk, KEEP_ONE, 9);
+    let newest = *ids(&disk).last().expect("is there");
+    let deleted = journal.clean(8).expect("cleaned");
+    assert_eq!(deleted.len(), 9);
+    assert!(deleted[0].ends_with("00000000000000000000-0000000000.checkpoint.deleted"), "{deleted:?}");
+    assert_eq!(ids(&disk), [newest]);
+    assert_eq!(journal.log().offsets().log_start(), newest.end_offset);
+    assert_eq!(journal.clean(9).expect("cleaned"), <[PathBuf; 0]>::default(), "there is nothing left to do");
+    logs.enforce_retention(9, clock::monotonic()).expect("enforced");
+    let first = journal.log().first_segment_offset();
+    assert!((1..=newest.end_offset).contains(&first), "{first}");
+    drop((logs, journal));
+    disk.crash(Crash::LoseAll);
+    assert_eq!(partitions(&open(&disk)), 9);
+    assert!(deleted.iter().all(|path| !disk.exists(path).expect("answered")), "the start has removed them");
+}
+
+#[test]
+fn what_is_below_the_log_start_is_removed_by_a_start() {
+    let disk = SimDisk::new(1);
+    let (logs, journal) = with_snapshots(&disk, KEEP_ONE, 3);
+    let all = ids(&disk);
+    journal.log().advance_log_start(all[2].end_offset);
+    logs.checkpoint().expect("written");
+    drop((logs, journal));
+    assert_eq!(partitions(&open(&disk)), 3);
+    assert_eq!(ids(&disk), all[2..]);
+}
+
+#[test]
+fn a_crash_between_the_steps_of_cleaning_loses_nothing() {
+    for (retention, calls) in [(KEEP_ONE, 1..20), (Retention { bytes: None, ms: Some(0) }, 1..30)] {
+        let mut failed = 0;
+        for n in calls {
+            let disk = SimDisk::new(n);
+            let (logs, journal) = with_snapshots(&disk, retention, 4);
+            disk.fail_from(n, 5);
+            let cleaned = journal.clean(8);
+            drop(logs.checkpoint());
+            drop(logs.enforce_retention(8, clock::monotonic()));
+            failed += usize::from(cleaned.is_err());
+            drop((logs, journal));
+            disk.heal();
+            disk.crash(Crash::Tear);
+            assert_eq!(partitions(&open(&disk)), 4, "call {n}");
+        }
+        assert!(failed > 0, "it failed in the middle");
+    }
+}
+
+#[test]
+fn nothing_goes_for_a_snapshot_that_cannot_be_read() {
+    let disk = SimDisk::new(1);
+    let (_logs, journal) = with_snapshots(&disk, KEEP_ONE, 3);
+    let all = ids(&disk);
+    let newest = all[all.len() - 1];
+    let path = Path::new(DIR).join(format!("{:020}-0000000001.checkpoint", newest.end_offset));
+    disk.corrupt(&path, 70, &[0xff; 8]).expect("corrupted");
+    journal.clean(8).expect_err("refused");
+    assert_eq!((ids(&disk), journal.log().offsets().log_start()), (all, 0));
+}
+
+#[test]
+fn a_log_whose_beginning_is_gone_needs_a_snapshot() {
+    let disk = SimDisk::new(1);
+    let (logs, journal) = with_snapshots(&disk, KEEP_ONE, 3);
+    journal.clean(8).expect("cleaned");
+    logs.checkpoint().expect("written");
+    drop((logs, journal));
+    let end = ids(&disk)[0].end_offset;
+    let path = Path::new(DIR).join(format!("{end:020}-0000000001.checkpoint"));
+    disk.corrupt(&path, 70, &[0xff; 8]).expect("corrupted");
+    let error = open_with(&disk, settings()).err().expect("refused").to_string();
+    assert!(error.starts_with(&path.display().to_string()), "{error}");
+    disk.remove_file(&path).expect("removed");
+    let error = open_with(&disk, settings()).err().expect("refused").to_string();
+    let expected = format!("the metadata log starts at offset {end}, and no snapshot that can be read goes that far");
+    assert_eq!(error, expected);
+}
+
+#[test]
+fn time_alone_makes_a_snapshot_due_unless_the_interval_is_0() {
+    for (interval, is_due) in [(Some(10), true), (None, false)] {
+        let disk = SimDisk::new(1);
+        let journal = open_with(&disk, JournalSettings { snapshot_interval_ms: interval, ..settings() });
+        let journal = journal.expect("opened");
+        commit(&journal, vec![topic()]);
+        assert!(!journal.snapshot_if_due(14).expect("not due"));
+        assert_eq!(journal.snapshot_if_due(15).expect("written"), is_due);
+    }
 }
