@@ -20,15 +20,17 @@ pub(super) struct IndexFile<const N: usize> {
     file: Arc<PooledFile>,
     /// Entries in the file.
     written: usize,
+    /// The last of those, so that a read that fails cannot keep an entry from being added.
+    last_written: Option<[u8; N]>,
     /// Entries that follow them.
     tail: Vec<[u8; N]>,
 }
 
 impl<const N: usize> IndexFile<N> {
-    /// An index of which `written` entries are in `file`.
+    /// An index whose `file` is empty.
     #[must_use]
-    pub(super) fn new(file: PooledFile, written: usize) -> Self {
-        Self { file: Arc::new(file), written, tail: Vec::new() }
+    pub(super) fn new(file: PooledFile) -> Self {
+        Self { file: Arc::new(file), written: 0, last_written: None, tail: Vec::new() }
     }
 
     /// Opens the file and leaves out a rest that is no entry, and the slots at the end that `is_empty` says were never
@@ -36,9 +38,11 @@ impl<const N: usize> IndexFile<N> {
     pub(super) fn open(file: PooledFile, is_empty: impl Fn(&[u8; N]) -> bool) -> io::Result<Self> {
         let len = file.get()?.len()?;
         let slots = usize::try_from(len).map_err(|_| io::ErrorKind::FileTooLarge)? / N;
-        let mut index = Self::new(file, slots);
-        if index.last()?.is_some_and(|entry| is_empty(&entry)) {
+        let mut index = Self { written: slots, ..Self::new(file) };
+        index.last_written = index.read_last(slots)?;
+        if index.last_written.is_some_and(|entry| is_empty(&entry)) {
             index.written = index.view()?.partition_point(|entry| !is_empty(entry))?;
+            index.last_written = index.read_last(index.written)?;
         }
         if len != (index.written * N) as u64 {
             index.file.set_len((index.written * N) as u64)?;
@@ -53,12 +57,14 @@ impl<const N: usize> IndexFile<N> {
     }
 
     /// The last entry.
-    pub(super) fn last(&self) -> io::Result<Option<[u8; N]>> {
-        match (self.tail.last(), self.written) {
-            (Some(entry), _) => Ok(Some(*entry)),
-            (None, 0) => Ok(None),
-            (None, written) => self.view()?.entry(written - 1).map(Some),
-        }
+    #[must_use]
+    pub(super) fn last(&self) -> Option<[u8; N]> {
+        self.tail.last().copied().or(self.last_written)
+    }
+
+    /// The last of the first `written` entries in the file.
+    fn read_last(&self, written: usize) -> io::Result<Option<[u8; N]>> {
+        written.checked_sub(1).map(|at| self.view()?.entry(at)).transpose()
     }
 
     /// Adds an entry. It is written now or later; a failure to write leaves it waiting.
@@ -78,6 +84,7 @@ impl<const N: usize> IndexFile<N> {
         }
         self.file.write_all_at(&[self.tail.as_flattened()], (self.written * N) as u64)?;
         self.written += self.tail.len();
+        self.last_written = self.tail.pop();
         self.tail.clear();
         Ok(())
     }
@@ -99,6 +106,7 @@ impl<const N: usize> IndexFile<N> {
         self.write_tail()?;
         let kept = self.view()?.partition_point(keep)?;
         if kept < self.written {
+            self.last_written = self.read_last(kept)?;
             self.written = kept;
             self.file.set_len((kept * N) as u64)?;
         }

@@ -671,8 +671,8 @@ impl Segment {
         // Not completed first: a time index that a crash left longer than the other one would tell of what is to come.
         let Ok((indexes, _)) = self.open_sane_indexes()? else { return Ok((self.reset_indexes()?, 0)) };
         let truncated = indexes.offset.truncate_to(offset).and_then(|()| indexes.time.truncate_to(offset));
-        let last = truncated.and_then(|()| indexes.offset.last()).map_err(|e| self.io_error(e))?;
-        let max_timestamp = indexes.time.last().map_err(|e| self.io_error(e))?;
+        truncated.map_err(|e| self.io_error(e))?;
+        let (last, max_timestamp) = (indexes.offset.last(), indexes.time.last());
         if max_timestamp.is_none() {
             return Ok((self.reset_indexes()?, 0));
         }
@@ -761,8 +761,7 @@ impl Segment {
             Err(e) => return Err(self.io_error(e)),
         };
         let size = self.size();
-        let last = indexes.offset.last().map_err(|e| self.io_error(e))?;
-        let last_time = indexes.time.last().map_err(|e| self.io_error(e))?;
+        let (last, last_time) = (indexes.offset.last(), indexes.time.last());
         if size > 0 && last_time.is_none() {
             return Ok(Err("the time index is empty"));
         }
@@ -788,7 +787,7 @@ impl Segment {
     /// Walks from the last index entry to the end, adds the entries that are missing, and learns the greatest
     /// timestamp. Ends at the first thing that is no batch.
     fn complete(&self, indexes: &Indexes, last: Option<OffsetPosition>) -> Result<Tail, SegmentError> {
-        let last_time = indexes.time.last().map_err(|e| self.io_error(e))?;
+        let last_time = indexes.time.last();
         let size = {
             let mut state = lock(&self.state);
             state.max_timestamp = last_time;
@@ -817,7 +816,7 @@ impl Indexes {
     /// Writes what waits, and the time index's final entry.
     fn write_with(&self, max_timestamp: Option<TimestampOffset>) -> io::Result<()> {
         if let Some(max_timestamp) = max_timestamp {
-            self.time.append_if_later(max_timestamp)?;
+            self.time.append_if_later(max_timestamp);
         }
         self.offset.write()?;
         self.time.write()
@@ -826,10 +825,8 @@ impl Indexes {
     fn add(&self, entry: OffsetPosition, max_timestamp: Option<TimestampOffset>) {
         let added = self.offset.append(entry);
         debug_assert!(added, "a segment that {entry:?} does not fit into is rolled before");
-        if let Some(max_timestamp) = max_timestamp
-            && let Err(error) = self.time.append_if_later(max_timestamp)
-        {
-            tracing::warn!(%error, "an entry of the time index is missing until it is rebuilt");
+        if let Some(max_timestamp) = max_timestamp {
+            self.time.append_if_later(max_timestamp);
         }
     }
 }

@@ -38,7 +38,7 @@ impl TimeIndex {
     /// Creates an empty index.
     pub fn create(file: PooledFile, base_offset: i64) -> io::Result<Self> {
         file.create()?;
-        Ok(Self { base_offset, file: Mutex::new(IndexFile::new(file, 0)) })
+        Ok(Self { base_offset, file: Mutex::new(IndexFile::new(file)) })
     }
 
     /// Opens an index and trims what is no entry.
@@ -61,14 +61,15 @@ impl TimeIndex {
     }
 
     /// The last entry: the greatest timestamp of a segment that was rolled or closed.
-    pub fn last(&self) -> io::Result<Option<TimestampOffset>> {
-        Ok(lock(&self.file).last()?.map(|entry| self.decode(&entry)))
+    #[must_use]
+    pub fn last(&self) -> Option<TimestampOffset> {
+        lock(&self.file).last().map(|entry| self.decode(&entry))
     }
 
     /// Adds an entry if its timestamp is greater than the last one's. An offset that does not fit is left out.
-    pub fn append_if_later(&self, entry: TimestampOffset) -> io::Result<()> {
+    pub fn append_if_later(&self, entry: TimestampOffset) {
         let mut file = lock(&self.file);
-        let last = file.last()?.map_or(-1, |last| split(&last).0);
+        let last = file.last().map_or(-1, |last| split(&last).0);
         if let Ok(relative) = i32::try_from(entry.offset - self.base_offset)
             && entry.timestamp > last
         {
@@ -77,7 +78,6 @@ impl TimeIndex {
             bytes[8..].copy_from_slice(&relative.to_be_bytes());
             file.push(bytes);
         }
-        Ok(())
     }
 
     /// Forgets the entries for `offset` and later.
@@ -146,11 +146,11 @@ mod tests {
     fn only_later_timestamps_are_added() {
         let disk = SimDisk::new(1);
         let index = TimeIndex::create(file(&disk), 7).expect("created");
-        index.append_if_later(TimestampOffset { timestamp: -1, offset: 7 }).expect("left out");
-        assert_eq!(index.last().expect("read"), None);
+        index.append_if_later(TimestampOffset { timestamp: -1, offset: 7 });
+        assert_eq!(index.last(), None);
         for n in 1..=300 {
-            index.append_if_later(entry(n)).expect("added");
-            index.append_if_later(TimestampOffset { timestamp: entry(n).timestamp, offset: 9_999 }).expect("left out");
+            index.append_if_later(entry(n));
+            index.append_if_later(TimestampOffset { timestamp: entry(n).timestamp, offset: 9_999 });
         }
         assert_eq!(index.size(), 3600);
         for n in 1..=300 {
@@ -158,19 +158,33 @@ mod tests {
             assert_eq!(index.lookup(entry(n).timestamp - 1).expect("read"), (n > 1).then(|| entry(n - 1)));
         }
         index.truncate_to(entry(200).offset).expect("cut");
-        assert_eq!(index.last().expect("read"), Some(entry(199)));
+        assert_eq!(index.last(), Some(entry(199)));
     }
 
     #[test]
     fn what_a_killed_kafka_allocated_is_trimmed() {
         let disk = SimDisk::new(1);
         let index = TimeIndex::create(file(&disk), 7).expect("created");
-        (1..=5).for_each(|n| index.append_if_later(entry(n)).expect("added"));
+        (1..=5).for_each(|n| index.append_if_later(entry(n)));
         index.write().expect("written");
         let path = file(&disk).path();
         disk.open(&path, OpenMode::Existing).expect("there").set_len(12_000).expect("extended");
         let index = TimeIndex::open(file(&disk), 7).expect("opened");
-        assert_eq!(index.last().expect("read"), Some(entry(5)));
+        assert_eq!(index.last(), Some(entry(5)));
         assert_eq!(read_file(&disk, &path).expect("read").len(), 60);
+    }
+
+    #[test]
+    fn an_entry_is_added_whether_the_file_can_be_read_or_not() {
+        let disk = SimDisk::new(1);
+        let index = TimeIndex::create(file(&disk), 7).expect("created");
+        index.append_if_later(entry(1));
+        index.write().expect("written");
+        disk.fail_nth(1, 5);
+        index.append_if_later(entry(2));
+        disk.heal();
+        index.write().expect("written");
+        let index = TimeIndex::open(file(&disk), 7).expect("opened");
+        assert_eq!(index.last(), Some(entry(2)));
     }
 }
