@@ -73,7 +73,6 @@ pub(crate) struct Run {
     logs: LogConfig,
     topics: Topics,
     now: i64,
-    epoch: i32,
     /// An error was injected since the last start.
     is_injected: bool,
     /// From some call on every one fails.
@@ -106,7 +105,6 @@ impl Run {
             logs,
             topics: Topics::new(),
             now: 1_000,
-            epoch: 0,
             is_injected: false,
             is_gone: false,
             was_closed: Some(false),
@@ -136,7 +134,6 @@ impl Run {
     fn generation(&mut self) -> Checked {
         let broker = self.start()?;
         self.recovered(&broker)?;
-        self.epoch += 1;
         let mut steps = self.random.below(70);
         if self.random.one_in(2) {
             let n = 1 + self.random.below(300);
@@ -307,11 +304,10 @@ impl Run {
         let filler = u8::try_from(self.random.below(256)).expect("a byte");
         let payload = vec![filler; usize::try_from(self.random.below(most)).expect("small")];
         let new = batch(records, self.now - self.random.between(0, 60), payload);
-        let log = log(broker, &name, index)?;
+        let (log, epoch) = hosted(broker, &name, index)?;
         self.note(format!("append {name}-{index}"));
-        let appended = log.append(&new, self.epoch, self.now);
+        let appended = log.append(&new, epoch, self.now);
         let Some(appended) = self.answered(appended)? else { return Ok(()) };
-        let epoch = self.epoch;
         let partition = self.partition(&name, index);
         equal("the offset appended at", &name, appended.first_offset, partition.end)?;
         partition.push(Stored::new(appended.first_offset, epoch, &new));
@@ -543,4 +539,13 @@ fn log(broker: &Broker, name: &str, index: usize) -> Checked<Arc<PartitionLog>> 
     let index = i32::try_from(index).expect("small");
     let name = TopicPartition::new(name, index);
     broker.logs().partition(&name).ok_or_else(|| format!("{name} is not there"))
+}
+
+/// The log that is written to, and with which epoch.
+fn hosted(broker: &Broker, name: &str, index: usize) -> Checked<(Arc<PartitionLog>, i32)> {
+    let hosted = broker.topic(name).and_then(|topic| {
+        let (log, epoch) = topic.partition(i32::try_from(index).expect("small"))?;
+        Some((Arc::clone(log), epoch))
+    });
+    hosted.ok_or_else(|| format!("{name}-{index} is not hosted"))
 }
