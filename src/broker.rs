@@ -33,7 +33,7 @@ use crate::{
     },
     metadata::{
         image::{ConfigResource, Image, Topic},
-        journal::{CommitError, Journal, JournalSettings, OpenError},
+        journal::{CommitError, Journal, JournalSettings, OpenError, RemovedTopics},
         record::MetadataRecord,
         registration::{self, Node},
         retention::Retention,
@@ -96,6 +96,16 @@ pub enum LoadError {
     TopicConfig { topic: Arc<str>, source: TopicConfigError },
     #[error("{}: there are partitions, but no {CLUSTER_METADATA_TOPIC}-0 that knows them: restore it, or use another directory", path.display())]
     NoMetadata { path: PathBuf },
+}
+
+/// Why the metadata could not be summed up.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the texts say it")]
+pub enum SnapshotFailure {
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    #[error("what is left of deleted topics is in the way: {0}")]
+    Logs(#[from] LogDirError),
 }
 
 /// Why the broker's state could not be put away.
@@ -192,7 +202,7 @@ impl Broker {
         };
         let log = metadata_log(&logs)?;
         log.set_config(metadata_log_config(&config));
-        let journal = Journal::open(log, Arc::clone(logs.disk()), dir, settings, now)?;
+        let (journal, removed) = Journal::open(log, Arc::clone(logs.disk()), dir, settings, now)?;
         let node = Node {
             id: config.node_id,
             directory_id: identity.directory_id,
@@ -213,13 +223,13 @@ impl Broker {
         };
         let image = broker.image();
         name_kept(&image);
+        broker.put_unknown_aside(&image, &removed)?;
         for topic in image.topics() {
             broker.host(&image, topic).map_err(|failure| match failure {
                 HostError::Logs(error) => LoadError::Logs(error),
                 HostError::Config(source) => LoadError::TopicConfig { topic: topic.name.clone(), source },
             })?;
         }
-        broker.put_strays_aside(&image)?;
         Ok(broker)
     }
 
@@ -233,8 +243,21 @@ impl Broker {
     }
 
     /// Sums up the metadata log if it has grown enough. Blocks.
-    pub fn snapshot_if_due(&self) -> Result<(), SnapshotError> {
-        self.journal.snapshot_if_due(wall_clock_ms()).map(|_| ())
+    pub fn snapshot_if_due(&self) -> Result<(), SnapshotFailure> {
+        let now = wall_clock_ms();
+        if !self.journal.is_snapshot_due(now) {
+            return Ok(());
+        }
+        let begun = {
+            let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+            self.delete_leftovers()?;
+            self.logs.sync_names()?;
+            self.journal.begin_snapshot(now)
+        };
+        if let Some(begun) = begun {
+            self.journal.write_snapshot(&begun, now)?;
+        }
+        Ok(())
     }
 
     /// Takes out the snapshots of the metadata that are too old or too many. Blocks.
@@ -244,19 +267,26 @@ impl Broker {
         Ok(())
     }
 
-    /// Partitions that the metadata does not know, or knows under another id, leave the way.
-    fn put_strays_aside(&self, image: &Image) -> Result<(), LogDirError> {
+    /// Partitions that the metadata does not have, or has under another id, leave the way: those of a topic that was removed
+    /// are deleted, for a crash came between the two, and those that it never knew are put aside.
+    fn put_unknown_aside(&self, image: &Image, removed: &RemovedTopics) -> Result<(), LogDirError> {
+        let mut left = Vec::new();
         for log in self.logs.partitions() {
             let partition = log.topic_partition();
             let known = image.topic(&partition.topic).is_some_and(|topic| {
                 let index = usize::try_from(partition.partition).unwrap_or(usize::MAX);
                 index < topic.partitions.len() && log.topic_id().is_none_or(|id| id == topic.id)
             });
-            if !known && partition.topic.as_ref() != CLUSTER_METADATA_TOPIC {
+            if known || partition.topic.as_ref() == CLUSTER_METADATA_TOPIC {
+                continue;
+            }
+            if removed.include(partition, log.topic_id()) {
+                left.push(partition.clone());
+            } else {
                 self.logs.set_stray(partition)?;
             }
         }
-        Ok(())
+        if left.is_empty() { Ok(()) } else { self.logs.delete_left_over(&left) }
     }
 }
 
@@ -437,8 +467,10 @@ impl Broker {
         }
     }
 
-    /// Deletes the partitions of topics that the metadata does not have any more.
+    /// Deletes the partitions of topics that the metadata does not have any more, and what is left of those that could not
+    /// be created.
     fn delete_leftovers(&self) -> Result<(), LogDirError> {
+        self.logs.delete_unfinished()?;
         let image = self.image();
         let is_left = |log: &Arc<PartitionLog>| {
             log.topic_id().is_some_and(|id| id != METADATA_TOPIC_ID && image.topic_by_id(id).is_none())
@@ -465,7 +497,8 @@ impl Broker {
                     logs.push(log);
                     continue;
                 }
-                self.logs.set_stray(&name)?;
+                // It is of a topic that was deleted, and could not be renamed then.
+                self.logs.delete_partitions(std::slice::from_ref(&name), monotonic())?;
             }
             let epoch = partition.leader_epoch;
             logs.push(self.logs.create_partition(&name, topic.id, log_config, epoch, wall_clock_ms())?);

@@ -17,15 +17,20 @@ use crate::{
 
 const ENOSPC: i32 = 28;
 
-fn open(disk: &SimDisk) -> Result<Arc<Broker>, LoadError> {
+fn open_logs(disk: &SimDisk) -> Result<LogDir, LogDirError> {
     let settings = LogDirSettings {
         open_files_max: 100,
         recovery_threads: NonZeroUsize::MIN,
         durability: Durability::Fsync,
         config: LogConfig::default(),
     };
-    let logs = LogDir::open(Arc::new(disk.clone()), Path::new("/data"), &settings, 0)?;
-    let (config, _) = crate::config::load(&CommandLine::default(), std::iter::empty()).expect("the defaults");
+    LogDir::open(Arc::new(disk.clone()), Path::new("/data"), &settings, 0)
+}
+
+fn open(disk: &SimDisk) -> Result<Arc<Broker>, LoadError> {
+    let logs = open_logs(disk)?;
+    let (mut config, _) = crate::config::load(&CommandLine::default(), std::iter::empty()).expect("the defaults");
+    config.metadata_log_max_record_bytes_between_snapshots = 1;
     let identity = Identity { cluster_id: "c".to_owned(), directory_id: Uuid::from_u128(9) };
     Broker::load(config, identity, logs).map(Arc::new)
 }
@@ -271,4 +276,81 @@ fn producer_ids_end_with_an_error() {
         assert_eq!(broker.new_producer_id_blocking().expect("of the last block"), i64::MAX - 1000 + left);
     }
     assert!(matches!(broker.new_producer_id_blocking(), Err(ProducerIdError::Exhausted)));
+}
+
+/// The names in the data directory that end with `suffix`.
+fn names(disk: &SimDisk, suffix: &str) -> Vec<String> {
+    let entries = disk.list_dir(Path::new("/data")).expect("listed");
+    entries.into_iter().map(|entry| entry.name).filter(|name| name.ends_with(suffix)).collect()
+}
+
+#[test]
+fn a_deletion_that_a_crash_interrupts_is_finished() {
+    let mut finished = 0;
+    for n in 1..=20 {
+        for crash in [Crash::KeepAll, Crash::LoseAll, Crash::Tear] {
+            let disk = SimDisk::new(n);
+            let broker = open(&disk).expect("opened");
+            let id = create(&broker, &topic("t", 3)).expect("created").id;
+            append(&broker, "t", 3);
+            disk.fail_from(n, 5);
+            drop(broker.delete_topic_blocking(id));
+            drop(broker);
+            disk.heal();
+            disk.crash(crash);
+            let broker = open(&disk).expect("opened");
+            if broker.topic("t").is_some() {
+                continue;
+            }
+            finished += usize::from(!names(&disk, "-delete").is_empty());
+            assert_eq!(names(&disk, "-stray"), <[&str; 0]>::default(), "call {n}, {crash:?}");
+            broker.remove_deleted();
+            assert_eq!(partitions(&broker), ["__cluster_metadata-0"], "call {n}, {crash:?}");
+        }
+    }
+    assert!(finished >= 3, "there was something to be finished");
+}
+
+#[test]
+fn a_snapshot_waits_for_the_deletions_before_it() {
+    for n in 1..=12 {
+        let disk = SimDisk::new(1);
+        let broker = open(&disk).expect("opened");
+        let id = create(&broker, &topic("t", 3)).expect("created").id;
+        append(&broker, "t", 3);
+        disk.fail_nth(n, 5);
+        drop(broker.delete_topic_blocking(id));
+        disk.heal();
+        if broker.logs().group_commit().failure().is_some() {
+            continue;
+        }
+        broker.snapshot_if_due().expect("written");
+        drop(broker);
+        disk.crash(Crash::LoseAll);
+        let broker = open(&disk).expect("opened");
+        assert_eq!(names(&disk, "-stray"), <[&str; 0]>::default(), "call {n}");
+        assert_eq!(broker.topic("t").is_some(), partitions(&broker).len() == 4, "call {n}");
+    }
+}
+
+#[test]
+fn a_partition_that_nobody_knows_is_put_aside_and_stays() {
+    let disk = SimDisk::new(1);
+    let id = {
+        let broker = open(&disk).expect("opened");
+        create(&broker, &topic("t", 1)).expect("created").id
+    };
+    let logs = open_logs(&disk).expect("opened");
+    let foreign = [("t", 1, id), ("foreign", 0, Uuid::from_u128(77))];
+    for (topic, index, id) in foreign {
+        let name = TopicPartition::new(topic, index);
+        logs.create_partition(&name, id, LogConfig::default(), 0, 0).expect("created");
+    }
+    drop(logs);
+    for _ in 0..2 {
+        let broker = open(&disk).expect("opened");
+        assert_eq!(partitions(&broker), ["__cluster_metadata-0", "t-0"]);
+        broker.remove_deleted();
+        assert_eq!(names(&disk, "-stray").len(), 2);
+    }
 }

@@ -9,7 +9,7 @@
 mod retention;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     num::NonZeroUsize,
     path::{Path, PathBuf},
@@ -126,6 +126,8 @@ pub struct LogDir {
     changing: Mutex<()>,
     /// One writes the checkpoints at a time, and what it found last is what they hold.
     checkpointing: Mutex<()>,
+    /// Partitions that could not be created, and whose directories could not be put away either.
+    unfinished: Mutex<BTreeSet<TopicPartition>>,
     /// What is deleted and still there.
     doomed: Mutex<Vec<Doomed>>,
     /// The checkpoints may have entries of partitions that are gone.
@@ -209,6 +211,7 @@ impl LogDir {
             partitions,
             changing: Mutex::default(),
             checkpointing: Mutex::default(),
+            unfinished: Mutex::default(),
             doomed: Mutex::new(doomed),
             are_checkpoints_stale: AtomicBool::new(stale),
             has_cleaned: AtomicBool::new(has_cleaned),
@@ -384,7 +387,17 @@ impl LogDir {
             self.write_checkpoints()?;
         }
         let created = self.create_files(partition, &path, topic_id, config, now);
-        let log = Arc::new(created.map_err(|source| LogDirError::Io { path, source })?);
+        let log = match created {
+            Ok(log) => Arc::new(log),
+            Err(source) => {
+                lock(&self.unfinished).insert(partition.clone());
+                if let Err(error) = self.put_unfinished_away() {
+                    tracing::warn!(%error, "a partition that could not be created is left behind for now");
+                }
+                return Err(LogDirError::Io { path, source });
+            }
+        };
+        lock(&self.unfinished).remove(partition);
         log.begin_epoch(leader_epoch);
         write(&self.partitions).insert(partition.clone(), Arc::clone(&log));
         Ok(log)
@@ -434,6 +447,45 @@ impl LogDir {
         }));
         let written = self.write_checkpoints();
         deleted.and(written)
+    }
+
+    /// Takes out partitions whose deletion an earlier process did not get to, as [`LogDir::delete_partitions`] does; nobody
+    /// has found anything in them.
+    pub fn delete_left_over(&self, partitions: &[TopicPartition]) -> Result<(), LogDirError> {
+        let deleted = first_error(partitions.iter().map(|partition| {
+            let (path, _) = self.retire(partition, DELETE_SUFFIX)?;
+            lock(&self.doomed).push(Doomed::left_over(path));
+            Ok(())
+        }));
+        let written = self.write_checkpoints();
+        deleted.and(written)
+    }
+
+    /// Puts away what is left of partitions that could not be created.
+    pub fn delete_unfinished(&self) -> Result<(), LogDirError> {
+        let _one_at_a_time = lock(&self.changing);
+        self.put_unfinished_away()
+    }
+
+    /// The same under the lock that creations take.
+    fn put_unfinished_away(&self) -> Result<(), LogDirError> {
+        let mut unfinished = lock(&self.unfinished);
+        while let Some(partition) = unfinished.first() {
+            let from = self.path.join(dir_name(partition)?);
+            let to = self.path.join(retired_dir_name(partition, Uuid::new_v4(), DELETE_SUFFIX));
+            match self.disk.rename(&from, &to) {
+                Ok(()) => lock(&self.doomed).push(Doomed::left_over(to)),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(source) => return Err(LogDirError::Io { path: from, source }),
+            }
+            unfinished.pop_first();
+        }
+        Ok(())
+    }
+
+    /// Makes the names of the partitions' directories durable. Blocks.
+    pub fn sync_names(&self) -> Result<(), LogDirError> {
+        self.disk.sync_dir(&self.path).map_err(|source| self.error(source))
     }
 
     /// Takes a partition out that the metadata does not know: its directory gets a name that ends with `-stray`, and

@@ -17,7 +17,7 @@ use std::{
 use bytes::Bytes;
 use uuid::Uuid;
 
-pub use super::replay::ReplayError;
+pub use super::replay::{RemovedTopics, ReplayError};
 use super::{
     batches::{self, WriteBatchError},
     image::Image,
@@ -81,6 +81,24 @@ struct Deciding {
     snapshot_at: TimestampMs,
 }
 
+impl Deciding {
+    fn is_snapshot_due(&self, settings: &JournalSettings, now: TimestampMs) -> bool {
+        let grown = self.bytes_since_snapshot;
+        let since = now.saturating_sub(self.snapshot_at);
+        let is_time = settings.snapshot_interval_ms.is_some_and(|interval| since >= interval);
+        let is_due = grown >= settings.bytes_between_snapshots || grown > 0 && is_time;
+        // In the middle of a transaction the image is not what the log amounts to up to its end.
+        is_due && !self.open_transaction
+    }
+}
+
+/// A snapshot that is to be written.
+pub struct BegunSnapshot {
+    id: SnapshotId,
+    last_timestamp: TimestampMs,
+    image: Arc<Image>,
+}
+
 /// Why the metadata log could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the texts say it")]
@@ -121,14 +139,15 @@ impl From<EncodeError> for CommitError {
 
 /// Opening.
 impl Journal {
-    /// Replays the snapshot and the log in `dir`, formats them where they are new, and begins an epoch.
+    /// Replays the snapshot and the log in `dir`, formats them where they are new, and begins an epoch. Tells which topics
+    /// the log removes.
     pub fn open(
         log: Arc<PartitionLog>,
         disk: Arc<dyn Disk>,
         dir: PathBuf,
         settings: JournalSettings,
         now: TimestampMs,
-    ) -> Result<Self, OpenError> {
+    ) -> Result<(Self, RemovedTopics), OpenError> {
         let state = QuorumState::read(&*disk, &dir)?;
         let mut replayed = replay::replay(&*disk, &dir, &log)?;
         check(&replayed, state.as_ref(), settings.node_id)?;
@@ -158,7 +177,7 @@ impl Journal {
         };
         journal.begin_epoch(replayed.quorum_in_log, now)?;
         journal.bootstrap(replayed.bootstrap, is_unformatted, now)?;
-        Ok(journal)
+        Ok((journal, replayed.removed))
     }
 
     /// The first batch of the epoch says who leads it, and who votes if the log does not say so yet.
@@ -333,32 +352,41 @@ impl Journal {
 
 /// Snapshots.
 impl Journal {
-    /// Writes a snapshot if the log has grown enough since the last one. Blocks.
-    pub fn snapshot_if_due(&self, now: TimestampMs) -> Result<bool, SnapshotError> {
-        let Some((id, snapshot, image)) = self.begin_snapshot(now) else { return Ok(false) };
-        let level = image.metadata_level().unwrap_or(MetadataLevel::LATEST);
-        snapshot::write(&*self.disk, &self.dir, id, &snapshot, level, now)?;
-        Ok(true)
+    /// Whether the log has grown enough since the last snapshot for another one.
+    #[must_use]
+    pub fn is_snapshot_due(&self, now: TimestampMs) -> bool {
+        self.lock().is_snapshot_due(&self.settings, now)
     }
 
-    fn begin_snapshot(&self, now: TimestampMs) -> Option<(SnapshotId, Snapshot, Arc<Image>)> {
+    /// Begins a snapshot of what the image is now, if one is due. Nothing is written yet.
+    ///
+    /// A start from it will not be told of the topics that were removed before: what is left of their partitions has to be
+    /// out of the way, durably.
+    #[must_use]
+    pub fn begin_snapshot(&self, now: TimestampMs) -> Option<BegunSnapshot> {
         let mut deciding = self.lock();
-        let grown = deciding.bytes_since_snapshot;
-        let since = now.saturating_sub(deciding.snapshot_at);
-        let is_time = self.settings.snapshot_interval_ms.is_some_and(|interval| since >= interval);
-        // In the middle of a transaction the image is not what the log amounts to up to its end.
-        let is_due = grown >= self.settings.bytes_between_snapshots || grown > 0 && is_time;
-        if !is_due || deciding.open_transaction {
+        let image = self.image();
+        // What a failed flush left behind may be lost, and the log must not end before its snapshot.
+        if !deciding.is_snapshot_due(&self.settings, now) || self.log.flushed() < image.offset() {
             return None;
         }
-        let image = self.image();
-        let id = SnapshotId { end_offset: image.offset(), epoch: self.epoch };
-        let quorum = self.quorum.clone();
-        let (last_timestamp, records) = (deciding.last_timestamp, snapshot::records_of(&image));
         // One that fails is tried again when the next is due.
         deciding.bytes_since_snapshot = 0;
         deciding.snapshot_at = now;
-        Some((id, Snapshot { quorum, last_timestamp, records }, image))
+        let id = SnapshotId { end_offset: image.offset(), epoch: self.epoch };
+        Some(BegunSnapshot { id, last_timestamp: deciding.last_timestamp, image })
+    }
+
+    /// Writes a snapshot. Blocks.
+    pub fn write_snapshot(&self, begun: &BegunSnapshot, now: TimestampMs) -> Result<(), SnapshotError> {
+        let BegunSnapshot { id, last_timestamp, image } = begun;
+        let level = image.metadata_level().unwrap_or(MetadataLevel::LATEST);
+        let snapshot = Snapshot {
+            quorum: self.quorum.clone(),
+            last_timestamp: *last_timestamp,
+            records: snapshot::records_of(image),
+        };
+        snapshot::write(&*self.disk, &self.dir, *id, &snapshot, level, now)
     }
 
     /// Takes out the snapshots that are too old or too many, and has the log start at the oldest that is left. Returns the

@@ -3,7 +3,9 @@
 //! The records of a transaction count once its end is there; an aborted one never was. The newest snapshot that is whole
 //! counts, and the log from its offset on.
 
-use std::path::Path;
+use std::{collections::HashMap, path::Path, sync::Arc};
+
+use uuid::Uuid;
 
 use super::{
     batches::{self, Entry, MetadataBatchError},
@@ -18,7 +20,7 @@ use crate::{
         disk::Disk,
         partition_log::{PartitionLog, ReadError},
     },
-    protocol::records::batch::RecordBatch,
+    protocol::{ids::TopicPartition, records::batch::RecordBatch},
 };
 
 /// Bytes read at once.
@@ -65,6 +67,28 @@ pub(super) struct Replayed {
     pub(super) bytes_since_snapshot: u64,
     /// The records of a transaction that has not ended.
     pub(super) open: Option<Vec<(i64, MetadataRecord)>>,
+    pub(super) removed: RemovedTopics,
+}
+
+/// The topics that the log removes since the snapshot: of these a crash may have left partitions.
+#[derive(Debug, Default)]
+pub struct RemovedTopics(HashMap<Uuid, RemovedTopic>);
+
+#[derive(Debug)]
+struct RemovedTopic {
+    name: Arc<str>,
+    partitions: usize,
+}
+
+impl RemovedTopics {
+    /// Whether a directory of this name and topic id belongs to one of them. Without an id the name decides, as it does
+    /// for a topic that is there.
+    #[must_use]
+    pub fn include(&self, partition: &TopicPartition, topic_id: Option<Uuid>) -> bool {
+        let index = usize::try_from(partition.partition).unwrap_or(usize::MAX);
+        let had = |removed: &RemovedTopic| removed.name == partition.topic && index < removed.partitions;
+        topic_id.map_or_else(|| self.0.values().any(had), |id| self.0.contains_key(&id))
+    }
 }
 
 /// Replays what is in `dir`, whose log is `log`.
@@ -189,6 +213,12 @@ impl Replayed {
 
     fn apply_all(&mut self, records: Vec<(i64, MetadataRecord)>) -> Result<(), ReplayError> {
         for (offset, record) in records {
+            if let MetadataRecord::RemoveTopic(removal) = &record
+                && let Some(topic) = self.image.topic_by_id(removal.topic_id)
+            {
+                let removed = RemovedTopic { name: Arc::clone(&topic.name), partitions: topic.partitions.len() };
+                self.removed.0.insert(topic.id, removed);
+            }
             self.image.apply(offset, &record).map_err(|source| ReplayError::Apply { offset, source })?;
         }
         Ok(())

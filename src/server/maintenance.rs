@@ -45,7 +45,7 @@ fn work(broker: &Broker, due: Due, now: TimestampMs) {
         warn_of(enforced, "not everything that is to be deleted could be");
     }
     if due.tick {
-        warn_of(broker.snapshot_if_due().map(drop), "the metadata could not be summed up");
+        warn_of(broker.snapshot_if_due(), "the metadata could not be summed up");
     }
     if due.checkpoint {
         warn_of(broker.logs().checkpoint(), "checkpoint failed");

@@ -4,6 +4,7 @@ use std::{fmt::Display, num::NonZeroUsize, path::Path, sync::Arc};
 
 use ottla::{
     broker::{Broker, CreateTopicFailure, Identity},
+    clock,
     config::{broker::BrokerConfig, sources::CommandLine},
     log::{
         disk::{
@@ -90,7 +91,9 @@ type Checked<T = ()> = Result<T, String>;
 impl Run {
     pub(crate) fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
-        let (config, _) = ottla::config::load(&CommandLine::default(), std::iter::empty()).expect("the defaults");
+        let (mut config, _) = ottla::config::load(&CommandLine::default(), std::iter::empty()).expect("the defaults");
+        config.metadata_log_max_record_bytes_between_snapshots = 1 + random.below(2_000);
+        config.metadata_max_retention_bytes = Some(random.below(10_000));
         let logs = LogConfig {
             segment_bytes: 1_500 + random.below(6_000),
             segment_index_bytes: if random.one_in(3) { 48 + random.below(200) } else { 10_000 },
@@ -172,7 +175,7 @@ impl Run {
         self.recovered(&broker)?;
         broker.remove_deleted();
         let entries = self.disk.list_dir(Path::new(DATA)).map_err(|error| error.to_string())?;
-        let leaked = entries.iter().find(|entry| entry.name.ends_with("-delete"));
+        let leaked = entries.iter().find(|entry| entry.name.ends_with("-delete") || entry.name.ends_with("-stray"));
         leaked.map_or(Ok(()), |entry| Err(format!("{} is never removed", entry.name)))
     }
 
@@ -247,7 +250,7 @@ impl Run {
 /// What is done.
 impl Run {
     fn step(&mut self, broker: &Broker) -> Checked {
-        match self.random.below(100) {
+        match self.random.below(110) {
             0..58 => self.append(broker),
             58..70 => self.commit(broker),
             70..74 => self.commit_one(broker),
@@ -261,6 +264,21 @@ impl Run {
                 Ok(())
             }
             93..97 => self.read(broker),
+            97..101 => {
+                self.note("metadata snapshot");
+                let written = broker.snapshot_if_due();
+                self.answered(written).map(drop)
+            }
+            101..104 => {
+                self.note("clean metadata");
+                let cleaned = broker.clean_metadata(self.now);
+                self.answered(cleaned).map(drop)
+            }
+            104..107 => {
+                self.note("retention");
+                let enforced = broker.logs().enforce_retention(self.now, clock::monotonic());
+                self.answered(enforced).map(drop)
+            }
             _ => {
                 if !self.is_gone {
                     let (n, errno) = (1 + self.random.below(12), self.errno());

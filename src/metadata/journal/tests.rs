@@ -14,7 +14,7 @@ use crate::{
     },
     protocol::{
         ids::TopicPartition,
-        messages::{PartitionRecord, ProducerIdsRecord, TopicRecord},
+        messages::{PartitionRecord, ProducerIdsRecord, RemoveTopicRecord, TopicRecord},
     },
 };
 
@@ -52,7 +52,12 @@ fn log(disk: &SimDisk) -> (LogDir, Arc<PartitionLog>) {
 
 fn open_with(disk: &SimDisk, settings: JournalSettings) -> Result<Journal, OpenError> {
     let (_logs, log) = log(disk);
-    Journal::open(log, Arc::new(disk.clone()), PathBuf::from(DIR), settings, 5)
+    Journal::open(log, Arc::new(disk.clone()), PathBuf::from(DIR), settings, 5).map(|(journal, _)| journal)
+}
+
+fn snapshot_if_due(journal: &Journal, now: TimestampMs) -> bool {
+    let begun = journal.begin_snapshot(now);
+    begun.is_some_and(|begun| journal.write_snapshot(&begun, now).map(|()| true).expect("written"))
 }
 
 fn open(disk: &SimDisk) -> Journal {
@@ -191,8 +196,8 @@ fn a_snapshot_stands_for_the_log_below_it() {
     let journal = open_with(&disk, small).expect("opened");
     let ids = ProducerIdsRecord { broker_id: 1, next_producer_id: 1000, ..ProducerIdsRecord::default() };
     commit(&journal, vec![topic(), partition(0, &[1]), partition(1, &[1]), MetadataRecord::ProducerIds(ids)]);
-    assert!(journal.snapshot_if_due(7).expect("written"));
-    assert!(!journal.snapshot_if_due(8).expect("not due"));
+    assert!(snapshot_if_due(&journal, 7));
+    assert!(!snapshot_if_due(&journal, 8));
     let image = journal.image();
     drop(journal);
     let newest = *snapshot::list(&disk, Path::new(DIR)).expect("listed").last().expect("is there");
@@ -211,7 +216,7 @@ fn a_snapshot_that_is_not_whole_is_passed_over() {
     let small = JournalSettings { bytes_between_snapshots: 1, ..settings() };
     let journal = open_with(&disk, small).expect("opened");
     commit(&journal, vec![topic(), partition(0, &[1])]);
-    assert!(journal.snapshot_if_due(7).expect("written"));
+    assert!(snapshot_if_due(&journal, 7));
     let end = journal.image().offset();
     drop(journal);
     let path = Path::new(DIR).join(format!("{end:020}-0000000001.checkpoint"));
@@ -249,7 +254,7 @@ fn a_log_that_lost_what_its_snapshot_sums_up_is_refused() {
     let disk = SimDisk::new(1);
     let journal = open_with(&disk, JournalSettings { bytes_between_snapshots: 1, ..settings() }).expect("opened");
     commit(&journal, vec![topic(), partition(0, &[1])]);
-    assert!(journal.snapshot_if_due(7).expect("written"));
+    assert!(snapshot_if_due(&journal, 7));
     drop(journal);
     disk.corrupt(&Path::new(DIR).join("00000000000000000000.log"), 70, &[0xff; 8]).expect("corrupted");
     let error = open_with(&disk, settings()).err().expect("refused").to_string();
@@ -268,11 +273,11 @@ fn with_snapshots(disk: &SimDisk, retention: Retention, changes: i32) -> (LogDir
     let (logs, log) = log(disk);
     log.set_config(LogConfig { segment_bytes: 400, ..LogConfig::default() });
     let settings = JournalSettings { bytes_between_snapshots: 1, retention, ..settings() };
-    let journal = Journal::open(log, Arc::new(disk.clone()), PathBuf::from(DIR), settings, 5).expect("opened");
+    let (journal, _) = Journal::open(log, Arc::new(disk.clone()), PathBuf::from(DIR), settings, 5).expect("opened");
     commit(&journal, vec![topic()]);
     for index in 0..changes {
         commit(&journal, vec![partition(index, &[1])]);
-        assert!(journal.snapshot_if_due(7).expect("written"));
+        assert!(snapshot_if_due(&journal, 7));
     }
     (logs, journal)
 }
@@ -371,7 +376,49 @@ fn time_alone_makes_a_snapshot_due_unless_the_interval_is_0() {
         let journal = open_with(&disk, JournalSettings { snapshot_interval_ms: interval, ..settings() });
         let journal = journal.expect("opened");
         commit(&journal, vec![topic()]);
-        assert!(!journal.snapshot_if_due(14).expect("not due"));
-        assert_eq!(journal.snapshot_if_due(15).expect("written"), is_due);
+        assert!(!snapshot_if_due(&journal, 14));
+        assert_eq!(snapshot_if_due(&journal, 15), is_due);
     }
+}
+
+#[test]
+fn a_start_is_told_which_topics_were_removed_since_the_snapshot() {
+    let disk = SimDisk::new(1);
+    let journal = open_with(&disk, JournalSettings { bytes_between_snapshots: 1, ..settings() }).expect("opened");
+    let create = |id, name: &str| {
+        let topic = TopicRecord { name: name.into(), topic_id: Uuid::from_u128(id), ..TopicRecord::default() };
+        let partition =
+            PartitionRecord { topic_id: Uuid::from_u128(id), partition_id: 0, ..PartitionRecord::default() };
+        vec![MetadataRecord::Topic(topic), MetadataRecord::Partition(partition)]
+    };
+    let remove = |id| {
+        vec![MetadataRecord::RemoveTopic(RemoveTopicRecord {
+            topic_id: Uuid::from_u128(id),
+            ..RemoveTopicRecord::default()
+        })]
+    };
+    commit(&journal, [create(1, "early"), create(2, "late"), create(3, "there"), remove(1)].concat());
+    assert!(snapshot_if_due(&journal, 7));
+    commit(&journal, remove(2));
+    drop(journal);
+    let (_logs, log) = log(&disk);
+    let removed = replay::replay(&disk, Path::new(DIR), &log).expect("replayed").removed;
+    let includes =
+        |name, index, id: Option<u128>| removed.include(&TopicPartition::new(name, index), id.map(Uuid::from_u128));
+    assert!(includes("late", 0, Some(2)) && includes("late", 0, None) && includes("another", 7, Some(2)));
+    assert!(!includes("late", 1, None), "it had one partition");
+    assert!(!includes("late", 0, Some(4)), "nobody knows this one");
+    assert!(!includes("early", 0, Some(1)) && !includes("early", 0, None) && !includes("there", 0, Some(3)));
+}
+
+#[test]
+fn what_may_be_lost_is_not_summed_up() {
+    let disk = SimDisk::new(1);
+    let journal = open_with(&disk, JournalSettings { bytes_between_snapshots: 1, ..settings() }).expect("opened");
+    commit(&journal, vec![topic()]);
+    disk.fail_from(2, 5);
+    journal.change(6, |_| Ok::<_, CommitError>((vec![partition(0, &[1])], ()))).expect_err("the sync fails");
+    disk.heal();
+    assert!(journal.log().flushed() < journal.image().offset());
+    assert!(!snapshot_if_due(&journal, 7));
 }
