@@ -219,6 +219,7 @@ impl Broker {
             journal,
             hosted: RwLock::default(),
             changing: Mutex::new(()),
+        broker.logs.flush_epochs()?;
             producer_ids: Mutex::default(),
         };
         let image = broker.image();

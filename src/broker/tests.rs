@@ -354,3 +354,41 @@ fn a_partition_that_nobody_knows_is_put_aside_and_stays() {
         assert_eq!(names(&disk, "-stray").len(), 2);
     }
 }
+
+#[test]
+fn the_epochs_of_a_start_are_on_disk_before_the_first_append() {
+    let disk = SimDisk::new(1);
+    let broker = open(&disk).expect("opened");
+    create(&broker, &topic("t", 3)).expect("created");
+    append(&broker, "t", 3);
+    drop(broker);
+    disk.crash(Crash::LoseAll);
+    let epochs = |broker: &Broker| -> Vec<_> {
+        let topic = broker.topic("t").expect("hosted");
+        let epoch = |log: &Arc<PartitionLog>| log.leader_epoch().expect("begun");
+        topic.logs().map(epoch).collect()
+    };
+    let written = |disk: &SimDisk, index: i32| {
+        let path = format!("/data/t-{index}/leader-epoch-checkpoint");
+        String::from_utf8(crate::log::disk::read_file(disk, Path::new(&path)).expect("there")).expect("text")
+    };
+    let broker = open(&disk).expect("opened");
+    assert_eq!(epochs(&broker), [1, 1, 1]);
+    drop(broker);
+    disk.crash(Crash::LoseAll);
+    assert_eq!(
+        (0..3).map(|index| written(&disk, index)).collect::<Vec<_>>(),
+        ["0\n2\n0 0\n1 3\n", "0\n1\n1 0\n", "0\n1\n1 0\n"]
+    );
+
+    let broker = open(&disk).expect("opened");
+    broker.close().expect("closed");
+    drop(broker);
+    let broker = open(&disk).expect("opened");
+    let rounds =
+        |broker: &Broker| broker.logs().group_commit().counters().logs.load(std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(epochs(&broker), [2, 2, 2], "a clean stop begins none");
+    let before = rounds(&broker);
+    broker.logs().flush_epochs().expect("nothing to do");
+    assert_eq!(rounds(&broker), before);
+}

@@ -42,6 +42,12 @@ impl LeaderEpochs {
         Ok(epochs)
     }
 
+    /// Whether the file does not have them yet.
+    #[must_use]
+    pub fn is_changed(&self) -> bool {
+        self.changed
+    }
+
     /// Writes the new content of the file, if it does not have the epochs yet. It is for the caller to sync and install.
     pub fn write_if_changed(&mut self, disk: &dyn Disk, path: &Path) -> io::Result<Option<Replacement>> {
         if !self.changed {

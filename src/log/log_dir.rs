@@ -275,6 +275,18 @@ impl LogDir {
     /// Writes down up to where each log is on disk, where it starts, and what consumers may read.
     pub(super) fn write_checkpoints(&self) -> Result<(), LogDirError> {
         let _one_at_a_time = lock(&self.checkpointing);
+    /// Makes the leader epochs durable that have begun and are not written down yet. Blocks.
+    pub fn flush_epochs(&self) -> Result<(), LogDirError> {
+        let logs = self.partitions();
+        let changed: Vec<_> = logs.iter().filter(|log| log.has_new_epochs()).collect();
+        // A round holds a file open for each.
+        for some in changed.chunks(self.pool.open_max()) {
+            some.iter().for_each(|log| log.request_flush());
+            self.commit.commit()?;
+        }
+        Ok(())
+    }
+
         let was_stale = self.are_checkpoints_stale.swap(false, Ordering::AcqRel);
         let written = self.write_all_checkpoints();
         self.are_checkpoints_stale.fetch_or(was_stale && written.is_err(), Ordering::AcqRel);

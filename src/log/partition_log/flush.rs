@@ -92,6 +92,11 @@ impl PartitionLog {
         }
     }
 
+    /// Whether there are leader epochs that the next whole flush has to write down.
+    pub(in crate::log) fn has_new_epochs(&self) -> bool {
+        lock(&self.epochs).is_changed()
+    }
+
     /// Has it made durable as soon as possible: somebody waits for it.
     pub fn hurry(&self) {
         self.commit.hurry();
