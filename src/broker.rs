@@ -33,7 +33,7 @@ use crate::{
     },
     metadata::{
         image::{ConfigResource, Image, Topic},
-        journal::{CommitError, Journal, JournalSettings, OpenError, RemovedTopics},
+        journal::{CommitError, Found, Journal, JournalSettings, OpenError, RemovedTopics},
         record::MetadataRecord,
         registration::{self, Node},
         retention::Retention,
@@ -190,19 +190,8 @@ impl Broker {
             directory_id: identity.directory_id,
             default_partitions: config.num_partitions,
         };
-        let now = wall_clock_ms();
-        let dir = logs.path().join(TopicPartition::new(CLUSTER_METADATA_TOPIC, 0).to_string());
-        let settings = JournalSettings {
-            node_id: config.node_id,
-            directory_id: identity.directory_id,
-            controller: controller_endpoint(&config),
-            bytes_between_snapshots: config.metadata_log_max_record_bytes_between_snapshots,
-            snapshot_interval_ms: config.metadata_log_max_snapshot_interval_ms,
-            retention: Retention { bytes: config.metadata_max_retention_bytes, ms: config.metadata_max_retention_ms },
-        };
-        let log = metadata_log(&logs)?;
-        log.set_config(metadata_log_config(&config));
-        let (journal, removed) = Journal::open(log, Arc::clone(logs.disk()), dir, settings, now)?;
+        let found = read_metadata(&config, &identity, &logs).inspect_err(|_| logs.leave_as_found())?;
+        let (journal, removed) = Journal::open(found, wall_clock_ms())?;
         let node = Node {
             id: config.node_id,
             directory_id: identity.directory_id,
@@ -219,7 +208,6 @@ impl Broker {
             journal,
             hosted: RwLock::default(),
             changing: Mutex::new(()),
-        broker.logs.flush_epochs()?;
             producer_ids: Mutex::default(),
         };
         let image = broker.image();
@@ -231,6 +219,7 @@ impl Broker {
                 HostError::Config(source) => LoadError::TopicConfig { topic: topic.name.clone(), source },
             })?;
         }
+        broker.logs.flush_epochs()?;
         Ok(broker)
     }
 
@@ -483,7 +472,7 @@ impl Broker {
 
     /// Opens the logs of a topic, creating those that are missing.
     fn host(&self, image: &Image, topic: &Topic) -> Result<(), HostError> {
-        let config = TopicConfig::resolve(&self.config.values, image.config(&ConfigResource::topic(&topic.name)))?;
+        let config = topic_config(&self.config, image, topic)?;
         let log_config = hosted_topic::log_config(&config);
         let mut logs = Vec::with_capacity(topic.partitions.len());
         for (index, partition) in (0..).zip(&topic.partitions) {
@@ -530,6 +519,32 @@ impl Broker {
         let partitions: Vec<_> = logs.map(|log| log.topic_partition().clone()).collect();
         Ok(self.logs.delete_partitions(&partitions, monotonic())?)
     }
+}
+
+/// Reads the metadata log. What this broker cannot host is refused before anything is written.
+fn read_metadata(config: &BrokerConfig, identity: &Identity, logs: &LogDir) -> Result<Found, LoadError> {
+    let log = metadata_log(logs)?;
+    log.set_config(metadata_log_config(config));
+    let settings = JournalSettings {
+        node_id: config.node_id,
+        directory_id: identity.directory_id,
+        controller: controller_endpoint(config),
+        bytes_between_snapshots: config.metadata_log_max_record_bytes_between_snapshots,
+        snapshot_interval_ms: config.metadata_log_max_snapshot_interval_ms,
+        retention: Retention { bytes: config.metadata_max_retention_bytes, ms: config.metadata_max_retention_ms },
+    };
+    let dir = logs.path().join(TopicPartition::new(CLUSTER_METADATA_TOPIC, 0).to_string());
+    let found = Found::read(log, Arc::clone(logs.disk()), dir, settings)?;
+    for topic in found.image().topics() {
+        topic_config(config, found.image(), topic)
+            .map_err(|source| LoadError::TopicConfig { topic: topic.name.clone(), source })?;
+    }
+    Ok(found)
+}
+
+/// The settings of a topic that the metadata has.
+fn topic_config(config: &BrokerConfig, image: &Image, topic: &Topic) -> Result<TopicConfig, TopicConfigError> {
+    TopicConfig::resolve(&config.values, image.config(&ConfigResource::topic(&topic.name)))
 }
 
 /// Registers this start of the node and makes it the leader of everything; returns the epoch of the registration.

@@ -258,7 +258,7 @@ fn open(config: BrokerConfig, open_files_max: usize) -> Result<Broker, StartErro
         config: LogConfig::default(),
     };
     let logs = LogDir::open(Arc::clone(&disk), &path, &settings, wall_clock_ms())?;
-    let identity = identity(&*disk, &path, &config).map_err(at)?;
+    let identity = identity(&*disk, &path, &config).map_err(at).inspect_err(|_| logs.leave_as_found())?;
     Ok(Broker::load(config, identity, logs)?)
 }
 

@@ -10,9 +10,17 @@ use crate::{
         },
         group_commit::Durability,
         log_dir::LogDirSettings,
-        partition_log::{AppendError, test_batches::batch},
+        partition_log::{AppendBatch, AppendError, AppendOrigin, test_batches::batch},
     },
-    metadata::topics::Layout,
+    metadata::{
+        level::{METADATA_VERSION_FEATURE, MetadataLevel},
+        snapshot::feature_record,
+        topics::Layout,
+    },
+    protocol::{
+        messages::{ConfigRecord, PartitionRecord},
+        records::builder::{BatchBuilder, NewRecord},
+    },
 };
 
 const ENOSPC: i32 = 28;
@@ -391,4 +399,59 @@ fn the_epochs_of_a_start_are_on_disk_before_the_first_append() {
     let before = rounds(&broker);
     broker.logs().flush_epochs().expect("nothing to do");
     assert_eq!(rounds(&broker), before);
+}
+
+/// Has the metadata log end with a record that is not for this broker.
+fn append_to_metadata(disk: &SimDisk, record: &MetadataRecord) {
+    let logs = open_logs(disk).expect("opened");
+    let log = logs.partition(&TopicPartition::new(CLUSTER_METADATA_TOPIC, 0)).expect("there");
+    let value = record.encode(MetadataLevel::LATEST).expect("fits");
+    let mut builder = BatchBuilder::new(0);
+    builder.append(&NewRecord { value: Some(&value), ..NewRecord::default() }).expect("fits");
+    let batch = builder.build().expect("built");
+    log.append(&AppendBatch { header: *batch.header(), payload: batch.payload() }, 9, 0).expect("appended");
+    logs.close(3).expect("closed");
+}
+
+#[test]
+fn a_start_that_is_refused_leaves_the_directory_as_it_was_found() {
+    let of_a_topic = |disk: &SimDisk| {
+        let id = open(disk).expect("opened").image().topic("t").expect("there").id;
+        MetadataRecord::Partition(PartitionRecord {
+            topic_id: id,
+            partition_id: 1,
+            replicas: vec![7],
+            ..PartitionRecord::default()
+        })
+    };
+    let config = |_: &SimDisk| {
+        MetadataRecord::Config(ConfigRecord {
+            resource_type: 2,
+            resource_name: "t".into(),
+            name: "retention.ms".into(),
+            value: Some("never".into()),
+            ..ConfigRecord::default()
+        })
+    };
+    let level = |_: &SimDisk| feature_record(METADATA_VERSION_FEATURE, MetadataLevel::LATEST.number() + 1);
+    let records: [&dyn Fn(&SimDisk) -> MetadataRecord; 3] = [&of_a_topic, &config, &level];
+    for record in records {
+        let disk = SimDisk::new(1);
+        {
+            let broker = open(&disk).expect("opened");
+            create(&broker, &topic("t", 1)).expect("created");
+        }
+        let record = record(&disk);
+        append_to_metadata(&disk, &record);
+        let mark = Path::new("/data/.kafka_cleanshutdown");
+        let state = Path::new("/data/__cluster_metadata-0/quorum-state");
+        let content = |path| crate::log::disk::read_file(&disk, path).expect("there");
+        let (found, epoch) = (content(mark), content(state));
+        for _ in 0..2 {
+            open(&disk).err().expect("refused");
+            disk.crash(Crash::LoseAll);
+            assert_eq!((content(mark), content(state)), (found.clone(), epoch.clone()), "{record:?}");
+        }
+        assert_eq!(found, br#"{"version":0,"brokerEpoch":3}"#);
+    }
 }

@@ -26,7 +26,7 @@ use uuid::Uuid;
 use self::retention::Doomed;
 use super::{
     checkpoints::{self, CLEANER_FILE, HIGH_WATERMARK_FILE, LOG_START_FILE, OffsetsByPartition, RECOVERY_POINT_FILE},
-    disk::{Disk, EntryKind, LockError, replace_file},
+    disk::{Disk, EntryKind, LockError, read_file, replace_file},
     distrust,
     files::{Directory, FilePool},
     group_commit::{Durability, GroupCommit},
@@ -135,6 +135,8 @@ pub struct LogDir {
     /// There is a checkpoint of what was compacted.
     has_cleaned: AtomicBool,
     was_clean: bool,
+    /// The mark that this start has found and removed.
+    taken_mark: Option<Vec<u8>>,
     _lock: Box<dyn Send + Sync>,
 }
 
@@ -169,7 +171,8 @@ impl LogDir {
         let lock = disk.lock(&path.join(LOCK_FILE));
         let lock = lock.map_err(|source| LogDirError::Locked { path: path.to_owned(), source })?;
         let has_failed = distrust::heed(&*disk, path).map_err(error)?;
-        let was_clean = take_clean_shutdown(&*disk, path).map_err(error)? && !has_failed;
+        let taken_mark = take_clean_shutdown(&*disk, path).map_err(error)?.filter(|_| !has_failed);
+        let was_clean = taken_mark.is_some();
         let listing = Listing::read(&*disk, path).map_err(error)?;
         pool.reserve().found(listing.holding_room.0, listing.holding_room.1);
         let loader = DirLoader {
@@ -216,6 +219,7 @@ impl LogDir {
             are_checkpoints_stale: AtomicBool::new(stale),
             has_cleaned: AtomicBool::new(has_cleaned),
             was_clean,
+            taken_mark,
             _lock: lock,
         })
     }
@@ -230,6 +234,15 @@ impl LogDir {
         let path = self.path.join(CLEAN_SHUTDOWN_FILE);
         let content = format!(r#"{{"version":0,"brokerEpoch":{broker_epoch}}}"#);
         self.replace(&path, content.as_bytes())
+    }
+
+    /// Puts the mark of a clean stop back that opening has taken: the start is refused, and nothing was written since.
+    /// Blocks.
+    pub fn leave_as_found(&self) {
+        let Some(content) = &self.taken_mark else { return };
+        if let Err(error) = self.replace(&self.path.join(CLEAN_SHUTDOWN_FILE), content) {
+            tracing::warn!(%error, "the mark of the last stop, a clean one, is lost");
+        }
     }
 
     /// Moves the recovery points, unless flushing is left to the settings, and writes down what a start has to know. Blocks.
@@ -256,6 +269,18 @@ impl LogDir {
         self.pool.reserve().has_room_for(bytes)
     }
 
+    /// Makes the leader epochs durable that have begun and are not written down yet. Blocks.
+    pub fn flush_epochs(&self) -> Result<(), LogDirError> {
+        let logs = self.partitions();
+        let changed: Vec<_> = logs.iter().filter(|log| log.has_new_epochs()).collect();
+        // A round holds a file open for each.
+        for some in changed.chunks(self.pool.open_max()) {
+            some.iter().for_each(|log| log.request_flush());
+            self.commit.commit()?;
+        }
+        Ok(())
+    }
+
     /// Flushes the logs that have waited for as long as `flush.ms` allows. Blocks.
     pub fn flush_due(&self, now: TimestampMs) -> Result<(), FlushError> {
         if self.commit.durability() == Durability::Fsync {
@@ -275,18 +300,6 @@ impl LogDir {
     /// Writes down up to where each log is on disk, where it starts, and what consumers may read.
     pub(super) fn write_checkpoints(&self) -> Result<(), LogDirError> {
         let _one_at_a_time = lock(&self.checkpointing);
-    /// Makes the leader epochs durable that have begun and are not written down yet. Blocks.
-    pub fn flush_epochs(&self) -> Result<(), LogDirError> {
-        let logs = self.partitions();
-        let changed: Vec<_> = logs.iter().filter(|log| log.has_new_epochs()).collect();
-        // A round holds a file open for each.
-        for some in changed.chunks(self.pool.open_max()) {
-            some.iter().for_each(|log| log.request_flush());
-            self.commit.commit()?;
-        }
-        Ok(())
-    }
-
         let was_stale = self.are_checkpoints_stale.swap(false, Ordering::AcqRel);
         let written = self.write_all_checkpoints();
         self.are_checkpoints_stale.fetch_or(was_stale && written.is_err(), Ordering::AcqRel);
@@ -532,11 +545,12 @@ fn first_error<E>(results: impl Iterator<Item = Result<(), E>>) -> Result<(), E>
     first
 }
 
-/// Whether there was a clean stop. The mark is removed, durably.
-fn take_clean_shutdown(disk: &dyn Disk, path: &Path) -> io::Result<bool> {
-    match disk.remove_file(&path.join(CLEAN_SHUTDOWN_FILE)) {
-        Ok(()) => disk.sync_dir(path).map(|()| true),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+/// What is in the mark of a clean stop, if there was one. The mark is removed, durably.
+fn take_clean_shutdown(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let mark = path.join(CLEAN_SHUTDOWN_FILE);
+    match read_file(disk, &mark) {
+        Ok(content) => disk.remove_file(&mark).and_then(|()| disk.sync_dir(path)).map(|()| Some(content)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e),
     }
 }

@@ -137,20 +137,42 @@ impl From<EncodeError> for CommitError {
     }
 }
 
-/// Opening.
-impl Journal {
-    /// Replays the snapshot and the log in `dir`, formats them where they are new, and begins an epoch. Tells which topics
-    /// the log removes.
-    pub fn open(
+/// A metadata log that was read, and that this node may go on with. Nothing is written yet.
+pub struct Found {
+    log: Arc<PartitionLog>,
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    settings: JournalSettings,
+    state: Option<QuorumState>,
+    replayed: Replayed,
+}
+
+impl Found {
+    /// Replays the snapshot and the log in `dir`. Writes nothing.
+    pub fn read(
         log: Arc<PartitionLog>,
         disk: Arc<dyn Disk>,
         dir: PathBuf,
         settings: JournalSettings,
-        now: TimestampMs,
-    ) -> Result<(Self, RemovedTopics), OpenError> {
+    ) -> Result<Self, OpenError> {
         let state = QuorumState::read(&*disk, &dir)?;
-        let mut replayed = replay::replay(&*disk, &dir, &log)?;
+        let replayed = replay::replay(&*disk, &dir, &log)?;
         check(&replayed, state.as_ref(), settings.node_id)?;
+        Ok(Self { log, disk, dir, settings, state, replayed })
+    }
+
+    /// What the log amounts to.
+    #[must_use]
+    pub fn image(&self) -> &Image {
+        &self.replayed.image
+    }
+}
+
+/// Opening.
+impl Journal {
+    /// Formats what is new, and begins an epoch. Tells which topics the log removes.
+    pub fn open(found: Found, now: TimestampMs) -> Result<(Self, RemovedTopics), OpenError> {
+        let Found { log, disk, dir, settings, state, mut replayed } = found;
         snapshot::remove_leftovers(&*disk, &dir, log.offsets().log_start())?;
         let is_unformatted = state.is_none() && replayed.bootstrap.is_none() && replayed.image.brokers().is_empty();
         if is_unformatted {

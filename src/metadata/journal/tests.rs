@@ -52,7 +52,12 @@ fn log(disk: &SimDisk) -> (LogDir, Arc<PartitionLog>) {
 
 fn open_with(disk: &SimDisk, settings: JournalSettings) -> Result<Journal, OpenError> {
     let (_logs, log) = log(disk);
-    Journal::open(log, Arc::new(disk.clone()), PathBuf::from(DIR), settings, 5).map(|(journal, _)| journal)
+    open_log(disk, log, settings)
+}
+
+fn open_log(disk: &SimDisk, log: Arc<PartitionLog>, settings: JournalSettings) -> Result<Journal, OpenError> {
+    let found = Found::read(log, Arc::new(disk.clone()), PathBuf::from(DIR), settings)?;
+    Journal::open(found, 5).map(|(journal, _)| journal)
 }
 
 fn snapshot_if_due(journal: &Journal, now: TimestampMs) -> bool {
@@ -273,7 +278,7 @@ fn with_snapshots(disk: &SimDisk, retention: Retention, changes: i32) -> (LogDir
     let (logs, log) = log(disk);
     log.set_config(LogConfig { segment_bytes: 400, ..LogConfig::default() });
     let settings = JournalSettings { bytes_between_snapshots: 1, retention, ..settings() };
-    let (journal, _) = Journal::open(log, Arc::new(disk.clone()), PathBuf::from(DIR), settings, 5).expect("opened");
+    let journal = open_log(disk, log, settings).expect("opened");
     commit(&journal, vec![topic()]);
     for index in 0..changes {
         commit(&journal, vec![partition(index, &[1])]);
