@@ -77,12 +77,21 @@ pub struct Producer {
     pub open_transaction: Option<i64>,
     /// Its last batches of this epoch, in order.
     batches: VecDeque<ProducedBatch>,
+    /// A snapshot told of the last batch alone: the log may have others of this epoch before the first that is known.
+    is_partly_known: bool,
 }
 
 impl Producer {
     fn new(epoch: i16) -> Self {
         let batches = VecDeque::new();
-        Self { epoch, coordinator_epoch: -1, last_timestamp: -1, open_transaction: None, batches }
+        Self {
+            epoch,
+            coordinator_epoch: -1,
+            last_timestamp: -1,
+            open_transaction: None,
+            batches,
+            is_partly_known: false,
+        }
     }
 
     /// Its last batch.
@@ -95,6 +104,7 @@ impl Producer {
         if self.epoch != epoch {
             self.epoch = epoch;
             self.batches.clear();
+            self.is_partly_known = false;
         }
     }
 
@@ -159,6 +169,40 @@ pub enum Verdict {
     New,
     /// It is in the log.
     Duplicate(ProducedBatch),
+}
+
+/// Batches of a producer that are wanted from the log: those before the first that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WantedBatches {
+    producer_id: i64,
+    epoch: i16,
+    /// How many at most.
+    pub count: usize,
+    /// They lie below this offset,
+    pub before: i64,
+    /// and the last of them ends before this sequence number.
+    sequence: i32,
+}
+
+impl WantedBatches {
+    /// Whether a batch is one of the producer's.
+    #[must_use]
+    pub fn is_of_producer(&self, header: &BatchHeader) -> bool {
+        header.producer_id == self.producer_id && header.producer_epoch == self.epoch && !header.is_control()
+    }
+
+    /// What is wanted after `header`, the batch right before; `None` if it is another one, or not as its producer sent it.
+    #[must_use]
+    pub fn after(self, header: &BatchHeader) -> Option<Self> {
+        let batch = ProducedBatch::new(header);
+        let is_next = self.is_of_producer(header)
+            && header.record_count.checked_sub(1) == Some(header.last_offset_delta)
+            && header.base_sequence >= 0
+            && sequence_after(batch.last_sequence, 1) == self.sequence
+            && header.last_offset() < self.before;
+        let count = self.count.checked_sub(1).filter(|_| is_next)?;
+        Some(Self { count, before: header.base_offset, sequence: header.base_sequence, ..self })
+    }
 }
 
 /// The end of a transaction, as a control batch says it.
@@ -267,6 +311,30 @@ impl ProducerStates {
             }
             _ => Ok(Verdict::New),
         }
+    }
+
+    /// What the log may have that would tell a batch that is out of order for a duplicate. Asked for once: what is found is
+    /// to be added.
+    #[must_use]
+    pub fn wanted_for(&self, header: &BatchHeader) -> Option<WantedBatches> {
+        let producer = self.producers.get(&header.producer_id).filter(|producer| producer.is_partly_known)?;
+        let first = producer.batches.front().filter(|_| producer.epoch == header.producer_epoch)?;
+        let (count, sequence) = (BATCHES_REMEMBERED - producer.batches.len(), first.first_sequence());
+        // Half of the sequence numbers lie before any of them.
+        let is_before = (1..=i32::MAX / 2).contains(&sequence_before(sequence, header.base_sequence));
+        let &BatchHeader { producer_id, producer_epoch: epoch, .. } = header;
+        let wanted = WantedBatches { producer_id, epoch, count, before: first.first_offset(), sequence };
+        (is_before && count > 0).then_some(wanted)
+    }
+
+    /// Takes in what was found, the latest batch first.
+    pub fn add_earlier(&mut self, wanted: &WantedBatches, found: &[BatchHeader]) {
+        let Some(producer) = self.producers.get_mut(&wanted.producer_id) else { return };
+        assert_eq!(producer.epoch, wanted.epoch, "nothing is appended while earlier batches are looked for");
+        for header in found.iter().take(wanted.count) {
+            producer.batches.push_front(ProducedBatch::new(header));
+        }
+        producer.is_partly_known = false;
     }
 
     /// Whether a coordinator's marker may be appended.

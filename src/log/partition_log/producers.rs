@@ -7,12 +7,23 @@ use crate::{
     clock::TimestampMs,
     log::{
         disk::OpenMode,
-        producer_state::{EndMarker, ProducerStates, Verdict, snapshot},
-        sync::lock,
+        producer_state::{EndMarker, ProducerError, ProducerStates, Verdict, WantedBatches, snapshot},
+        scan::{BatchScan, ScanError, check_crc},
+        segment::{Segment, SegmentError},
+        sync::{lock, read},
         transaction_index::AbortedTransaction,
     },
     protocol::records::batch::{BatchHeader, RecordBatch},
 };
+
+/// Bytes of a log that are looked through at most for earlier batches of a producer,
+const SEARCH_BYTES: u64 = 16 << 20;
+/// in so many segments.
+const SEARCH_SEGMENTS: usize = 2;
+/// How many offsets the search goes back at first,
+const SEARCH_OFFSETS: i64 = 1024;
+/// and how many times as many the next time.
+const SEARCH_GROWTH: u64 = 8;
 
 /// How long a snapshot is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,12 +81,20 @@ impl PartitionLog {
         if !header.has_producer_id() {
             return Ok(None);
         }
-        let producers = lock(&self.producers);
+        let mut producers = lock(&self.producers);
         if let Some(marker) = marker {
             producers.check_marker(header, marker)?;
             return Ok(None);
         }
-        Ok(match producers.check(header)? {
+        let mut checked = producers.check(header);
+        if let Err(ProducerError::OutOfOrder { .. }) = checked
+            && let Some(wanted) = producers.wanted_for(header)
+        {
+            let found = self.find_earlier(wanted);
+            producers.add_earlier(&wanted, &found);
+            checked = producers.check(header);
+        }
+        Ok(match checked? {
             Verdict::New => None,
             Verdict::Duplicate(known) => Some(Appended {
                 first_offset: known.first_offset(),
@@ -84,6 +103,28 @@ impl PartitionLog {
                 duplicate_of: Some(known.timestamp),
             }),
         })
+    }
+
+    /// What a producer appended before the batches that a snapshot has told of, the latest first. What cannot be read, or is
+    /// too far away, is not found. Called by the writer, once for a producer after a start.
+    fn find_earlier(&self, mut wanted: WantedBatches) -> Vec<BatchHeader> {
+        let log_start = self.log_start.load(Ordering::Acquire);
+        let segments: Vec<_> = read(&self.segments).iter().rev().cloned().collect();
+        let mut found = Vec::new();
+        let mut budget = SEARCH_BYTES;
+        let below = segments.iter().filter(|segment| segment.base_offset() < wanted.before).take(SEARCH_SEGMENTS);
+        for segment in below.collect::<Vec<_>>() {
+            match search(segment, &mut wanted, log_start, &mut budget, &mut found) {
+                // It may go on in the segment before.
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    tracing::debug!(partition = %self.topic_partition, %error, "earlier batches of a producer are not found");
+                    break;
+                }
+            }
+        }
+        found
     }
 
     /// The transaction that a marker aborts.
@@ -179,5 +220,52 @@ impl PartitionLog {
     /// below the newer one.
     pub(in crate::log) fn take_superseded_snapshots(&self) -> Vec<PathBuf> {
         std::mem::take(&mut lock(&self.writer).snapshots.superseded)
+    }
+}
+
+/// Looks for batches in a segment, further and further back. Whether it was looked through to its beginning, and more may
+/// be before it.
+fn search(
+    segment: &Segment,
+    wanted: &mut WantedBatches,
+    log_start: i64,
+    budget: &mut u64,
+    found: &mut Vec<BatchHeader>,
+) -> Result<bool, SegmentError> {
+    let file = segment.log().get().map_err(|source| segment.error(ScanError::Io { position: 0, source }))?;
+    let before = wanted.before;
+    let mut offsets = SEARCH_OFFSETS;
+    loop {
+        let from = before.saturating_sub(offsets).max(segment.base_offset());
+        let position = if from == segment.base_offset() { 0 } else { segment.indexed_position(from)? };
+        let mut scan = BatchScan::new(&*file, position, segment.size());
+        let mut batches = Vec::new();
+        while let Some(batch) = scan.next_batch().map_err(|error| segment.error(error))? {
+            if batch.header.base_offset >= before {
+                break;
+            }
+            if wanted.is_of_producer(&batch.header) {
+                batches.push(batch);
+            }
+            if scan.position() - position > *budget {
+                return Ok(false);
+            }
+        }
+        let looked_through = scan.position() - position;
+        let is_enough = batches.len() >= wanted.count || position == 0;
+        if !is_enough && looked_through * SEARCH_GROWTH <= *budget {
+            offsets = offsets.saturating_mul(i64::from(u32::try_from(SEARCH_GROWTH).unwrap_or(u32::MAX)));
+            continue;
+        }
+        *budget -= looked_through;
+        for batch in batches.iter().rev() {
+            let Some(next) = wanted.after(&batch.header).filter(|_| batch.header.base_offset >= log_start) else {
+                return Ok(false);
+            };
+            check_crc(&*file, batch).map_err(|error| segment.error(error))?;
+            found.push(batch.header);
+            *wanted = next;
+        }
+        return Ok(position == 0 && wanted.count > 0);
     }
 }

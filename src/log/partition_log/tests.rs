@@ -653,6 +653,69 @@ fn a_batch_that_comes_again_is_found_where_it_is() {
 }
 
 #[test]
+fn the_last_five_batches_are_known_after_a_restart() {
+    let segments = LogConfig { segment_bytes: 900, index_interval_bytes: 100, ..small() };
+    for (config, between) in [(small(), 1), (segments, 1), (segments, 3_000)] {
+        let disk = SimDisk::new(1);
+        let (dir, log) = open(&disk, config);
+        let send = |log: &Arc<PartitionLog>, sequence| log.append(&produced(0, sequence, 2, 0), 0, 1);
+        let mut offsets = Vec::new();
+        for sequence in 0..7 {
+            append(&log, 1, between, 0);
+            offsets.push(send(&log, sequence * 2).expect("appended").first_offset);
+        }
+        dir.close(1).expect("closed");
+        drop((dir, log));
+        let (_dir, log) = open(&disk, config);
+        for sequence in [2, 6, 3, 4, 5] {
+            let again = send(&log, sequence * 2).expect("known");
+            let first_offset = offsets[usize::try_from(sequence).expect("an index")];
+            assert_eq!((again.first_offset, again.duplicate_of), (first_offset, Some(1000)), "{sequence}");
+        }
+        for sequence in [0, 1, 7] {
+            let error = send(&log, sequence * 2 + i32::from(sequence == 7)).expect_err("not one of the last five");
+            assert!(matches!(error, AppendError::Producer(ProducerError::OutOfOrder { last: 13, .. })), "{error}");
+        }
+        assert_eq!(send(&log, 14).expect("it follows").duplicate_of, None);
+        assert!(send(&log, 6).expect("known").duplicate_of.is_some());
+        assert!(send(&log, 4).is_err(), "it is not one of the last five any more");
+    }
+}
+
+#[test]
+fn earlier_batches_are_looked_for_once_and_taken_as_far_as_they_are_whole() {
+    let disk = SimDisk::new(1);
+    let (dir, log) = open(&disk, small());
+    for sequence in 0..5 {
+        log.append(&produced(0, sequence, 1, 0), 0, 1).expect("appended");
+    }
+    let size = usize::try_from(log.size()).expect("small") / 5;
+    dir.close(1).expect("closed");
+    drop((dir, log));
+    disk.corrupt(&file("00000000000000000000.log"), size + 70, &[0xff; 8]).expect("corrupted");
+    let (_dir, log) = open(&disk, small());
+    let is_known = |sequence| log.append(&produced(0, sequence, 1, 0), 0, 1).is_ok();
+    assert!(!is_known(1), "its bytes are not those that were sent");
+    let calls = disk.calls();
+    assert_eq!([0, 1, 2, 3, 4].map(is_known), [false, false, true, true, true]);
+    assert_eq!(disk.calls(), calls, "nothing is read again");
+}
+
+#[test]
+fn batches_of_another_epoch_are_not_known_after_a_restart() {
+    let disk = SimDisk::new(1);
+    let (dir, log) = open(&disk, small());
+    log.append(&produced(0, 0, 1, 0), 0, 1).expect("appended");
+    log.append(&produced(1, 0, 1, 0), 0, 1).expect("appended");
+    log.append(&produced(1, 1, 1, 0), 0, 1).expect("appended");
+    dir.close(1).expect("closed");
+    drop((dir, log));
+    let (_dir, log) = open(&disk, small());
+    let again = log.append(&produced(1, 0, 1, 0), 0, 1).expect("known");
+    assert_eq!(again.first_offset, 1, "that of this epoch");
+}
+
+#[test]
 fn snapshots_of_producers_follow_segments_and_flushes() {
     let disk = SimDisk::new(1);
     let (dir, log) = open(&disk, LogConfig { segment_bytes: 250, ..small() });

@@ -101,6 +101,7 @@ fn producer(entry: &ProducerEntry) -> Producer {
             offset_delta: entry.offset_delta,
             timestamp: entry.timestamp,
         });
+        producer.is_partly_known = true;
     }
     producer.last_timestamp = entry.timestamp;
     producer.coordinator_epoch = entry.coordinator_epoch;

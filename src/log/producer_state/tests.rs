@@ -163,3 +163,48 @@ fn a_damaged_snapshot_is_noticed() {
     let other = Bytes::from_static(b"\0\x02\0\0\0\0\0\0\0\0");
     assert!(matches!(snapshot::decode(&other), Err(SnapshotError::Version(2))));
 }
+
+/// The states as a restart has them.
+fn restarted(states: &ProducerStates) -> ProducerStates {
+    snapshot::decode(&Bytes::from(snapshot::encode(states))).expect("decodes")
+}
+
+#[test]
+fn earlier_batches_are_wanted_once_and_only_by_a_batch_before_those_that_are_known() {
+    let mut states = restarted(&after(&[header(2, 0, 3, 10), header(2, 3, 2, 20)]));
+    let again = header(2, 0, 3, 0);
+    let wanted = states.wanted_for(&again).expect("the log may have it");
+    assert_eq!((wanted.count, wanted.before), (4, 20));
+    assert_eq!(states.wanted_for(&header(2, 6, 1, 0)), None, "it is ahead");
+    assert_eq!(states.wanted_for(&header(3, 0, 1, 0)), None, "another epoch");
+    assert_eq!(after(&[header(2, 3, 2, 20)]).wanted_for(&again), None, "all is known");
+    let mut followed = states.clone();
+    for n in 0..4 {
+        followed.add(&header(2, 5 + n, 1, 30 + i64::from(n)));
+    }
+    assert_eq!(followed.wanted_for(&again), None, "five are known");
+    states.add_earlier(&wanted, &[header(2, 0, 3, 10)]);
+    assert!(matches!(states.check(&again), Ok(Verdict::Duplicate(known)) if known.first_offset() == 10));
+    assert_eq!(states.wanted_for(&header(2, i32::MAX, 1, 0)), None, "it has been asked for");
+}
+
+#[test]
+fn an_earlier_batch_is_the_one_right_before_as_it_was_sent() {
+    let wanted = WantedBatches { producer_id: PRODUCER, epoch: 2, count: 4, before: 20, sequence: 3 };
+    let found = header(2, 0, 3, 10);
+    let after_it = wanted.after(&found).expect("it is");
+    assert_eq!((after_it.count, after_it.before, after_it.sequence), (3, 10, 0));
+    assert!(after_it.after(&header(2, i32::MAX, 1, 5)).is_some(), "0 follows the greatest");
+    for other in [
+        header(2, 0, 2, 10),
+        header(1, 0, 3, 10),
+        header(2, 0, 3, 18),
+        BatchHeader { record_count: 2, ..found },
+        BatchHeader { producer_id: 8, ..found },
+        BatchHeader { base_sequence: -1, ..found },
+        marker(PRODUCER, 10),
+    ] {
+        assert_eq!(wanted.after(&other), None, "{other:?}");
+    }
+    assert_eq!(WantedBatches { count: 0, ..wanted }.after(&found), None);
+}
