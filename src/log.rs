@@ -18,6 +18,7 @@ pub mod log_config;
 pub mod log_dir;
 pub mod meta_properties;
 pub mod offset_index;
+pub mod ordered_scan;
 pub mod partition_log;
 pub mod partition_metadata;
 pub mod producer_state;

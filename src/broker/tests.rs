@@ -409,7 +409,12 @@ fn append_to_metadata(disk: &SimDisk, record: &MetadataRecord) {
     let mut builder = BatchBuilder::new(0);
     builder.append(&NewRecord { value: Some(&value), ..NewRecord::default() }).expect("fits");
     let batch = builder.build().expect("built");
-    log.append(&AppendBatch { header: *batch.header(), payload: batch.payload(), origin: AppendOrigin::RaftLeader }, 9, 0).expect("appended");
+    log.append(
+        &AppendBatch { header: *batch.header(), payload: batch.payload(), origin: AppendOrigin::RaftLeader },
+        9,
+        0,
+    )
+    .expect("appended");
     logs.close(3).expect("closed");
 }
 

@@ -113,6 +113,13 @@ impl<const N: usize> IndexFile<N> {
         Ok(())
     }
 
+    /// Forgets all entries.
+    pub(super) fn clear(&mut self) -> io::Result<()> {
+        self.tail.clear();
+        self.written = 0;
+        self.file.set_len(0)
+    }
+
     /// The file.
     #[must_use]
     pub(super) fn file(&self) -> Arc<PooledFile> {

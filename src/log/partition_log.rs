@@ -8,6 +8,8 @@
 //! durable and then moves the flushed offset.
 
 mod compaction;
+#[cfg(test)]
+mod damage_tests;
 mod flush;
 mod producers;
 mod retention;
@@ -454,6 +456,12 @@ impl PartitionLog {
         read(&self.segments).first().map_or(0, |segment| segment.base_offset())
     }
 
+    /// The segments that are not appended to any more.
+    pub(super) fn closed_segments(&self) -> Vec<Arc<Segment>> {
+        let segments = read(&self.segments);
+        segments[..segments.len().saturating_sub(1)].to_vec()
+    }
+
     /// What has happened since the log was opened.
     #[must_use]
     pub fn counters(&self) -> &LogCounters {
@@ -591,6 +599,7 @@ impl PartitionLog {
         self.write_snapshot(writer, base_offset, Keep::WithSegment)?;
         let created = Segment::create(&self.pool, &self.dir, base_offset, &writer.config, now);
         let next = Arc::new(created.inspect_err(|_| self.remove_leftovers(base_offset))?);
+        writer.active.set_closed(base_offset);
         write(&self.segments).push(Arc::clone(&next));
         writer.active = next;
         writer.jitter_ms = jitter(&writer.config);
@@ -722,7 +731,7 @@ impl PartitionLog {
         while let Some((segment, next_base)) = self.segment_at(floor) {
             let last = next_base.is_none_or(|next_base| next_base > up_to);
             let end = if last { up_to } else { i64::MAX };
-            let slice = match segment.read(offset, max_bytes, min_one_batch, end) {
+            let slice = match segment.read(offset, max_bytes, min_one_batch, end, &|offset| self.epoch_of(offset)) {
                 // Compaction has put another in its place meanwhile; one that lies below the log start is nobody's.
                 Err(_) if segment.is_retired() && offset >= self.log_start.load(Ordering::Acquire) => continue,
                 slice => slice?,
@@ -740,6 +749,11 @@ impl PartitionLog {
             }
         }
         Ok(LogSlice::NOTHING)
+    }
+
+    /// The leader epoch that `offset` belongs to.
+    pub(super) fn epoch_of(&self, offset: i64) -> Option<i32> {
+        lock(&self.epochs).epoch_for(offset)
     }
 
     /// The segment that `offset` belongs to, and the base offset of the next one.
@@ -791,7 +805,8 @@ impl PartitionLog {
             if segment.max_timestamp()?.is_none_or(|max| max.timestamp < timestamp) {
                 return Ok(None);
             }
-            segment.find_by_timestamp(timestamp, offsets.log_start, offsets.log_end, times)
+            let epoch_of = |offset| self.epoch_of(offset);
+            segment.find_by_timestamp(timestamp, offsets.log_start, offsets.log_end, &epoch_of, times)
         })
     }
 

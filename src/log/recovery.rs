@@ -3,7 +3,8 @@
 //!
 //! Below the recovery point nothing is read, however much there is; damage there is rot, which stays where it is and is
 //! found by whoever reads it. Above it every batch is checked, and the log ends before the first bad one, for pages reach
-//! a disk in any order. What follows is copied to `<offset>.log.corrupt` if there are good batches in it; Kafka leaves such
+//! a disk in any order. (But not in the metadata's log, which is synced batch by batch: what good batches follow is rot
+//! there too.) What follows is copied to `<offset>.log.corrupt` if there are good batches in it; Kafka leaves such
 //! files alone. One line of the log says what was cut. What is kept is synced before anybody gets to see it.
 //!
 //! Leftovers are treated by Kafka's rules (its `LogLoader`): `.deleted` and `.cleaned` go; `.swap` replaces the
@@ -24,14 +25,18 @@ use super::{
     group_commit::GroupCommit,
     leader_epochs::{self, LeaderEpochs},
     log_config::LogConfig,
+    ordered_scan::{DamagedRange, OrderedScan, Step, Surroundings},
     partition_log::{PartitionLog, Parts},
     partition_metadata,
-    scan::{BatchAt, BatchScan, Damage, ScanError, check_crc, find_valid_batch},
+    scan::{BatchScan, ScanError, check_crc, find_valid_batch},
     segment::{Segment, SegmentError, Tail},
 };
 use crate::{clock::TimestampMs, protocol::ids::TopicPartition};
 
 const COPY_CHUNK: usize = 1024 * 1024;
+
+/// The topic of the metadata, whose log is synced after every batch: a crash can take its last one and no other.
+const METADATA_TOPIC: &str = "__cluster_metadata";
 
 /// Why a partition could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +74,7 @@ pub(super) fn load(
     path: PathBuf,
     known: Known,
 ) -> Result<PartitionLog, LoadError> {
-    let loader = Loader { pool, dir: Directory::new(path.clone()), known, path };
+    let mut loader = Loader { pool, dir: Directory::new(path.clone()), known, path };
     let files = loader.clean_up().map_err(|e| loader.error(e))?;
     let mut segments = loader.segments(&files)?;
     let epochs_path = loader.path.join(leader_epochs::FILE_NAME);
@@ -81,6 +86,9 @@ pub(super) fn load(
     let log_start = loader.known.log_start.max(first);
     epochs.truncate_from_end(log_end);
     epochs.truncate_from_start(log_start);
+    for pair in segments.windows(2) {
+        pair[0].set_closed(pair[1].base_offset());
+    }
     let checkpointed = loader.known.recovery_point.min(log_end);
     let recovery_point = if loader.known.clean { log_end } else { checkpointed };
     let producers = loader.load_producers(&files, &segments, log_start, log_end, recovery_point)?;
@@ -266,12 +274,17 @@ impl Loader<'_> {
         !self.known.clean && base_offset >= self.known.recovery_point
     }
 
-    fn find_end(&self, segments: &mut Vec<Arc<Segment>>, epochs: &mut LeaderEpochs) -> Result<i64, LoadError> {
+    fn find_end(&mut self, segments: &mut Vec<Arc<Segment>>, epochs: &mut LeaderEpochs) -> Result<i64, LoadError> {
         let mut log_end = match segments.last() {
             None => None,
             Some(active) if self.known.clean => Some(self.clean_end(&Arc::clone(active), segments, epochs)?),
             Some(_) => Some(self.recover(segments, epochs)?),
         };
+        if self.known.clean && log_end.is_some_and(|end| end < self.known.log_start) {
+            let (partition, log_start) = (self.known.topic_partition.clone(), self.known.log_start);
+            tracing::warn!(%partition, log_start, ?log_end, "a log start offset behind the log's end is not believed");
+            self.known.log_start = 0;
+        }
         if log_end.is_some_and(|end| end < self.known.log_start) {
             let (partition, log_start) = (&self.known.topic_partition, self.known.log_start);
             tracing::warn!(%partition, log_start, ?log_end, "the log ends before its start offset: it is set aside");
@@ -294,6 +307,10 @@ impl Loader<'_> {
         segments: &mut Vec<Arc<Segment>>,
         epochs: &mut LeaderEpochs,
     ) -> Result<i64, LoadError> {
+        // Where a clean stop saw the end, which a damaged last batch would not know.
+        if self.known.recovery_point > active.base_offset() {
+            active.set_expected_end(self.known.recovery_point);
+        }
         let tail = active.open_tail()?;
         if tail.position == active.size() {
             return Ok(tail.next_offset);
@@ -315,7 +332,8 @@ impl Loader<'_> {
                 self.drop_after_gap(before, segments.split_off(at))?;
                 break;
             }
-            let recovered = self.recover_segment(&segment, before, epochs)?;
+            let next_base = segments.get(at + 1).map(|next| next.base_offset());
+            let recovered = self.recover_segment(&segment, before, next_base, epochs)?;
             (log_end, was_dense) = (recovered.tail.next_offset, recovered.is_dense);
             if let Some(damage) = recovered.damage {
                 self.cut(&segment, recovered.tail, &damage, segments.split_off(at + 1))?;
@@ -345,82 +363,95 @@ impl Loader<'_> {
     fn recover_segment(
         &self,
         segment: &Segment,
-        expected: i64,
+        before: i64,
+        next_base: Option<i64>,
         epochs: &mut LeaderEpochs,
     ) -> Result<Recovered, LoadError> {
-        let (indexes, position) = segment.rewind_indexes(self.known.recovery_point)?;
-        let mut tail = Tail { position, next_offset: expected.max(segment.base_offset()) };
+        let recovery_point = self.known.recovery_point;
+        let (indexes, indexed) = segment.rewind_indexes(recovery_point)?;
+        let base_offset = segment.base_offset();
+        let begin = (0, before.max(base_offset));
+        let (position, expected) = indexed.map_or(begin, |batch| (batch.position, batch.header.base_offset));
         let size = segment.size();
         let file = segment.log().get().map_err(|e| self.error(e))?;
-        let mut scan = BatchScan::new(&*file, position, size);
+        let known_epochs = epochs.clone();
+        let closed_at = (recovery_point > base_offset && self.known.clean).then_some(recovery_point);
+        let around = Surroundings {
+            base_offset,
+            limit: next_base.unwrap_or(i64::MAX),
+            next_offset: next_base.or(closed_at),
+            // The file may not have those that began above it.
+            epoch_of: &|offset| known_epochs.epoch_for(offset).filter(|_| offset < recovery_point),
+        };
+        let mut scan = OrderedScan::new(&*file, position, size, expected, around);
+        let mut tail = Tail { position, next_offset: expected };
         let mut is_dense = true;
-        loop {
-            match self.next_good_batch(&mut scan, &*file, segment.base_offset(), tail.next_offset) {
-                Ok(None) => return Ok(Recovered { tail, is_dense, damage: None }),
-                Ok(Some(batch)) => {
-                    segment.index_recovered(&indexes, &batch);
-                    epochs.assign_later(batch.header.partition_leader_epoch, batch.header.base_offset);
-                    is_dense &= position == batch.position || batch.header.base_offset == tail.next_offset;
-                    is_dense &= batch.header.record_count.checked_sub(1) == Some(batch.header.last_offset_delta);
-                    tail = Tail { position: batch.end(), next_offset: batch.header.last_offset() + 1 };
-                }
-                Err(damage @ ScanError::Corrupt { .. }) => {
-                    let Some(next) = self.find_behind_rot(segment, &*file, tail)? else {
-                        return Ok(Recovered { tail, is_dense, damage: Some(damage) });
-                    };
-                    scan = BatchScan::new(&*file, next.position, size);
-                    tail.next_offset = next.header.base_offset;
+        while let Some(step) = scan.next_step().map_err(|e| segment.error(e))? {
+            let batch = match step {
+                Step::Batch(batch) => batch,
+                Step::Damage(damage) => {
+                    match self.end_of_rot(&damage, next_base) {
+                        Some(end) => self.tell_of_rot(&damage, end),
+                        None => return Ok(Recovered { tail, is_dense, damage: Some(damage.error()) }),
+                    }
                     is_dense = false;
+                    if damage.next.is_none() {
+                        let next_offset = self.end_of_rot(&damage, next_base).unwrap_or(tail.next_offset);
+                        tail = Tail { position: size, next_offset: next_offset.max(tail.next_offset) };
+                    }
+                    continue;
                 }
-                Err(e) => return Err(segment.error(e).into()),
+            };
+            if batch.header.last_offset() >= recovery_point {
+                match check_crc(&*file, &batch) {
+                    // No batch reaches over the recovery point: it is rot, and the last there is.
+                    Err(ScanError::Corrupt { source, .. }) if batch.header.base_offset < recovery_point => {
+                        let from = batch.header.base_offset;
+                        let damage = DamagedRange { position: batch.position, from, next: None, source };
+                        self.tell_of_rot(&damage, recovery_point);
+                        tail = Tail { position: size, next_offset: recovery_point };
+                        return Ok(Recovered { tail, is_dense: false, damage: None });
+                    }
+                    Err(damage @ ScanError::Corrupt { .. }) if !self.is_metadata() || batch.end() == size => {
+                        return Ok(Recovered { tail, is_dense, damage: Some(damage) });
+                    }
+                    Err(ScanError::Corrupt { .. }) => {}
+                    checked => checked.map_err(|e| segment.error(e))?,
+                }
             }
+            segment.index_recovered(&indexes, &batch);
+            epochs.assign_later(batch.header.partition_leader_epoch, batch.header.base_offset);
+            is_dense &= position == batch.position || batch.header.base_offset == tail.next_offset;
+            is_dense &= batch.header.record_count.checked_sub(1) == Some(batch.header.last_offset_delta);
+            tail = Tail { position: batch.end(), next_offset: batch.header.last_offset() + 1 };
+        }
+        Ok(Recovered { tail, is_dense, damage: None })
+    }
+
+    /// The offset with which the log goes on behind damage in what was on disk already; the damage stays where it is. `None`
+    /// if it may be what a crash left.
+    fn end_of_rot(&self, damage: &DamagedRange, next_base: Option<i64>) -> Option<i64> {
+        let recovery_point = self.known.recovery_point;
+        match (damage.next, next_base) {
+            (Some(next), _) if damage.from < recovery_point || self.is_metadata() => Some(next.header.base_offset),
+            (None, Some(next_base)) if next_base <= recovery_point || self.is_metadata() => Some(next_base),
+            (None, None) if damage.from < recovery_point => Some(recovery_point),
+            _ => None,
         }
     }
 
-    fn next_good_batch(
-        &self,
-        scan: &mut BatchScan<'_>,
-        file: &dyn DiskFile,
-        base_offset: i64,
-        expected: i64,
-    ) -> Result<Option<BatchAt>, ScanError> {
-        let Some(batch) = scan.next_batch()? else { return Ok(None) };
-        let header = &batch.header;
-        let in_order = header.base_offset >= expected
-            && header.last_offset_delta >= 0
-            && header.last_offset() < i64::MAX
-            && header.last_offset() - base_offset <= i64::from(i32::MAX);
-        if !in_order {
-            let source = Damage::Disorder { first: header.base_offset, last: header.last_offset(), expected };
-            return Err(ScanError::Corrupt { position: batch.position, source });
-        }
-        if header.last_offset() >= self.known.recovery_point {
-            check_crc(file, &batch)?;
-        }
-        Ok(Some(batch))
+    fn tell_of_rot(&self, damage: &DamagedRange, next_good_offset: i64) {
+        tracing::warn!(
+            partition = %self.known.topic_partition,
+            from = damage.from,
+            next_good_offset,
+            "records that were on disk are damaged: they are left as they are and cannot be read: {}",
+            damage.source
+        );
     }
 
-    /// Where the log goes on behind damage in what was on disk already. The damage stays where it is.
-    fn find_behind_rot(
-        &self,
-        segment: &Segment,
-        file: &dyn DiskFile,
-        tail: Tail,
-    ) -> Result<Option<BatchAt>, LoadError> {
-        if tail.next_offset >= self.known.recovery_point {
-            return Ok(None);
-        }
-        let next = find_valid_batch(file, tail.position + 1, segment.size(), tail.next_offset);
-        let next = next.map_err(|e| segment.error(e))?;
-        if let Some(next) = &next {
-            tracing::warn!(
-                partition = %self.known.topic_partition,
-                from = tail.next_offset,
-                next_good_offset = next.header.base_offset,
-                "records that were on disk are damaged: they are left as they are and cannot be read"
-            );
-        }
-        Ok(next)
+    fn is_metadata(&self) -> bool {
+        self.known.topic_partition.topic.as_ref() == METADATA_TOPIC
     }
 }
 

@@ -49,6 +49,16 @@ pub enum Damage {
         /// The offset after the batch before it.
         expected: i64,
     },
+    /// It is a batch, but of another leader epoch than its neighbours and its offset.
+    #[error("batch at offset {offset} of leader epoch {found}, expected {expected}")]
+    LeaderEpoch {
+        /// Its base offset.
+        offset: i64,
+        /// Its epoch.
+        found: i32,
+        /// The epoch that it should have.
+        expected: i32,
+    },
 }
 
 /// Why a walk ended before the end of the file.

@@ -6,10 +6,15 @@
 //!
 //! A segment is opened by name and size. Its indexes are opened, checked, and if need be rebuilt when they are first
 //! used. The positions of the latest appends are kept in memory: a read at the tail touches no index.
+//!
+//! No byte on disk is believed by itself. An index entry counts if the batch is there that it speaks of, or the indexes are
+//! rebuilt; and what was there before this process is walked, header by header, before it is sent the first time: a reader
+//! gets what stands in front of damage, or is told of it, or gets what stands behind.
 
 use std::{
     collections::VecDeque,
     io,
+    ops::Range,
     path::PathBuf,
     sync::{
         Arc, Mutex,
@@ -22,7 +27,8 @@ use super::{
     files::{Directory, FileKind, FilePool, PooledFile, Stage},
     log_config::LogConfig,
     offset_index::{self, OffsetIndex, OffsetPosition},
-    scan::{BatchAt, BatchScan, ScanError, find_valid_batch, read_batch},
+    ordered_scan::{EpochOf, NO_EPOCHS, OrderedScan, Step, Surroundings},
+    scan::{BatchAt, BatchScan, ScanError, check_crc, read_batch},
     sync::lock,
     time_index::{self, TimeIndex, TimestampOffset},
     transaction_index::TransactionIndex,
@@ -87,8 +93,12 @@ pub struct Segment {
     dir: Arc<Directory>,
     log: Arc<PooledFile>,
     indexes: Mutex<Option<Arc<Indexes>>>,
+    /// Entries are added, or all are replaced, by one at a time.
+    indexing: Mutex<()>,
     aborted: TransactionIndex,
     state: Mutex<State>,
+    /// Another segment follows it.
+    is_closed: AtomicBool,
     /// Its files are being removed.
     retired: AtomicBool,
 }
@@ -103,8 +113,15 @@ pub struct Indexes {
 
 struct State {
     size: u64,
-    /// The offset after the last batch, in a segment that may be appended to; unreachable in others.
+    /// The offset after the last batch, which is the next segment's base offset unless compaction took what was there;
+    /// unreachable as long as nobody knows it.
     next_offset: i64,
+    /// What `next_offset` should turn out to be.
+    expected_end: Option<i64>,
+    /// This process wrote what is there from here on.
+    appended_from: u64,
+    /// A range in front of that whose batches were found to be in order.
+    in_order: Range<u64>,
     created_ms: TimestampMs,
     /// Bytes from the last indexed batch on.
     bytes_since_index_entry: u64,
@@ -157,6 +174,9 @@ impl Segment {
         let state = State {
             size,
             next_offset: i64::MAX,
+            expected_end: None,
+            appended_from: size,
+            in_order: 0..0,
             created_ms: now,
             bytes_since_index_entry: 0,
             first_timestamp: None,
@@ -171,8 +191,10 @@ impl Segment {
             dir: Arc::clone(dir),
             log: Arc::new(file(FileKind::Log)),
             indexes: Mutex::new(None),
+            indexing: Mutex::new(()),
             aborted: TransactionIndex::new(file(FileKind::TransactionIndex), base_offset),
             state: Mutex::new(state),
+            is_closed: AtomicBool::new(false),
             retired: AtomicBool::new(false),
         }
     }
@@ -201,6 +223,7 @@ impl Segment {
 
     fn created(self) -> io::Result<Self> {
         lock(&self.state).next_offset = self.base_offset;
+        self.aborted.set_checked();
         self.log.create()?;
         *lock(&self.indexes) = Some(Arc::new(self.create_indexes()?));
         Ok(self)
@@ -385,6 +408,17 @@ impl Segment {
         Ok((indexes.offset.size(), indexes.time.size()))
     }
 
+    /// Whether it is known where the next segment begins.
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
+    }
+
+    /// Another segment follows it.
+    pub(super) fn set_closed(&self, next_base: i64) {
+        self.set_next_offset(next_base);
+        self.is_closed.store(true, Ordering::Release);
+    }
+
     /// Whether its files are being removed, which would explain an error.
     pub(super) fn is_retired(&self) -> bool {
         self.retired.load(Ordering::Acquire)
@@ -396,6 +430,7 @@ impl Segment {
     }
 
     fn index(&self, indexes: &Indexes, header: &BatchHeader, position: u64) {
+        let _one_at_a_time = lock(&self.indexing);
         let last_offset = header.last_offset();
         let mut state = lock(&self.state);
         if position == 0 {
@@ -445,7 +480,11 @@ impl Segment {
             return Ok(known);
         }
         let file = self.open_log()?;
-        let first = BatchScan::new(&*file, 0, size).next_batch().map_err(|e| self.error(e))?;
+        let first = match BatchScan::new(&*file, 0, size).next_batch() {
+            // Damage does not keep anybody from appending.
+            Err(ScanError::Corrupt { .. }) => None,
+            first => first.map_err(|e| self.error(e))?,
+        };
         let timestamp = first.map(|batch| batch.header.max_timestamp);
         lock(&self.state).first_timestamp = timestamp;
         Ok(timestamp)
@@ -477,12 +516,13 @@ impl Segment {
         max_bytes: usize,
         whole_first: bool,
         up_to: i64,
+        epoch_of: EpochOf<'_>,
     ) -> Result<Option<SegmentSlice>, SegmentError> {
-        let Some((first, end)) = self.locate(offset, up_to)? else { return Ok(None) };
+        let Some((first, end)) = self.locate(offset, up_to, epoch_of)? else { return Ok(None) };
         let first_batch_size = usize::try_from(first.end - first.position).unwrap_or(usize::MAX);
         let wanted = if whole_first { max_bytes.max(first_batch_size) } else { max_bytes };
         let available = usize::try_from(end.saturating_sub(first.position)).unwrap_or(usize::MAX);
-        let length = wanted.min(available);
+        let length = self.in_order(first, wanted.min(available), epoch_of)?;
         if length == 0 {
             return Ok(None);
         }
@@ -499,7 +539,7 @@ impl Segment {
     }
 
     /// Where the batch with `offset` stands, and where the bytes end that precede `up_to`.
-    fn locate(&self, offset: i64, up_to: i64) -> Result<Option<(Extent, u64)>, SegmentError> {
+    fn locate(&self, offset: i64, up_to: i64, epoch_of: EpochOf<'_>) -> Result<Option<(Extent, u64)>, SegmentError> {
         let (size, first, end) = {
             let state = lock(&self.state);
             let end = match state.flushed {
@@ -511,42 +551,134 @@ impl Segment {
         };
         let first = match first {
             Some(first) => first,
-            None => match self.search(offset, size)? {
-                Some(batch) => Extent { position: batch.position, end: batch.end() },
+            None => match self.search(offset, size, epoch_of)? {
+                Some(batch) => {
+                    let BatchHeader { base_offset, partition_leader_epoch, .. } = batch.header;
+                    let leader_epoch = Some(partition_leader_epoch);
+                    Extent { position: batch.position, end: batch.end(), base_offset, leader_epoch }
+                }
                 None => return Ok(None),
             },
         };
         let end = match end {
             Some(end) => end,
-            None => self.search(up_to, size)?.map_or(size, |batch| batch.position),
+            None => match self.search(up_to, size, epoch_of) {
+                Ok(batch) => batch.map_or(size, |batch| batch.position),
+                // What stands in front of it can be read.
+                Err(SegmentError { source: ScanError::Corrupt { position, .. }, .. }) => position,
+                Err(error) => return Err(error),
+            },
         };
         Ok(Some((first, end)))
     }
 
-    /// The first batch that ends at `offset` or later, by index and headers.
-    fn search(&self, offset: i64, size: u64) -> Result<Option<BatchAt>, SegmentError> {
-        let position = self.indexed_position(offset)?;
+    /// The first batch that ends at `offset` or later, by index and headers. An error if that is damaged.
+    fn search(&self, offset: i64, size: u64, epoch_of: EpochOf<'_>) -> Result<Option<BatchAt>, SegmentError> {
+        // From one that comes before, so that what is found has been held against it.
+        let (position, expected) = self.begin_search(offset.saturating_sub(1))?;
         let file = self.open_log()?;
-        let mut scan = BatchScan::new(&*file, position, size);
+        let mut scan = OrderedScan::new(&*file, position, size, expected, self.surroundings(epoch_of));
         loop {
-            let damage = match scan.find(|header| header.last_offset() >= offset) {
-                Ok(found) => return Ok(found),
-                Err(e @ ScanError::Corrupt { .. }) => e,
-                Err(e) => return Err(self.error(e)),
-            };
-            // What lies behind damaged bytes is still there.
-            let next = find_valid_batch(&*file, scan.position() + 1, size, self.base_offset);
-            match next.map_err(|e| self.error(e))? {
-                Some(next) if next.header.base_offset <= offset => scan = BatchScan::new(&*file, next.position, size),
-                _ => return Err(self.error(damage)),
+            match scan.next_step().map_err(|e| self.error(e))? {
+                None => return Ok(None),
+                Some(Step::Batch(batch)) if batch.header.last_offset() >= offset => return Ok(Some(batch)),
+                Some(Step::Damage(damage)) if damage.has(offset) => return Err(self.error(damage.error())),
+                Some(_) => {}
             }
         }
     }
 
+    /// How many of the `length` bytes from a batch on have their batches in order. What this process wrote has.
+    fn in_order(&self, first: Extent, length: usize, epoch_of: EpochOf<'_>) -> Result<usize, SegmentError> {
+        let (size, known, to) = {
+            let state = lock(&self.state);
+            let to = (first.position + length as u64).min(state.appended_from);
+            (state.size, state.in_order.clone(), to)
+        };
+        if to <= first.position || (known.contains(&first.position) && to <= known.end) {
+            return Ok(length);
+        }
+        let file = self.open_log()?;
+        let around = self.surroundings(epoch_of);
+        let scan = OrderedScan::new(&*file, first.position, size, first.base_offset, around);
+        let mut scan = scan.from_epoch(first.leader_epoch);
+        let mut end = first.position;
+        let mut damage = None;
+        while end < to {
+            match scan.next_step().map_err(|e| self.error(e))? {
+                None => break,
+                Some(Step::Batch(batch)) => end = batch.end(),
+                Some(Step::Damage(found)) => {
+                    damage = Some(found);
+                    break;
+                }
+            }
+        }
+        let mut state = lock(&self.state);
+        let touches = first.position <= state.in_order.end && end >= state.in_order.start;
+        let before = if touches { state.in_order.clone() } else { end..end };
+        state.in_order = first.position.min(before.start)..end.max(before.end);
+        match damage {
+            None => Ok(length),
+            Some(damage) if end == first.position => Err(self.error(damage.error())),
+            Some(_) => Ok(length.min(usize::try_from(end - first.position).unwrap_or(usize::MAX))),
+        }
+    }
+
+    /// What is known of it, for a walk through its log.
+    pub(super) fn surroundings<'a>(&self, epoch_of: EpochOf<'a>) -> Surroundings<'a> {
+        let state = lock(&self.state);
+        let next_offset = Some(state.next_offset).filter(|next_offset| *next_offset < i64::MAX);
+        Surroundings {
+            base_offset: self.base_offset,
+            limit: state.next_offset,
+            next_offset: next_offset.or(state.expected_end),
+            epoch_of,
+        }
+    }
+
+    /// A walk through `file`, its log, that meets all batches from `offset` on, and may begin before.
+    pub(super) fn walk<'a>(&self, file: &'a dyn DiskFile, offset: i64) -> Result<OrderedScan<'a>, SegmentError> {
+        let (position, expected) = self.begin_search(offset)?;
+        Ok(OrderedScan::new(file, position, self.size(), expected, self.surroundings(NO_EPOCHS)))
+    }
+
     /// Where to begin to look for the batch with `offset`.
     pub(super) fn indexed_position(&self, offset: i64) -> Result<u64, SegmentError> {
-        let entry = self.indexes()?.offset.lookup(offset).map_err(|e| self.io_error(e))?;
-        Ok(entry.map_or(0, |entry| entry.position))
+        Ok(self.begin_search(offset)?.0)
+    }
+
+    /// Where to begin to look for the batch with `offset`, and the base offset of the batch that stands there. An index that
+    /// turns out to be wrong is rebuilt.
+    fn begin_search(&self, offset: i64) -> Result<(u64, i64), SegmentError> {
+        for is_rebuilt in [false, true] {
+            let entry = self.indexes()?.offset.lookup(offset).map_err(|e| self.io_error(e))?;
+            let Some(entry) = entry else { break };
+            if entry.offset <= offset
+                && let Some(batch) = self.batch_of(entry, self.size())?
+            {
+                return Ok((entry.position, batch.header.base_offset));
+            }
+            if !is_rebuilt {
+                self.rebuild_indexes("an entry of the offset index disagrees with the log")?;
+            }
+        }
+        Ok((0, self.base_offset))
+    }
+
+    /// The last entry of the time index that is not later than `timestamp`. An index that turns out to be wrong is rebuilt.
+    fn time_entry(&self, timestamp: TimestampMs) -> Result<Option<TimestampOffset>, SegmentError> {
+        for is_rebuilt in [false, true] {
+            let entry = self.indexes()?.time.lookup(timestamp).map_err(|e| self.io_error(e))?;
+            let Some(entry) = entry else { break };
+            if entry.timestamp <= timestamp && self.has_timestamp(&*self.indexes()?, entry, self.size())? {
+                return Ok(Some(entry));
+            }
+            if !is_rebuilt {
+                self.rebuild_indexes("an entry of the time index disagrees with the log")?;
+            }
+        }
+        Ok(None)
     }
 
     /// The greatest timestamp in the segment and the last offset of the first batch that has it. `None` where no batch
@@ -564,27 +696,33 @@ impl Segment {
         timestamp: TimestampMs,
         start: i64,
         up_to: i64,
+        epoch_of: EpochOf<'_>,
         times: RecordTimes<'_>,
     ) -> Result<Option<FoundRecord>, SegmentError> {
-        let indexes = self.indexes()?;
-        let entry = indexes.time.lookup(timestamp).map_err(|e| self.io_error(e))?;
+        let entry = self.time_entry(timestamp)?;
         // An entry with the very timestamp stands for the first batch that has it.
         let from = entry.map_or(start, |entry| entry.offset.max(start));
-        let position = self.indexed_position(from)?;
+        let (position, expected) = self.begin_search(from)?;
         let file = self.open_log()?;
-        let mut scan = BatchScan::new(&*file, position, self.size());
-        while let Some(batch) = scan.next_batch().map_err(|e| self.error(e))? {
-            if batch.header.base_offset >= up_to {
-                break;
-            }
+        let mut scan = OrderedScan::new(&*file, position, self.size(), expected, self.surroundings(epoch_of));
+        loop {
+            let batch = match scan.next_step().map_err(|e| self.error(e))? {
+                Some(Step::Batch(batch)) if batch.header.base_offset < up_to => batch,
+                // What is damaged cannot be read either.
+                Some(Step::Damage(_)) => continue,
+                _ => return Ok(None),
+            };
             if batch.header.max_timestamp < timestamp || batch.header.last_offset() < start {
                 continue;
+            }
+            match check_crc(&*file, &batch) {
+                Err(ScanError::Corrupt { .. }) => continue,
+                checked => checked.map_err(|e| self.error(e))?,
             }
             if let Some(found) = self.find_in_batch(&*file, &batch, timestamp, start, times)? {
                 return Ok(Some(found));
             }
         }
-        Ok(None)
     }
 
     fn find_in_batch(
@@ -645,7 +783,7 @@ impl Segment {
         }
         let last = self.open_sane_indexes()?.ok().and_then(|(_, last)| last);
         let file = self.open_log()?;
-        let mut scan = BatchScan::new(&*file, last.map_or(0, |entry| entry.position), self.size());
+        let mut scan = BatchScan::new(&*file, last.map_or(0, |batch| batch.position), self.size());
         match scan.find(|header| header.last_offset() >= offset) {
             Ok(found) => Ok(found.is_some()),
             Err(ScanError::Corrupt { .. }) => Ok(false),
@@ -663,30 +801,51 @@ impl Segment {
         Ok(indexes)
     }
 
-    /// Forgets the index entries for `offset` and later. Returns where the last batch begins that is still indexed.
-    pub fn rewind_indexes(&self, offset: i64) -> Result<(Arc<Indexes>, u64), SegmentError> {
+    /// Forgets the index entries for `offset` and later. Returns the last batch that is still indexed.
+    pub fn rewind_indexes(&self, offset: i64) -> Result<(Arc<Indexes>, Option<BatchAt>), SegmentError> {
         if offset <= self.base_offset || self.size() == 0 {
-            return Ok((self.reset_indexes()?, 0));
+            return Ok((self.reset_indexes()?, None));
         }
         // Not completed first: a time index that a crash left longer than the other one would tell of what is to come.
-        let Ok((indexes, _)) = self.open_sane_indexes()? else { return Ok((self.reset_indexes()?, 0)) };
+        let Ok((indexes, _)) = self.open_sane_indexes()? else { return Ok((self.reset_indexes()?, None)) };
         let truncated = indexes.offset.truncate_to(offset).and_then(|()| indexes.time.truncate_to(offset));
         truncated.map_err(|e| self.io_error(e))?;
         let (last, max_timestamp) = (indexes.offset.last(), indexes.time.last());
-        if max_timestamp.is_none() {
-            return Ok((self.reset_indexes()?, 0));
+        let batch = match last {
+            None => None,
+            Some(entry) => self.batch_of(entry, self.size())?,
+        };
+        let is_true = batch.is_some() || last.is_none();
+        if !is_true || !max_timestamp.map_or(Ok(false), |entry| self.has_timestamp(&indexes, entry, self.size()))? {
+            return Ok((self.reset_indexes()?, None));
         }
         let indexes = Arc::new(indexes);
         *lock(&self.indexes) = Some(Arc::clone(&indexes));
         let mut state = lock(&self.state);
         state.max_timestamp = max_timestamp;
         state.bytes_since_index_entry = 0;
-        Ok((indexes, last.map_or(0, |entry| entry.position)))
+        Ok((indexes, batch))
     }
 
-    /// Tells the segment that its last batch ends before `offset`, and that it is the active one.
+    /// Makes both anew from the log.
+    fn rebuild_indexes(&self, reason: &str) -> Result<(), SegmentError> {
+        tracing::warn!(segment = %self.log.path().display(), reason, "rebuilding the indexes");
+        let indexes = self.indexes()?;
+        let _one_at_a_time = lock(&self.indexing);
+        indexes.offset.clear().and_then(|()| indexes.time.clear()).map_err(|e| self.io_error(e))?;
+        self.complete(&indexes, None)?;
+        let max_timestamp = lock(&self.state).max_timestamp;
+        indexes.write_with(max_timestamp).map_err(|e| self.io_error(e))
+    }
+
+    /// Tells the segment which offset follows its last batch.
     pub fn set_next_offset(&self, offset: i64) {
         lock(&self.state).next_offset = offset;
+    }
+
+    /// Tells the segment which offset should turn out to follow its last batch.
+    pub(super) fn set_expected_end(&self, offset: i64) {
+        lock(&self.state).expected_end = Some(offset);
     }
 
     /// Cuts the log at `position`, where the batch with `next_offset` would begin, and the indexes with it.
@@ -703,6 +862,8 @@ impl Segment {
         state.next_offset = tail.next_offset;
         state.recent = Recent::default();
         state.flushed = None;
+        state.appended_from = state.appended_from.min(tail.position);
+        state.in_order = 0..0;
         Ok(())
     }
 
@@ -750,7 +911,7 @@ impl Segment {
 
     /// Opens the indexes and holds them against the log where that is cheap. The inner error says why they have to be
     /// rebuilt.
-    fn open_sane_indexes(&self) -> Result<Result<(Indexes, Option<OffsetPosition>), &'static str>, SegmentError> {
+    fn open_sane_indexes(&self) -> Result<Result<(Indexes, Option<BatchAt>), &'static str>, SegmentError> {
         let opened = OffsetIndex::open(self.file(FileKind::OffsetIndex), self.base_offset).and_then(|offset| {
             let time = TimeIndex::open(self.file(FileKind::TimeIndex), self.base_offset)?;
             Ok(Indexes { offset, time })
@@ -768,25 +929,66 @@ impl Segment {
         if last_time.is_some_and(|entry| entry.offset < self.base_offset) {
             return Ok(Err("the time index ends before the segment's base offset"));
         }
-        match last {
-            Some(entry) if !self.entry_is_true(entry, size)? => Ok(Err("the offset index disagrees with the log")),
-            last => Ok(Ok((indexes, last))),
+        let last = match last {
+            None => None,
+            Some(entry) => match self.batch_of(entry, size)? {
+                Some(batch) => Some(batch),
+                None => return Ok(Err("the offset index disagrees with the log")),
+            },
+        };
+        // What it says decides when the segment is too old.
+        if let Some(entry) = last_time
+            && !self.has_timestamp(&indexes, entry, size)?
+        {
+            return Ok(Err("the time index disagrees with the log"));
         }
+        Ok(Ok((indexes, last)))
     }
 
-    /// Whether the batch that an index entry names is there and ends with its offset.
-    fn entry_is_true(&self, entry: OffsetPosition, size: u64) -> Result<bool, SegmentError> {
+    /// The batch that an entry of the offset index speaks of: it ends with the entry's offset, or stands before others that
+    /// do, for Kafka writes one entry for several batches that it appends together.
+    fn batch_of(&self, entry: OffsetPosition, size: u64) -> Result<Option<BatchAt>, SegmentError> {
         let file = self.open_log()?;
-        match BatchScan::new(&*file, entry.position, size).next_batch() {
-            Ok(batch) => Ok(batch.is_some_and(|batch| batch.header.last_offset() == entry.offset)),
+        let first = match BatchScan::new(&*file, entry.position, size).next_batch() {
+            Ok(Some(first)) => first,
+            Ok(None) | Err(ScanError::Corrupt { .. }) => return Ok(None),
+            Err(e) => return Err(self.error(e)),
+        };
+        if first.header.last_offset() == entry.offset {
+            return Ok(Some(first));
+        }
+        let around = self.surroundings(NO_EPOCHS);
+        let mut scan = OrderedScan::new(&*file, entry.position, size, first.header.base_offset, around);
+        while let Some(Step::Batch(batch)) = scan.next_step().map_err(|e| self.error(e))? {
+            if batch.header.last_offset() >= entry.offset {
+                return Ok((batch.header.last_offset() == entry.offset).then_some(first));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether the batch that an entry of the time index speaks of has its timestamp.
+    fn has_timestamp(&self, indexes: &Indexes, entry: TimestampOffset, size: u64) -> Result<bool, SegmentError> {
+        let at = indexes.offset.lookup(entry.offset).map_err(|e| self.io_error(e))?;
+        let position = match at {
+            None => 0,
+            Some(at) if at.offset <= entry.offset && self.batch_of(at, size)?.is_some() => at.position,
+            Some(_) => return Ok(false),
+        };
+        let file = self.open_log()?;
+        let mut scan = BatchScan::new(&*file, position, size);
+        match scan.find(|header| header.last_offset() >= entry.offset) {
+            Ok(found) => Ok(found.is_some_and(|batch| {
+                batch.header.base_offset <= entry.offset && batch.header.max_timestamp == entry.timestamp
+            })),
             Err(ScanError::Corrupt { .. }) => Ok(false),
             Err(e) => Err(self.error(e)),
         }
     }
 
     /// Walks from the last index entry to the end, adds the entries that are missing, and learns the greatest
-    /// timestamp. Ends at the first thing that is no batch.
-    fn complete(&self, indexes: &Indexes, last: Option<OffsetPosition>) -> Result<Tail, SegmentError> {
+    /// timestamp. Passes over damage; what is behind the last good batch is not part of the tail.
+    fn complete(&self, indexes: &Indexes, last: Option<BatchAt>) -> Result<Tail, SegmentError> {
         let last_time = indexes.time.last();
         let size = {
             let mut state = lock(&self.state);
@@ -794,21 +996,18 @@ impl Segment {
             state.bytes_since_index_entry = 0;
             state.size
         };
-        let mut tail = Tail { position: last.map_or(0, |entry| entry.position), next_offset: self.base_offset };
+        let (position, expected) =
+            last.map_or((0, self.base_offset), |batch| (batch.position, batch.header.base_offset));
+        let mut tail = Tail { position, next_offset: expected };
         let file = self.open_log()?;
-        let mut scan = BatchScan::new(&*file, tail.position, size);
-        loop {
-            match scan.next_batch() {
-                Ok(None) => return Ok(tail),
-                Ok(Some(batch)) if batch.header.base_offset < tail.next_offset => return Ok(tail),
-                Ok(Some(batch)) => {
-                    self.index_recovered(indexes, &batch);
-                    tail = Tail { position: batch.end(), next_offset: batch.header.last_offset() + 1 };
-                }
-                Err(ScanError::Corrupt { .. }) => return Ok(tail),
-                Err(e) => return Err(self.error(e)),
+        let mut scan = OrderedScan::new(&*file, position, size, expected, self.surroundings(NO_EPOCHS));
+        while let Some(step) = scan.next_step().map_err(|e| self.error(e))? {
+            if let Step::Batch(batch) = step {
+                self.index_recovered(indexes, &batch);
+                tail = Tail { position: batch.end(), next_offset: batch.header.last_offset() + 1 };
             }
         }
+        Ok(tail)
     }
 }
 
@@ -845,6 +1044,9 @@ impl State {
 struct Extent {
     position: u64,
     end: u64,
+    base_offset: i64,
+    /// Unknown for an append of this process.
+    leader_epoch: Option<i32>,
 }
 
 impl Recent {
@@ -860,9 +1062,9 @@ impl Recent {
     /// The batch with `offset`, unless it is older than what is remembered.
     fn extent_of(&self, offset: i64, size: u64) -> Option<Extent> {
         let next = self.0.partition_point(|(base_offset, _)| *base_offset <= offset);
-        let (_, position) = *self.0.get(next.checked_sub(1)?)?;
+        let (base_offset, position) = *self.0.get(next.checked_sub(1)?)?;
         let end = self.0.get(next).map_or(size, |(_, position)| u64::from(*position));
-        Some(Extent { position: u64::from(position), end })
+        Some(Extent { position: u64::from(position), end, base_offset, leader_epoch: None })
     }
 
     /// Where the batches end that precede `offset`, unless it is older than what is remembered.

@@ -86,6 +86,11 @@ impl TimeIndex {
         lock(&self.file).truncate(|entry| i64::from(split(entry).1) < relative)
     }
 
+    /// Forgets all entries.
+    pub fn clear(&self) -> io::Result<()> {
+        lock(&self.file).clear()
+    }
+
     /// Bytes, of which some may still wait to be written.
     #[must_use]
     pub fn size(&self) -> u64 {

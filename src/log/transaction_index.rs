@@ -12,10 +12,15 @@
 //! |     8 | last stable offset once it had ended                  |
 //!
 //! Most segments have no such file. It is created with the first entry.
+//!
+//! Not checksummed: [`PartitionLog`](super::partition_log::PartitionLog) holds it against the log before it believes it.
 
 use std::{
     io,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use super::{
@@ -80,13 +85,15 @@ pub struct TransactionIndex {
     file: Arc<PooledFile>,
     /// Bytes of whole entries; unknown until it is used first.
     size: Mutex<Option<u64>>,
+    /// The entries are known to be those that the log gives.
+    is_checked: AtomicBool,
 }
 
 impl TransactionIndex {
     /// The index in `file`, which need not exist. Nothing is opened.
     #[must_use]
     pub fn new(file: PooledFile, base_offset: i64) -> Self {
-        Self { base_offset, file: Arc::new(file), size: Mutex::new(None) }
+        Self { base_offset, file: Arc::new(file), size: Mutex::new(None), is_checked: AtomicBool::new(false) }
     }
 
     /// Its file, if it has entries that this process has seen.
@@ -102,6 +109,34 @@ impl TransactionIndex {
     /// Gives its file, if there is one, the name of another stage.
     pub(super) fn rename(&self, to: Stage) -> io::Result<()> {
         self.file.rename_if_there(to)
+    }
+
+    /// Whether there are entries that were not held against the log.
+    pub(super) fn is_to_be_checked(&self) -> io::Result<bool> {
+        Ok(!self.is_checked.load(Ordering::Acquire) && self.known_size(&mut lock(&self.size))? > 0)
+    }
+
+    /// Notes that the entries are those that the log gives.
+    pub(super) fn set_checked(&self) {
+        self.is_checked.store(true, Ordering::Release);
+    }
+
+    /// The entries, up to the first that is damaged, and whether that is all there is.
+    pub(super) fn entries(&self) -> io::Result<(Vec<AbortedTransaction>, bool)> {
+        let mut size = lock(&self.size);
+        let entries = self.read(&mut size)?;
+        let is_all = (entries.len() * ENTRY_SIZE) as u64 == self.known_size(&mut size)?;
+        Ok((entries, is_all))
+    }
+
+    /// Puts other entries in the place of those that are there.
+    pub(super) fn replace(&self, entries: &[AbortedTransaction]) -> io::Result<()> {
+        let mut size = lock(&self.size);
+        let bytes: Vec<u8> = entries.iter().flat_map(AbortedTransaction::encode).collect();
+        self.file.write_all_at(&[&bytes], 0)?;
+        self.file.set_len(bytes.len() as u64)?;
+        *size = Some(bytes.len() as u64);
+        Ok(())
     }
 
     /// Adds an entry. After an error there may be half of one, which the next one overwrites.

@@ -279,6 +279,7 @@ impl Cleaning<'_> {
         }
         let cleaned = self.log.create_cleaned(first.base_offset(), &self.config).map_err(CleanError::Io)?;
         let written = self.write_all(old, end, &cleaned, mapped, transactions);
+        cleaned.set_closed(end);
         let finished = written.and_then(|()| Ok(self.finish(old, &cleaned)?));
         if let Err(error) = finished {
             self.log.remove_cleaned(&cleaned);

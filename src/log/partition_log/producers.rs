@@ -6,9 +6,10 @@ use super::{AppendBatch, AppendError, Appended, PartitionLog, ReadError, Writer}
 use crate::{
     clock::TimestampMs,
     log::{
-        disk::OpenMode,
+        disk::{OpenMode, read_file},
+        ordered_scan::Step,
         producer_state::{EndMarker, ProducerError, ProducerStates, Verdict, WantedBatches, snapshot},
-        scan::{BatchScan, ScanError, check_crc},
+        scan::{BatchScan, ScanError, check_crc, read_batch},
         segment::{Segment, SegmentError},
         sync::{lock, read},
         transaction_index::AbortedTransaction,
@@ -61,6 +62,43 @@ impl SnapshotFiles {
     pub(super) fn take_unsynced(&mut self) -> Vec<PathBuf> {
         std::mem::take(&mut self.unsynced)
     }
+}
+
+/// The aborted transactions that ended in a segment which these producers begin, and its end. With `is_checked` the CRC of
+/// each batch that counts is computed, and damage is an error.
+fn aborted_in(
+    segment: &Segment,
+    mut states: ProducerStates,
+    is_checked: bool,
+) -> io::Result<(Vec<AbortedTransaction>, i64)> {
+    let mut found = Vec::new();
+    let mut end = segment.base_offset();
+    let file = segment.log().get()?;
+    let mut scan = segment.walk(&*file, segment.base_offset()).map_err(io::Error::other)?;
+    while let Some(step) = scan.next_step().map_err(io::Error::other)? {
+        let batch = match step {
+            Step::Batch(batch) => batch,
+            Step::Damage(damage) if is_checked => return Err(io::Error::other(damage.error())),
+            Step::Damage(_) => continue,
+        };
+        end = batch.header.last_offset() + 1;
+        if is_checked {
+            check_crc(&*file, &batch).map_err(io::Error::other)?;
+        }
+        if !batch.header.has_producer_id() {
+            continue;
+        }
+        if !batch.header.is_control() {
+            states.add(&batch.header);
+            continue;
+        }
+        let marker = read_batch(&*file, &batch).ok().and_then(|batch| EndMarker::in_batch(&batch));
+        let Some(marker) = marker else { continue };
+        let ended = states.ended_by(&batch.header, marker);
+        found.extend(ended.as_ref().and_then(AbortedTransaction::of));
+        states.add_marker(&batch.header, marker);
+    }
+    Ok((found, end))
 }
 
 impl PartitionLog {
@@ -138,7 +176,8 @@ impl PartitionLog {
         'anew: loop {
             let mut found = Vec::new();
             for segment in self.segments_from(from.max(self.log_start.load(Ordering::Acquire))) {
-                match segment.aborted().collect(from, up_to, &mut found) {
+                let is_checked = self.check_aborted(&segment);
+                match is_checked.and_then(|()| segment.aborted().collect(from, up_to, &mut found)) {
                     // A marker may come many segments after the records that it is about.
                     Ok(false) => {}
                     Ok(true) => break,
@@ -149,6 +188,51 @@ impl PartitionLog {
             }
             return Ok(found);
         }
+    }
+
+    /// Holds the index of aborted transactions of a segment against its log, once, and writes it anew if they differ: with
+    /// a wrong entry a reader of committed records would get others. Where the log is damaged, or it is not known
+    /// which transactions were open when the segment began, the index is believed.
+    fn check_aborted(&self, segment: &Segment) -> io::Result<()> {
+        if !segment.aborted().is_to_be_checked()? {
+            return Ok(());
+        }
+        // Compaction leaves no records that were aborted, nor all that the entries could be computed from.
+        let is_compacted = self.cleaned().is_some_and(|cleaned| segment.base_offset() < cleaned);
+        let Some(begin) = self.producers_at(segment.base_offset()).filter(|_| !is_compacted) else {
+            segment.aborted().set_checked();
+            return Ok(());
+        };
+        let (entries, is_all) = segment.aborted().entries()?;
+        let (computed, end) = aborted_in(segment, begin.clone(), false)?;
+        // An append may be under way: its entry is written first.
+        let agree = is_all
+            && entries.iter().zip(&computed).all(|(entry, computed)| entry == computed)
+            && entries.iter().skip(computed.len()).all(|entry| entry.last_offset >= end)
+            && (entries.len() >= computed.len() || !segment.is_closed());
+        if !agree {
+            let _writer = lock(&self.writer);
+            match aborted_in(segment, begin, true) {
+                Ok((computed, _)) => {
+                    tracing::warn!(segment = %segment.log().path().display(), "rebuilding the index of aborted transactions");
+                    segment.aborted().replace(&computed)?;
+                }
+                Err(error) => {
+                    tracing::warn!(segment = %segment.log().path().display(), %error, "its index of aborted transactions cannot be checked");
+                }
+            }
+        }
+        segment.aborted().set_checked();
+        Ok(())
+    }
+
+    /// The producers as of the beginning of a segment, if that is known.
+    fn producers_at(&self, base_offset: i64) -> Option<ProducerStates> {
+        if base_offset == 0 {
+            return Some(ProducerStates::default());
+        }
+        let content = read_file(self.pool.disk(), &self.dir.join(&snapshot::file_name(base_offset))).ok()?;
+        snapshot::decode(&content.into()).ok()
     }
 
     fn index_error(&self, source: io::Error) -> ReadError {

@@ -5,8 +5,9 @@ use std::{io, sync::Arc};
 use super::{Files, LoadError, Loader};
 use crate::log::{
     disk::read_file,
+    ordered_scan::Step,
     producer_state::{EndMarker, ProducerStates, snapshot},
-    scan::{BatchScan, ScanError, find_valid_batch, read_batch},
+    scan::read_batch,
     segment::Segment,
     transaction_index::AbortedTransaction,
 };
@@ -31,6 +32,7 @@ impl Loader<'_> {
         let mut newest: Option<(i64, ProducerStates)> = None;
         let offsets = files.keys().filter_map(|name| name.strip_suffix(snapshot::SUFFIX)?.parse().ok());
         let mut offsets: Vec<i64> = offsets.collect();
+        let mut is_any_damaged = false;
         offsets.sort_unstable_by_key(|offset| std::cmp::Reverse(*offset));
         for offset in offsets {
             let is_in_log = log_start < offset && offset <= log_end;
@@ -38,6 +40,7 @@ impl Loader<'_> {
             let is_known = is_in_log && offset <= recovery_point;
             if is_known && newest.is_none() {
                 newest = self.read_snapshot(offset).map(|states| (offset, states));
+                is_any_damaged |= newest.is_none();
             }
             if !is_known || newest.is_none() {
                 self.remove_snapshot(offset).map_err(|e| self.error(e))?;
@@ -46,7 +49,9 @@ impl Loader<'_> {
         let (mut states, snapshot) = match newest {
             Some((offset, states)) => (states, Some(offset)),
             // A broker that stopped cleanly has written one, unless it knew of no producers.
-            None if self.known.clean => return Ok(Loaded { states: ProducerStates::default(), snapshot: None }),
+            None if self.known.clean && !is_any_damaged => {
+                return Ok(Loaded { states: ProducerStates::default(), snapshot: None });
+            }
             None => (ProducerStates::default(), None),
         };
         let unsynced = segments.partition_point(|segment| segment.base_offset() <= recovery_point).saturating_sub(1);
@@ -91,18 +96,17 @@ impl Loader<'_> {
         recovery_point: i64,
         states: &mut ProducerStates,
     ) -> Result<(), LoadError> {
-        let size = segment.size();
-        if size == 0 {
+        if segment.size() == 0 {
             return Ok(());
         }
-        let position = segment.indexed_position(from)?;
         let file = segment.log().get().map_err(|e| self.error(e))?;
-        let mut scan = BatchScan::new(&*file, position, size);
+        let mut scan = segment.walk(&*file, from)?;
         loop {
-            match scan.next_batch() {
+            match scan.next_step() {
                 Ok(None) => return Ok(()),
-                Ok(Some(batch)) if batch.header.base_offset < from || !batch.header.has_producer_id() => {}
-                Ok(Some(batch)) if batch.header.is_control() => {
+                Ok(Some(Step::Damage(_))) => {}
+                Ok(Some(Step::Batch(batch))) if batch.header.base_offset < from || !batch.header.has_producer_id() => {}
+                Ok(Some(Step::Batch(batch))) if batch.header.is_control() => {
                     let marker = read_batch(&*file, &batch).ok().and_then(|batch| EndMarker::in_batch(&batch));
                     let Some(marker) = marker else { continue };
                     let ended = states.ended_by(&batch.header, marker).filter(|end| end.last_offset >= recovery_point);
@@ -111,14 +115,7 @@ impl Loader<'_> {
                     }
                     states.add_marker(&batch.header, marker);
                 }
-                Ok(Some(batch)) => states.add(&batch.header),
-                Err(ScanError::Corrupt { .. }) => {
-                    let next = find_valid_batch(&*file, scan.position() + 1, size, segment.base_offset());
-                    match next.map_err(|e| segment.error(e))? {
-                        Some(next) => scan = BatchScan::new(&*file, next.position, size),
-                        None => return Ok(()),
-                    }
-                }
+                Ok(Some(Step::Batch(batch))) => states.add(&batch.header),
                 Err(e) => return Err(segment.error(e).into()),
             }
         }
