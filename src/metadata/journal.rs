@@ -155,7 +155,14 @@ impl Found {
         dir: PathBuf,
         settings: JournalSettings,
     ) -> Result<Self, OpenError> {
-        let state = QuorumState::read(&*disk, &dir)?;
+        let state = match QuorumState::read(&*disk, &dir) {
+            // The log has all of it: who leads, who votes, and the epochs.
+            Err(QuorumStateError::Damaged(error)) => {
+                tracing::warn!(path = %dir.join(quorum::FILE_NAME).display(), %error, "it is damaged and written anew");
+                None
+            }
+            state => state?,
+        };
         let replayed = replay::replay(&*disk, &dir, &log)?;
         check(&replayed, state.as_ref(), settings.node_id)?;
         Ok(Self { log, disk, dir, settings, state, replayed })
@@ -179,7 +186,7 @@ impl Journal {
             format(&*disk, &dir, &settings, &mut replayed, now)?;
         }
         let before = state.map_or(0, |state| state.leader_epoch).max(replayed.epoch);
-        let epoch = before.max(log.leader_epoch().unwrap_or(0)) + 1;
+        let epoch = before.max(log.leader_epoch().unwrap_or(0)).saturating_add(1);
         QuorumState::led_by(settings.node_id, epoch, replayed.quorum.kraft_version).write(&*disk, &dir)?;
         let deciding = Deciding {
             open_transaction: replayed.open.is_some(),
@@ -212,9 +219,7 @@ impl Journal {
         let batch = batches::control_batch(0, self.epoch, now, &records)?;
         let mut deciding = self.lock();
         self.append(&mut deciding, &batch, now)?;
-        self.abort_open_transaction(&mut deciding, now)?;
-        self.log.commit_now()?;
-        Ok(())
+        self.abort_open_transaction(&mut deciding, now)
     }
 
     /// The log begins with the levels of the features.
@@ -326,8 +331,6 @@ impl Journal {
             deciding.open_transaction = is_transaction;
         }
         deciding.open_transaction = false;
-        // It fails for good or not at all: no later change can be decided without these records.
-        self.log.commit_now()?;
         let mut image = self.image.write().unwrap_or_else(PoisonError::into_inner);
         let image = Arc::make_mut(&mut image);
         for (offset, record) in (first_offset..).zip(&records) {
@@ -347,7 +350,8 @@ impl Journal {
         Ok(batches::batches(first_offset, self.epoch, now, &values)?)
     }
 
-    /// Appends a batch. The image goes on behind it, also if the rest of a transaction is not to be appended.
+    /// Appends a batch, durably: after a crash nothing good follows what was torn, or it is rot. The image goes on behind
+    /// it, also if the rest of a transaction is not to be appended.
     fn append(&self, deciding: &mut Deciding, batch: &RecordBatch, now: TimestampMs) -> Result<(), CommitError> {
         let origin = AppendOrigin::RaftLeader;
         let batch = AppendBatch { header: *batch.header(), payload: batch.payload(), origin };
@@ -356,6 +360,9 @@ impl Journal {
         deciding.bytes_since_snapshot += batch.header.size() as u64;
         let mut image = self.image.write().unwrap_or_else(PoisonError::into_inner);
         Arc::make_mut(&mut image).pass_over(appended.last_offset + 1);
+        drop(image);
+        // It fails for good or not at all: no later change can be decided without these records.
+        self.log.commit_now()?;
         Ok(())
     }
 

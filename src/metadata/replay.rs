@@ -20,7 +20,10 @@ use crate::{
         disk::Disk,
         partition_log::{PartitionLog, ReadError},
     },
-    protocol::{ids::TopicPartition, records::batch::RecordBatch},
+    protocol::{
+        ids::TopicPartition,
+        records::batch::{BatchHeader, RecordBatch},
+    },
 };
 
 /// Bytes read at once.
@@ -44,6 +47,8 @@ pub enum ReplayError {
     Transaction { offset: i64, what: &'static str },
     #[error("the metadata log ends at offset {end}, but there is nothing at offset {offset}")]
     Gap { offset: i64, end: i64 },
+    #[error("the metadata log has nothing at offset {offset}, it goes on at {next}")]
+    Missing { offset: i64, next: i64 },
     #[error("the metadata log starts at offset {log_start}, and no snapshot that can be read goes that far")]
     NoSnapshot { log_start: i64 },
     #[error("the metadata log ends at offset {log_end}, and its snapshot at offset {snapshot_end}")]
@@ -166,6 +171,10 @@ impl Replayed {
 
     /// Applies what a batch has from `from` on; returns the offset after it.
     fn apply_batch(&mut self, batch: &RecordBatch, from: i64) -> Result<i64, ReplayError> {
+        let BatchHeader { base_offset, .. } = *batch.header();
+        if base_offset > from {
+            return Err(ReplayError::Missing { offset: from, next: base_offset });
+        }
         for (offset, entry) in batches::entries(batch)? {
             match entry {
                 _ if offset < from => {}

@@ -261,7 +261,8 @@ fn a_log_that_lost_what_its_snapshot_sums_up_is_refused() {
     commit(&journal, vec![topic(), partition(0, &[1])]);
     assert!(snapshot_if_due(&journal, 7));
     drop(journal);
-    disk.corrupt(&Path::new(DIR).join("00000000000000000000.log"), 70, &[0xff; 8]).expect("corrupted");
+    let log = disk.open(&Path::new(DIR).join("00000000000000000000.log"), OpenMode::Existing).expect("there");
+    log.set_len(70).expect("cut");
     let error = open_with(&disk, settings()).err().expect("refused").to_string();
     assert_eq!(error, "the metadata log ends at offset 0, and its snapshot at offset 6");
 }
@@ -426,4 +427,23 @@ fn what_may_be_lost_is_not_summed_up() {
     disk.heal();
     assert!(journal.log().flushed() < journal.image().offset());
     assert!(!snapshot_if_due(&journal, 7));
+}
+
+#[test]
+fn rot_is_passed_over_where_a_snapshot_has_it_and_refused_where_none_has() {
+    let log = Path::new(DIR).join("00000000000000000000.log");
+    for bytes_between_snapshots in [1, 1 << 20] {
+        let disk = SimDisk::new(1);
+        let settings = JournalSettings { bytes_between_snapshots, ..settings() };
+        let journal = open_with(&disk, settings.clone()).expect("opened");
+        commit(&journal, vec![topic(), partition(0, &[1])]);
+        let is_summed_up = snapshot_if_due(&journal, 7);
+        commit(&journal, vec![partition(1, &[1])]);
+        drop(journal);
+        disk.corrupt(&log, 70, &[0xff; 8]).expect("corrupted");
+        match open_with(&disk, settings) {
+            Ok(journal) => assert!(is_summed_up && journal.image().topics().count() == 1),
+            Err(error) => assert!(!is_summed_up && error.to_string().contains("CRC"), "{error}"),
+        }
+    }
 }
