@@ -30,6 +30,7 @@ use crate::{
         log_config::LogConfig,
         log_dir::{LogDir, LogDirError},
         partition_log::PartitionLog,
+        partition_metadata::is_misread,
     },
     metadata::{
         image::{ConfigResource, Image, Topic},
@@ -463,7 +464,8 @@ impl Broker {
         self.logs.delete_unfinished()?;
         let image = self.image();
         let is_left = |log: &Arc<PartitionLog>| {
-            log.topic_id().is_some_and(|id| id != METADATA_TOPIC_ID && image.topic_by_id(id).is_none())
+            log.topic_partition().topic.as_ref() != CLUSTER_METADATA_TOPIC
+                && log.topic_id().is_some_and(|id| image.topic_by_id(id).is_none())
         };
         let logs = self.logs.partitions();
         let left: Vec<_> = logs.iter().filter(|log| is_left(log)).map(|log| log.topic_partition().clone()).collect();
@@ -478,8 +480,9 @@ impl Broker {
         for (index, partition) in (0..).zip(&topic.partitions) {
             let name = TopicPartition::new(topic.name.clone(), index);
             if let Some(log) = self.logs.partition(&name) {
-                if log.topic_id().is_none_or(|id| id == topic.id) {
-                    if log.topic_id().is_none() {
+                if log.topic_id().is_none_or(|id| id == topic.id || is_misread(id, topic.id)) {
+                    if log.topic_id() != Some(topic.id) {
+                        tracing::warn!(partition = %name, "its topic id is missing or damaged and written anew");
                         log.set_topic_id(topic.id).map_err(|source| self.logs.error(source))?;
                     }
                     log.set_config(log_config);

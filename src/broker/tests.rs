@@ -460,3 +460,36 @@ fn a_start_that_is_refused_leaves_the_directory_as_it_was_found() {
         assert_eq!(found, br#"{"version":0,"brokerEpoch":3}"#);
     }
 }
+
+#[test]
+fn a_misread_topic_id_sets_no_partition_aside_and_deletes_none() {
+    let disk = SimDisk::new(1);
+    let broker = open(&disk).expect("opened");
+    create(&broker, &topic("t", 1)).expect("created");
+    append(&broker, "t", 3);
+    drop(broker);
+    disk.crash(Crash::KeepAll);
+    for dir in ["t-0", "__cluster_metadata-0"] {
+        let path = Path::new("/data").join(dir).join("partition.metadata");
+        let at = crate::log::disk::read_file(&disk, &path).expect("read").len() - 4;
+        disk.corrupt(&path, at, b"B").expect("corrupted");
+    }
+    let broker = open(&disk).expect("opened");
+    broker.remove_deleted();
+    assert_eq!(partitions(&broker), ["__cluster_metadata-0", "t-0"]);
+    let end = broker.topic("t").expect("hosted").partition(0).expect("there").0.offsets().log_end();
+    assert_eq!(end, 3);
+}
+
+#[test]
+fn a_damaged_quorum_state_is_written_anew() {
+    let disk = SimDisk::new(1);
+    create(&open(&disk).expect("opened"), &topic("t", 1)).expect("created");
+    disk.crash(Crash::KeepAll);
+    disk.corrupt(Path::new("/data/__cluster_metadata-0/quorum-state"), 3, b"\xff").expect("corrupted");
+    let broker = open(&disk).expect("opened");
+    assert!(broker.topic("t").is_some());
+    drop(broker);
+    disk.crash(Crash::KeepAll);
+    open(&disk).expect("it is whole again");
+}

@@ -37,6 +37,14 @@ pub fn write(disk: &dyn Disk, path: &Path, topic_id: Uuid) -> io::Result<()> {
     Replacement::write(disk, path, text.as_bytes())?.install(disk)
 }
 
+/// Whether `found` is what damage made of `meant`: one character of its text is another. Ids are random, so no two topics
+/// have such ids.
+#[must_use]
+pub fn is_misread(found: Uuid, meant: Uuid) -> bool {
+    let (found, meant) = (uuid_to_base64(found), uuid_to_base64(meant));
+    found.bytes().zip(meant.bytes()).filter(|(found, meant)| found != meant).count() == 1
+}
+
 /// Reads the file's content.
 pub fn parse(text: &str) -> Option<Uuid> {
     let mut lines = text.lines();
