@@ -26,6 +26,7 @@ pub mod recovery;
 pub mod reserve;
 pub mod retention;
 pub mod scan;
+pub mod scrub;
 pub mod segment;
 mod sync;
 pub mod time_index;

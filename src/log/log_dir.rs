@@ -37,6 +37,7 @@ use super::{
     producer_state::ProducerStates,
     recovery::{self, Known, LoadError},
     reserve,
+    scrub::ScrubCounters,
     segment::Segment,
     sync::{lock, read, write},
 };
@@ -137,6 +138,7 @@ pub struct LogDir {
     was_clean: bool,
     /// The mark that this start has found and removed.
     taken_mark: Option<Vec<u8>>,
+    scrub_counters: ScrubCounters,
     _lock: Box<dyn Send + Sync>,
 }
 
@@ -220,6 +222,7 @@ impl LogDir {
             has_cleaned: AtomicBool::new(has_cleaned),
             was_clean,
             taken_mark,
+            scrub_counters: ScrubCounters::default(),
             _lock: lock,
         })
     }
@@ -369,6 +372,12 @@ impl LogDir {
     #[must_use]
     pub fn group_commit(&self) -> &Arc<GroupCommit> {
         &self.commit
+    }
+
+    /// What [`Scrub`](super::scrub::Scrub) has done since the start.
+    #[must_use]
+    pub fn scrub_counters(&self) -> &ScrubCounters {
+        &self.scrub_counters
     }
 
     /// Whether the stop before this start was a clean one.

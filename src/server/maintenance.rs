@@ -1,7 +1,7 @@
 //! What is done from time to time, off the threads that serve sockets.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -9,6 +9,7 @@ use super::steady_clock::SteadyClock;
 use crate::{
     broker::Broker,
     clock::{self, TimestampMs},
+    log::scrub::Scrub,
     network::Shutdown,
 };
 
@@ -24,6 +25,7 @@ const INTERVAL_MAX: Duration = Duration::from_hours(10 * 365 * 24);
 /// Runs until the shutdown begins.
 pub(super) async fn run(broker: Arc<Broker>, shutdown: Shutdown) {
     let mut schedule = Schedule::new(clock::monotonic(), broker.config().log_retention_check_interval);
+    let scrub = Arc::new(Mutex::new(Scrub::new(clock::monotonic())));
     let mut steady = SteadyClock::new(clock::wall_clock_ms(), clock::monotonic());
     loop {
         let pause = schedule.next().saturating_duration_since(clock::monotonic());
@@ -32,8 +34,15 @@ pub(super) async fn run(broker: Arc<Broker>, shutdown: Shutdown) {
         }
         let due = schedule.take_due(clock::monotonic());
         let now = steady.read(clock::wall_clock_ms(), clock::monotonic());
-        let broker = Arc::clone(&broker);
-        if let Err(error) = tokio::task::spawn_blocking(move || work(&broker, due, now)).await {
+        let (broker, scrub) = (Arc::clone(&broker), Arc::clone(&scrub));
+        let work = move || {
+            work(&broker, due, now);
+            if due.tick {
+                let mut scrub = scrub.lock().unwrap_or_else(PoisonError::into_inner);
+                scrub.work(broker.logs(), clock::monotonic());
+            }
+        };
+        if let Err(error) = tokio::task::spawn_blocking(work).await {
             tracing::error!(%error, "maintenance failed");
         }
     }
