@@ -266,7 +266,7 @@ impl Broker {
             let partition = log.topic_partition();
             let known = image.topic(&partition.topic).is_some_and(|topic| {
                 let index = usize::try_from(partition.partition).unwrap_or(usize::MAX);
-                index < topic.partitions.len() && log.topic_id().is_none_or(|id| id == topic.id)
+                index < topic.partitions.len() && is_of(&log, topic)
             });
             if known || partition.topic.as_ref() == CLUSTER_METADATA_TOPIC {
                 continue;
@@ -480,7 +480,7 @@ impl Broker {
         for (index, partition) in (0..).zip(&topic.partitions) {
             let name = TopicPartition::new(topic.name.clone(), index);
             if let Some(log) = self.logs.partition(&name) {
-                if log.topic_id().is_none_or(|id| id == topic.id || is_misread(id, topic.id)) {
+                if is_of(&log, topic) {
                     if log.topic_id() != Some(topic.id) {
                         tracing::warn!(partition = %name, "its topic id is missing or damaged and written anew");
                         log.set_topic_id(topic.id).map_err(|source| self.logs.error(source))?;
@@ -548,6 +548,11 @@ fn read_metadata(config: &BrokerConfig, identity: &Identity, logs: &LogDir) -> R
 /// The settings of a topic that the metadata has.
 fn topic_config(config: &BrokerConfig, image: &Image, topic: &Topic) -> Result<TopicConfig, TopicConfigError> {
     TopicConfig::resolve(&config.values, image.config(&ConfigResource::topic(&topic.name)))
+}
+
+/// Whether a log is that of a topic's partition, also where its topic id is missing or damaged.
+fn is_of(log: &PartitionLog, topic: &Topic) -> bool {
+    log.topic_id().is_none_or(|id| id == topic.id || is_misread(id, topic.id))
 }
 
 /// Registers this start of the node and makes it the leader of everything; returns the epoch of the registration.

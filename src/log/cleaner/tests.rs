@@ -593,7 +593,7 @@ fn a_file_system_without_room_is_left_alone() {
     let mut history = prepared(1);
     let before = history.log.segments();
     history.disk.set_capacity(1 << 20, 1_000);
-    history.disk.leave(10_000, 500);
+    history.disk.leave(1_000, 500);
     history.clean();
     let is_same = |log: &PartitionLog| log.segments().iter().zip(&before).all(|(a, b)| Arc::ptr_eq(a, b));
     assert!(is_same(&history.log) && history.log.segments().len() == before.len());
