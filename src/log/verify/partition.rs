@@ -22,6 +22,7 @@ const TXN_INDEX: &str = ".txnindex";
 const PRODUCER_SNAPSHOT: &str = ".snapshot";
 const METADATA_SNAPSHOT: &str = ".checkpoint";
 const QUORUM_STATE: &str = "quorum-state";
+const DELETED: &str = ".deleted";
 
 /// Bytes of a producer snapshot before its entries: version and CRC.
 const SNAPSHOT_HEAD: usize = 6;
@@ -141,6 +142,8 @@ impl PartitionCheck<'_> {
                 self.producer_snapshot(name, offset, log_end, report);
             } else if is_metadata_snapshot(name) {
                 segment::check_metadata_snapshot(self.disk, &path, report);
+            } else if name.ends_with(DELETED) {
+                // It is removed in time, or by the next start.
             } else if ![partition_metadata::FILE_NAME, leader_epochs::FILE_NAME, QUORUM_STATE].contains(name) {
                 report.file(&path, Problem::Unknown);
             }
