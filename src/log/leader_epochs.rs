@@ -28,34 +28,35 @@ pub struct LeaderEpochs {
     entries: Vec<EpochEntry>,
     /// Where the log starts. The entries go further back until that is on disk: a crash may take it back.
     log_start: i64,
-    changed: bool,
+    /// What the file has.
+    written: Vec<EpochEntry>,
 }
 
 impl LeaderEpochs {
     /// Reads the file.
     pub fn read(disk: &dyn Disk, path: &Path) -> io::Result<Self> {
+        let written = read_entries(disk, path, parse)?;
         let mut epochs = Self::default();
-        for entry in read_entries(disk, path, parse)? {
+        for entry in &written {
             epochs.assign(entry.epoch, entry.start_offset);
         }
-        epochs.changed = false;
-        Ok(epochs)
+        Ok(Self { written, ..epochs })
     }
 
     /// Whether the file does not have them yet.
     #[must_use]
     pub fn is_changed(&self) -> bool {
-        self.changed
+        self.entries != self.written
     }
 
     /// Writes the new content of the file, if it does not have the epochs yet. It is for the caller to sync and install.
     pub fn write_if_changed(&mut self, disk: &dyn Disk, path: &Path) -> io::Result<Option<Replacement>> {
-        if !self.changed {
+        if !self.is_changed() {
             return Ok(None);
         }
         let lines = self.entries.iter().map(|entry| format!("{} {}", entry.epoch, entry.start_offset));
         let replacement = Replacement::write(disk, path, format_entries(lines).as_bytes())?;
-        self.changed = false;
+        self.written.clone_from(&self.entries);
         Ok(Some(replacement))
     }
 
@@ -69,7 +70,6 @@ impl LeaderEpochs {
         }
         self.entries.retain(|entry| entry.epoch < epoch && entry.start_offset < start_offset);
         self.entries.push(EpochEntry { epoch, start_offset });
-        self.changed = true;
     }
 
     /// Notes that `epoch` begins at `start_offset`, if it is later than all that are known.
@@ -126,7 +126,6 @@ impl LeaderEpochs {
     /// Forgets epochs that begin at `end_offset` or later.
     pub fn truncate_from_end(&mut self, end_offset: i64) {
         let kept = self.entries.partition_point(|entry| entry.start_offset < end_offset);
-        self.changed |= kept < self.entries.len();
         self.entries.truncate(kept);
     }
 
@@ -145,7 +144,6 @@ impl LeaderEpochs {
         }
         self.entries.drain(..current);
         self.entries[0].start_offset = start_offset;
-        self.changed = true;
     }
 }
 
