@@ -117,6 +117,7 @@ impl<const N: usize> IndexFile<N> {
     pub(super) fn clear(&mut self) -> io::Result<()> {
         self.tail.clear();
         self.written = 0;
+        self.last_written = None;
         self.file.set_len(0)
     }
 

@@ -720,6 +720,12 @@ impl PartitionLog {
             || self.segment_at(offset).is_some_and(|(segment, _)| segment.is_recent(offset))
     }
 
+    /// Whether [`PartitionLog::aborted_transactions`] knows without reading a segment whole what there is from `offset` on.
+    #[must_use]
+    pub fn are_aborted_at_hand(&self, offset: i64) -> bool {
+        self.segments_from(offset).iter().all(|segment| segment.aborted().is_checked())
+    }
+
     fn read_below(
         &self,
         offset: i64,
@@ -812,12 +818,19 @@ impl PartitionLog {
 
     /// The first record that has the greatest timestamp of the log. It reads and unpacks a batch.
     pub fn max_timestamp(&self, times: RecordTimes<'_>) -> Result<Option<FoundRecord>, ReadError> {
-        let mut greatest: Option<TimestampMs> = None;
-        self.look_through::<()>(self.log_start.load(Ordering::Acquire), |segment| {
-            greatest = greatest.max(segment.max_timestamp()?.map(|max| max.timestamp));
-            Ok(None)
-        })?;
-        greatest.map_or(Ok(None), |timestamp| self.offset_for_timestamp(timestamp, times))
+        // Compaction may take the record between the two looks: then there are two more.
+        for _ in 0..2 {
+            let mut greatest: Option<TimestampMs> = None;
+            self.look_through::<()>(self.log_start.load(Ordering::Acquire), |segment| {
+                greatest = greatest.max(segment.max_timestamp()?.map(|max| max.timestamp));
+                Ok(None)
+            })?;
+            let Some(timestamp) = greatest else { return Ok(None) };
+            if let Some(found) = self.offset_for_timestamp(timestamp, times)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
     /// Looks into the segments from the one with `offset` on until something is found. If one of them goes meanwhile, it begins anew:

@@ -28,6 +28,7 @@ use super::{
     ordered_scan::{DamagedRange, OrderedScan, Step, Surroundings},
     partition_log::{PartitionLog, Parts},
     partition_metadata,
+    producer_state::snapshot,
     scan::{BatchScan, ScanError, check_crc, find_valid_batch},
     segment::{Segment, SegmentError, Tail},
 };
@@ -189,12 +190,20 @@ impl Loader<'_> {
         for name in swaps.iter().filter(|name| name.ends_with(".log")) {
             let swap = format!("{name}.swap");
             let Some(base_offset) = base_offset_of(name) else { continue };
-            let end = self.next_offset_in(&swap, files[&swap])?.unwrap_or(base_offset);
+            // One without batches still takes the place of what has its name.
+            let end = self.next_offset_in(&swap, files[&swap])?.unwrap_or(base_offset).max(base_offset + 1);
             covered = Some(covered.map_or((base_offset, end), |(low, high)| (low.min(base_offset), high.max(end))));
         }
         if let Some((low, high)) = covered {
-            let replaced = |name: &&String| base_offset_of(name).is_some_and(|base| (low..high).contains(&base));
-            for name in files.keys().filter(|name| !name.ends_with(".swap")).filter(replaced) {
+            // What an earlier start kept aside stays.
+            let is_replaced = |name: &&String| {
+                let is_in_place = |base| {
+                    let mut names = FileKind::ALL.iter().map(|kind| kind.file_name(base));
+                    names.any(|own| own == **name) || snapshot::file_name(base) == **name
+                };
+                base_offset_of(name).is_some_and(|base| (low..high).contains(&base) && is_in_place(base))
+            };
+            for name in files.keys().filter(is_replaced) {
                 self.remove(name)?;
             }
         }

@@ -113,7 +113,15 @@ impl TransactionIndex {
 
     /// Whether there are entries that were not held against the log.
     pub(super) fn is_to_be_checked(&self) -> io::Result<bool> {
-        Ok(!self.is_checked.load(Ordering::Acquire) && self.known_size(&mut lock(&self.size))? > 0)
+        if !self.is_checked() && self.known_size(&mut lock(&self.size))? == 0 {
+            self.set_checked();
+        }
+        Ok(!self.is_checked())
+    }
+
+    /// Whether it was held against the log.
+    pub(super) fn is_checked(&self) -> bool {
+        self.is_checked.load(Ordering::Acquire)
     }
 
     /// Notes that the entries are those that the log gives.

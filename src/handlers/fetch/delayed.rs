@@ -113,7 +113,7 @@ impl DelayedFetch {
     }
 
     fn is_at_hand(&self) -> bool {
-        self.targets.iter().all(Target::is_at_hand)
+        self.targets.iter().all(|target| target.is_at_hand(self.bounds.isolation))
     }
 
     fn register(&self, waiter: &Arc<Waiter>) -> Vec<Registration> {

@@ -132,8 +132,11 @@ impl Target {
     }
 
     /// Whether reading it waits for no disk.
-    pub(super) fn is_at_hand(&self) -> bool {
-        self.source.as_ref().map_or(true, |(log, _)| log.is_at_hand(self.position.fetch_offset))
+    pub(super) fn is_at_hand(&self, isolation: Isolation) -> bool {
+        let offset = self.position.fetch_offset;
+        self.source.as_ref().map_or(true, |(log, _)| {
+            log.is_at_hand(offset) && (isolation == Isolation::ReadUncommitted || log.are_aborted_at_hand(offset))
+        })
     }
 
     fn read(&self, max_bytes: usize, min_one_batch: bool, isolation: Isolation) -> Reading {

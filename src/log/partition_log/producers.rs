@@ -211,7 +211,8 @@ impl PartitionLog {
             && entries.iter().skip(computed.len()).all(|entry| entry.last_offset >= end)
             && (entries.len() >= computed.len() || !segment.is_closed());
         if !agree {
-            let _writer = lock(&self.writer);
+            // Nobody appends to a closed one.
+            let _writer = (!segment.is_closed()).then(|| lock(&self.writer));
             match aborted_in(segment, begin, true) {
                 Ok((computed, _)) => {
                     tracing::warn!(segment = %segment.log().path().display(), "rebuilding the index of aborted transactions");
