@@ -181,12 +181,16 @@ impl Server {
         let (served, maintained) = (self.serving.await, self.maintenance.await);
         let (broker, flusher, cleaners) = (self.broker, self.flusher, self.cleaners);
         let close = move || {
-            cleaners.stop();
+            let compacted = cleaners.stop();
             broker.logs().group_commit().stop();
             if let Err(panic) = flusher.join() {
                 std::panic::resume_unwind(panic);
             }
-            broker.close()
+            let closed = broker.close();
+            if let Err(panic) = compacted {
+                std::panic::resume_unwind(panic);
+            }
+            closed
         };
         tokio::task::spawn_blocking(close).await??;
         served?;

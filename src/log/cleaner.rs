@@ -67,6 +67,9 @@ impl Default for CleanerSettings {
     }
 }
 
+/// When a log is tried again that there is not enough room or memory for: what was done for it is done in vain each time.
+const REST: Duration = Duration::from_mins(5);
+
 /// Least bytes that are read at once.
 const PIECE_SIZE_MIN: usize = 4096;
 
@@ -163,9 +166,6 @@ impl LogCleaner {
             Err(CleanError::Io(_)) if is_changed => return Err(CleanError::Changed),
             cleaned => cleaned?,
         };
-        if end <= claim.candidate.dirty.start {
-            return Err(CleanError::MapTooSmall { bytes: means.map_bytes });
-        }
         log.set_cleaned(end);
         say(claim, end, &tally, at);
         logs.write_checkpoints().map_err(|error| CleanError::Io(std::io::Error::other(error)))
@@ -178,7 +178,7 @@ fn claim_dirtiest(logs: &LogDir, failed: &[Arc<PartitionLog>], now: TimestampMs)
     for log in logs.partitions() {
         let config = log.config();
         let Some(compaction) = config.compaction else { continue };
-        if failed.iter().any(|failed| Arc::ptr_eq(failed, &log)) || !log.claim() {
+        if failed.iter().any(|failed| Arc::ptr_eq(failed, &log)) || !log.claim(monotonic()) {
             continue;
         }
         let segments = log.segments();
@@ -237,9 +237,12 @@ fn tell(claim: &Claim, error: &CleanError) {
     if let CleanError::Damaged(_) = error {
         claim.log.set_uncleanable();
         tracing::error!(%partition, %error, "the log is damaged and is not compacted until the next start");
-    } else {
-        tracing::warn!(%partition, %error, "the log could not be compacted, it is tried again");
+        return;
     }
+    if let CleanError::NoRoom { .. } | CleanError::MapTooSmall { .. } = error {
+        claim.log.rest_until(monotonic() + REST);
+    }
+    tracing::warn!(%partition, %error, "the log could not be compacted, it is tried again later");
 }
 
 fn say(claim: &Claim, end: i64, tally: &Tally, begun: Instant) {

@@ -625,6 +625,18 @@ impl Segment {
         }
     }
 
+    /// Whether all its batches are known to be in order.
+    pub(super) fn is_in_order(&self) -> bool {
+        let state = lock(&self.state);
+        state.appended_from == 0 || state.in_order == (0..state.size)
+    }
+
+    /// Notes that its batches, to which none is added any more, are in order.
+    pub(super) fn set_in_order(&self) {
+        let mut state = lock(&self.state);
+        state.in_order = 0..state.size;
+    }
+
     /// What is known of it, for a walk through its log.
     pub(super) fn surroundings<'a>(&self, epoch_of: EpochOf<'a>) -> Surroundings<'a> {
         let state = lock(&self.state);

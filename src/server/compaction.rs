@@ -43,7 +43,7 @@ impl Cleaners {
             match thread::Builder::new().name(format!("cleaner-{n}")).spawn(work) {
                 Ok(thread) => cleaners.threads.push(thread),
                 Err(error) => {
-                    cleaners.stop();
+                    drop(cleaners.stop());
                     return Err(error);
                 }
             }
@@ -51,14 +51,11 @@ impl Cleaners {
         Ok(cleaners)
     }
 
-    /// Interrupts them and waits for their end.
-    pub(super) fn stop(self) {
+    /// Interrupts them and waits for their end. An error if one of them has panicked.
+    pub(super) fn stop(self) -> thread::Result<()> {
         self.cleaner.stop();
-        for thread in self.threads {
-            if let Err(panic) = thread.join() {
-                std::panic::resume_unwind(panic);
-            }
-        }
+        let results: Vec<_> = self.threads.into_iter().map(JoinHandle::join).collect();
+        results.into_iter().collect()
     }
 }
 

@@ -15,14 +15,15 @@ use crate::{
     clock::TimestampMs,
     log::{
         log_config::{Compaction, LogConfig},
+        ordered_scan::{OrderedScan, Step},
         partition_log::{FlushError, Leftovers, PartitionLog, ReadError, SwapError},
         producer_state::LastEntry,
-        scan::{BatchScan, ScanError},
+        scan::ScanError,
         segment::{SEGMENT_SIZE_MAX, Segment, SegmentError},
         transaction_index::AbortedTransaction,
     },
     protocol::records::{
-        batch::{BatchHeader, RecordBatch},
+        batch::{BatchHeader, HEADER_SIZE, RecordBatch},
         record::raw,
     },
 };
@@ -146,6 +147,9 @@ impl<'a> Cleaning<'a> {
     /// Does it. Returns up to where the log is compacted.
     pub(super) fn run(mut self) -> Result<(i64, Tally), CleanError> {
         let mapped = self.map_keys()?;
+        if mapped.to < self.candidate.dirty.start {
+            return Err(CleanError::MapTooSmall { bytes: self.means.map_bytes });
+        }
         self.tally.keys = mapped.map.len();
         let wanted = self.segments.partition_point(|segment| segment.base_offset() <= mapped.to);
         let segments = &self.segments[..wanted];
@@ -186,8 +190,15 @@ impl Cleaning<'_> {
     fn map_keys(&mut self) -> Result<Mapped, CleanError> {
         let dirty = self.candidate.dirty.clone();
         let first = self.segments.partition_point(|segment| segment.base_offset() <= dirty.start).saturating_sub(1);
-        let segments = &self.segments[first..];
-        let records = self.count_records(segments)?;
+        let (clean, segments) = self.segments.split_at(first);
+        clean
+            .iter()
+            .filter(|segment| !segment.is_in_order())
+            .try_for_each(|segment| self.examine(segment).map(drop))?;
+        let mut records = 0;
+        for segment in segments {
+            records += self.examine(segment)?;
+        }
         let map = OffsetMap::new(self.means.map_bytes, self.means.load_factor, records);
         let mut mapped = Mapped { map, to: dirty.start - 1 };
         let mut transactions = Transactions::default();
@@ -202,20 +213,22 @@ impl Cleaning<'_> {
         Ok(mapped)
     }
 
-    /// No more than so many records are in the segments, by the batches' headers.
-    fn count_records(&self, segments: &[Arc<Segment>]) -> Result<u64, CleanError> {
-        let most = OffsetMap::keys_in(self.means.map_bytes, self.means.load_factor) as u64;
+    /// How many records there are in a segment at most, by the batches' headers. What lies outside their CRCs is held against
+    /// the neighbours: nobody could tell any more when it has been written anew.
+    fn examine(&self, segment: &Segment) -> Result<u64, CleanError> {
+        let file = segment.log().get().map_err(CleanError::Io)?;
+        let epoch_of = |offset| self.log.epoch_of(offset);
+        let (size, around) = (segment.size(), segment.surroundings(&epoch_of));
+        let mut scan = OrderedScan::new(&*file, 0, size, segment.base_offset(), around);
         let mut records = 0;
-        for segment in segments {
-            let file = segment.log().get().map_err(CleanError::Io)?;
-            let mut scan = BatchScan::new(&*file, 0, segment.size());
-            while let Some(batch) = scan.next_batch().map_err(|source| segment.error(source))? {
-                records += u64::try_from(batch.header.record_count).unwrap_or(0);
-                if records >= most {
-                    return Ok(records);
-                }
+        while let Some(step) = scan.next_step().map_err(|source| segment.error(source))? {
+            match step {
+                Step::Batch(batch) => records += u64::try_from(batch.header.record_count).unwrap_or(0),
+                Step::Damage(damage) => return Err(segment.error(damage.error()).into()),
             }
+            (self.means.spend)(HEADER_SIZE)?;
         }
+        segment.set_in_order();
         Ok(records)
     }
 

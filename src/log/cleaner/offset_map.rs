@@ -21,13 +21,8 @@ pub(super) struct OffsetMap {
 }
 
 impl OffsetMap {
-    /// How many keys a table of `bytes` has room for, if only a part `load_factor` of it is filled.
-    #[must_use]
-    pub(super) fn keys_in(bytes: usize, load_factor: f64) -> usize {
-        part_of(bytes / SLOT_SIZE, load_factor)
-    }
-
-    /// A table for `keys` keys, or for less if that would need more than `bytes`.
+    /// A table for `keys` keys, of which only a part `load_factor` is filled, or for less if that would need more than
+    /// `bytes`.
     #[must_use]
     pub(super) fn new(bytes: usize, load_factor: f64, keys: u64) -> Self {
         let slots = slots_for(keys, load_factor).min(bytes / SLOT_SIZE);
@@ -134,7 +129,6 @@ mod tests {
     #[test]
     fn a_full_map_takes_no_other_key() {
         let mut map = OffsetMap::new(10 * SLOT_SIZE, 0.5, u64::MAX);
-        assert_eq!(OffsetMap::keys_in(10 * SLOT_SIZE, 0.5), 5);
         let taken = (0..10_u8).filter(|key| map.put(&[*key], i64::from(*key))).count();
         assert_eq!(taken, 5);
         assert!(map.put(&[0], 77), "a key that it has");

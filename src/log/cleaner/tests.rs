@@ -511,6 +511,13 @@ fn an_error_at_any_call_of_a_compaction_leaves_a_log_that_works() {
 
 #[test]
 fn a_damaged_log_is_left_alone_and_the_others_are_not() {
+    // A payload, and what lies outside the CRC: base offset, length, leader epoch.
+    for (position, bytes) in [(70, &[0xff, 0x55][..]), (5, &[1]), (9, &[0x40]), (15, &[9])] {
+        damaged_log_is_left_alone(position, bytes);
+    }
+}
+
+fn damaged_log_is_left_alone(position: usize, bytes: &[u8]) {
     let mut history = prepared(4);
     let other = TopicPartition::new("u", 0);
     let other = history.logs.create_partition(&other, uuid::Uuid::from_u128(6), config(), 0, 0).expect("created");
@@ -522,7 +529,15 @@ fn a_damaged_log_is_left_alone_and_the_others_are_not() {
     other.flush().expect("flushed");
     let segments = history.log.segments();
     let dirty = &segments[segments.len() - 2];
-    history.disk.corrupt(&dirty.log().path(), 70, &[0xff, 0x55]).expect("corrupted");
+    // What this process has written is believed.
+    history.logs.close(1).expect("closed");
+    history.disk.crash(Crash::KeepAll);
+    let path = dirty.log().path();
+    history.disk.corrupt(&path, position, bytes).expect("corrupted");
+    history.logs = open(&history.disk, history.now);
+    history.log = history.logs.partition(&partition()).expect("it is there");
+    let other = history.logs.partition(&TopicPartition::new("u", 0)).expect("it is there");
+    let segments = history.log.segments();
     let size = other.size();
     history.clean();
     assert!(history.log.is_uncleanable() && other.size() * 3 < size);
@@ -543,6 +558,11 @@ fn retention_and_deletion_beside_a_compaction_win() {
     history.logs.enforce_retention(history.now, monotonic()).expect("deleted");
     let replaced = log.replace(&old[..2], cleaned);
     assert!(matches!(replaced, Err(crate::log::partition_log::SwapError::Changed)));
+    let names = history.file_names();
+    assert!(
+        !names.iter().any(|name| name.ends_with(".cleaned")),
+        "a start would take back what is swapped later: {names:?}"
+    );
 
     let history = prepared(5);
     let log = Arc::clone(&history.log);
@@ -592,12 +612,17 @@ fn a_stop_is_heard_in_the_middle() {
 fn a_file_system_without_room_is_left_alone() {
     let mut history = prepared(1);
     let before = history.log.segments();
+    history.logs.checkpoint().expect("written down");
     history.disk.set_capacity(1 << 20, 1_000);
-    history.disk.leave(1_000, 500);
+    history.disk.leave(5_000, 500);
     history.clean();
     let is_same = |log: &PartitionLog| log.segments().iter().zip(&before).all(|(a, b)| Arc::ptr_eq(a, b));
     assert!(is_same(&history.log) && history.log.segments().len() == before.len());
     history.disk.leave(500_000, 500);
+    history.logs.watch_room();
+    history.clean();
+    assert!(is_same(&history.log), "it is left alone for a while");
+    history.log.rest_until(monotonic());
     history.clean();
     assert!(!is_same(&history.log));
     history.check();

@@ -19,6 +19,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicI64, Ordering},
     },
+    time::Instant,
 };
 
 use super::{FlushError, PartitionLog, retention::Leftovers};
@@ -40,6 +41,8 @@ pub(super) struct CompactionState {
     is_claimed: AtomicBool,
     /// It is damaged.
     is_uncleanable: AtomicBool,
+    /// No cleaner is to have it before.
+    resting_until: Mutex<Option<Instant>>,
     /// Segments that were replaced, and by which: the names are still to be changed.
     unsettled: Mutex<Vec<Replaced>>,
 }
@@ -56,6 +59,7 @@ impl CompactionState {
             checkpointed: AtomicI64::new(checkpointed),
             is_claimed: AtomicBool::new(false),
             is_uncleanable: AtomicBool::new(false),
+            resting_until: Mutex::default(),
             unsettled: Mutex::default(),
         }
     }
@@ -109,8 +113,14 @@ impl PartitionLog {
     }
 
     /// Takes it for one cleaner. `false` if another one has it, or nobody is to.
-    pub(in crate::log) fn claim(&self) -> bool {
-        !self.is_uncleanable() && !self.compaction.is_claimed.swap(true, Ordering::AcqRel)
+    pub(in crate::log) fn claim(&self, now: Instant) -> bool {
+        let is_resting = lock(&self.compaction.resting_until).is_some_and(|until| now < until);
+        !self.is_uncleanable() && !is_resting && !self.compaction.is_claimed.swap(true, Ordering::AcqRel)
+    }
+
+    /// Has no cleaner take it before this time.
+    pub(in crate::log) fn rest_until(&self, until: Instant) {
+        *lock(&self.compaction.resting_until) = Some(until);
     }
 
     /// Gives it back.
@@ -162,7 +172,11 @@ impl PartitionLog {
     pub(in crate::log) fn sync_cleaned(&self, segment: &Segment) -> Result<(), SwapError> {
         segment.close_indexes()?;
         for file in segment.files(true) {
-            file.sync().map_err(|source| SwapError::Sync(self.commit.sync_failed(&file.path(), source)))?;
+            match file.sync() {
+                // What goes wrong with the files of a deleted partition does not matter.
+                Err(_) if self.is_deleted() => return Err(SwapError::Changed),
+                synced => synced.map_err(|source| SwapError::Sync(self.commit.sync_failed(&file.path(), source)))?,
+            }
         }
         self.sync_names()
     }
@@ -179,14 +193,18 @@ impl PartitionLog {
     /// Puts a segment that is durable in the place of `old`. What it replaces is to be removed after a while.
     pub(in crate::log) fn replace(&self, old: &[Arc<Segment>], new: Segment) -> Result<Leftovers, SwapError> {
         let _reshaping = lock(&self.reshaping);
-        let first = old.first().ok_or(SwapError::Changed)?;
-        assert!(self.checkpointed() >= self.end_of(old), "a start would take what compaction leaves for damage");
-        let place = self.place_of(old).filter(|_| !self.is_deleted()).ok_or(SwapError::Changed)?;
+        let place = self.place_of(old).filter(|_| !self.is_deleted());
+        let Some((first, (place, end))) = old.first().zip(place) else {
+            self.remove_cleaned(&new);
+            return Err(SwapError::Changed);
+        };
+        assert!(self.checkpointed() >= end, "a start would take what compaction leaves for damage");
         assert!(old.iter().all(|segment| segment.stage() == Stage::InPlace), "names are in order before a compaction");
         assert_eq!(new.base_offset(), first.base_offset(), "a segment begins where the first of the old ones did");
         if let Err(error) = new.rename(Stage::Swap) {
             // A start that finds one of them takes the others back; so does this.
             self.remove_unused(new.base_offset(), Stage::Swap);
+            self.remove_cleaned(&new);
             return Err(error.into());
         }
         self.sync_names()?;
@@ -237,18 +255,13 @@ impl PartitionLog {
         files.chain(snapshot).try_for_each(|name| self.rename_to_deleted(&name, renamed))
     }
 
-    fn end_of(&self, segments: &[Arc<Segment>]) -> i64 {
-        let last = segments.last().map_or(0, |segment| segment.base_offset());
-        let all = read(&self.segments);
-        all.iter().map(|segment| segment.base_offset()).find(|base| *base > last).unwrap_or(i64::MAX)
-    }
-
-    /// Where these segments stand in the list, one after the other.
-    fn place_of(&self, old: &[Arc<Segment>]) -> Option<usize> {
+    /// Where these segments stand in the list, one after the other, and the offset at which the next one begins.
+    fn place_of(&self, old: &[Arc<Segment>]) -> Option<(usize, i64)> {
         let all = read(&self.segments);
         let first = old.first()?;
         let place = all.iter().position(|segment| Arc::ptr_eq(segment, first))?;
         let there = all.get(place..place + old.len())?;
-        there.iter().zip(old).all(|(a, b)| Arc::ptr_eq(a, b)).then_some(place)
+        let next = all.get(place + old.len())?.base_offset();
+        there.iter().zip(old).all(|(a, b)| Arc::ptr_eq(a, b)).then_some((place, next))
     }
 }
