@@ -59,7 +59,8 @@ fn what_was_acknowledged_or_shown_survives_every_crash() {
     }
     assert!(failures.is_empty(), "{} seeds failed", failures.len());
     // A run that does nothing proves nothing.
-    let busy = total.crashes > count && total.acknowledged > 10 * count && total.errors > count;
+    let busy =
+        total.crashes > count && total.acknowledged > 10 * count && total.errors > count && total.duplicates > count;
     assert!(count < 100 || busy, "the runs were too quiet: {total:?}");
 }
 

@@ -9,6 +9,9 @@ use ottla::{
 };
 use uuid::Uuid;
 
+/// Each partition has one.
+const PRODUCER_ID: i64 = 7;
+
 /// The topics by name.
 pub(crate) type Topics = BTreeMap<String, Known>;
 
@@ -54,6 +57,16 @@ impl Partition {
         self.end = batch.last + 1;
         self.batches.push(batch);
     }
+
+    /// The batches of its producer, the latest first.
+    pub(crate) fn produced(&self) -> impl Iterator<Item = &Stored> {
+        self.batches.iter().rev().filter(|batch| batch.sent.header.has_producer_id())
+    }
+
+    /// The sequence number that its producer goes on with.
+    pub(crate) fn next_sequence(&self) -> i32 {
+        self.produced().next().map_or(0, |last| last.sent.header.base_sequence + last.sent.header.record_count)
+    }
 }
 
 /// A batch as it has to stand in the log.
@@ -63,6 +76,8 @@ pub(crate) struct Stored {
     pub(crate) timestamp: i64,
     pub(crate) epoch: i32,
     pub(crate) bytes: Vec<u8>,
+    /// As it was appended.
+    pub(crate) sent: AppendBatch,
 }
 
 impl Stored {
@@ -74,12 +89,13 @@ impl Stored {
             timestamp: header.max_timestamp,
             epoch,
             bytes: [header.to_bytes().as_slice(), &batch.payload].concat(),
+            sent: batch.clone(),
         }
     }
 }
 
-/// A batch whose header is right, of arbitrary bytes.
-pub(crate) fn batch(records: i32, timestamp: i64, payload: Vec<u8>) -> AppendBatch {
+/// A batch whose header is right, of arbitrary bytes; with a sequence number, of the partition's producer.
+pub(crate) fn batch(records: i32, timestamp: i64, payload: Vec<u8>, sequence: Option<i32>) -> AppendBatch {
     let header = BatchHeader {
         base_offset: 0,
         length: i32::try_from(HEADER_SIZE - LOG_OVERHEAD + payload.len()).expect("small"),
@@ -89,9 +105,9 @@ pub(crate) fn batch(records: i32, timestamp: i64, payload: Vec<u8>) -> AppendBat
         last_offset_delta: records - 1,
         base_timestamp: timestamp,
         max_timestamp: timestamp,
-        producer_id: -1,
-        producer_epoch: -1,
-        base_sequence: -1,
+        producer_id: sequence.map_or(-1, |_| PRODUCER_ID),
+        producer_epoch: sequence.map_or(-1, |_| 0),
+        base_sequence: sequence.unwrap_or(-1),
         record_count: records,
     };
     let crc = compute_crc(&[header.to_bytes().as_slice(), &payload].concat());

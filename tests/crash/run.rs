@@ -15,7 +15,7 @@ use ottla::{
         group_commit::Durability,
         log_config::LogConfig,
         log_dir::{LogDir, LogDirSettings},
-        partition_log::PartitionLog,
+        partition_log::{AppendError, PartitionLog},
     },
     metadata::topics::{Layout, NewTopic},
     protocol::ids::TopicPartition,
@@ -35,6 +35,8 @@ const NAMES: [&str; 4] = ["a", "b.c", "d-0", "e_long_name"];
 const PARTITIONS_MAX: usize = 5;
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
+/// Batches that a producer may send without an answer.
+const BATCHES_IN_FLIGHT: u64 = 5;
 /// Steps after the disk is gone, in which nothing may be acknowledged.
 const LAST_STEPS: u64 = 4;
 const TRACE_MAX: usize = 24;
@@ -45,6 +47,7 @@ pub(crate) struct Tally {
     pub(crate) crashes: u64,
     pub(crate) clean_stops: u64,
     pub(crate) appended: u64,
+    pub(crate) duplicates: u64,
     pub(crate) acknowledged: u64,
     pub(crate) topics: u64,
     /// Answers that said that something failed.
@@ -58,6 +61,7 @@ impl Tally {
         self.crashes += other.crashes;
         self.clean_stops += other.clean_stops;
         self.appended += other.appended;
+        self.duplicates += other.duplicates;
         self.acknowledged += other.acknowledged;
         self.topics += other.topics;
         self.errors += other.errors;
@@ -251,7 +255,8 @@ impl Run {
 impl Run {
     fn step(&mut self, broker: &Broker) -> Checked {
         match self.random.below(110) {
-            0..58 => self.append(broker),
+            0..50 => self.append(broker),
+            50..58 => self.retry(broker),
             58..70 => self.commit(broker),
             70..74 => self.commit_one(broker),
             74..78 => self.checkpoint(broker),
@@ -321,7 +326,10 @@ impl Run {
         let most = if self.random.one_in(8) { 1_400 } else { 200 };
         let filler = u8::try_from(self.random.below(256)).expect("a byte");
         let payload = vec![filler; usize::try_from(self.random.below(most)).expect("small")];
-        let new = batch(records, self.now - self.random.between(0, 60), payload);
+        let timestamp = self.now - self.random.between(0, 60);
+        let is_produced = self.random.one_in(2);
+        let sequence = is_produced.then(|| self.partition(&name, index).next_sequence());
+        let new = batch(records, timestamp, payload, sequence);
         let (log, epoch) = hosted(broker, &name, index)?;
         self.note(format!("append {name}-{index}"));
         let appended = log.append(&new, epoch, self.now);
@@ -330,6 +338,29 @@ impl Run {
         equal("the offset appended at", &name, appended.first_offset, partition.end)?;
         partition.push(Stored::new(appended.first_offset, epoch, &new));
         self.tally.appended += 1;
+        Ok(())
+    }
+
+    /// A producer that has got no answer sends a batch once more. It is not appended again.
+    fn retry(&mut self, broker: &Broker) -> Checked {
+        let Some((name, index)) = self.any_partition() else { return Ok(()) };
+        let back = usize::try_from(self.random.below(BATCHES_IN_FLIGHT)).expect("small");
+        let (log, epoch) = hosted(broker, &name, index)?;
+        let start = log.offsets().log_start();
+        let known = self.partition(&name, index).produced().nth(back).filter(|stored| stored.first >= start);
+        let Some((first, sent)) = known.map(|stored| (stored.first, stored.sent.clone())) else { return Ok(()) };
+        self.note(format!("retry {name}-{index} at {first}"));
+        let appended = log.append(&sent, epoch, self.now);
+        if let Err(AppendError::Producer(_)) = &appended
+            && back > 0
+        {
+            // A start may know the last one only: the search for those before it is bounded.
+            return Ok(());
+        }
+        let Some(appended) = self.answered(appended)? else { return Ok(()) };
+        equal("a duplicate", &name, appended.duplicate_of.is_some(), true)?;
+        equal("the offset of the duplicate", &name, appended.first_offset, first)?;
+        self.tally.duplicates += 1;
         Ok(())
     }
 
