@@ -3,7 +3,7 @@
 //! Two things are kept back. Clients leave the last part of the file system alone: below it their appends are refused, and
 //! what the broker writes by itself goes on: metadata, checkpoints, deletions. And a few files hold room that other
 //! programs cannot take: where one of the broker's own writes finds none, they go and the write is done again
-//! ([`ReservedDisk`]). Clients are served again, by themselves, once there is room above both and the files are back.
+//! (`ReservedDisk`). Clients are served again, by themselves, once there is room above both and the files are back.
 //!
 //! The file system is looked at once a second, and by an append when those since the last look could have used up half of
 //! what was above: between two looks an append costs one subtraction.

@@ -210,7 +210,7 @@ impl Segment {
         Self::existing(pool, dir, base_offset, 0, config, now).created()
     }
 
-    /// The same for a segment that is written beside the log, to take the place of others: see [`Segment::rename`].
+    /// The same for a segment that is written beside the log, to take the place of others.
     pub fn create_cleaned(
         pool: &Arc<FilePool>,
         dir: &Arc<Directory>,
