@@ -194,6 +194,10 @@ impl Run {
         // A sync that failed may lose what was not acknowledged, as a power cut does.
         let has_failed = self.disk.exists(&Path::new(DATA).join(distrust::FILE_NAME)).expect("no call fails");
         self.power_lost |= crash != Crash::KeepAll || has_failed;
+        if has_failed {
+            // Of a deleted partition's file, which nobody minds, or of one that was closed: a start believes nothing.
+            self.was_closed = Some(false);
+        }
         self.tally.crashes += 1;
     }
 
