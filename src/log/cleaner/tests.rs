@@ -8,7 +8,7 @@ use crate::{
     log::{
         disk::{
             Disk,
-            sim::{Crash, SimDisk},
+            sim::{Crash, SimDisk, random::Random},
         },
         group_commit::Durability,
         log_dir::{LogDirSettings, parse_dir_name},
@@ -31,7 +31,7 @@ const DATA: &str = "/data";
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
 const CRASHES: [Crash; 3] = [Crash::LoseAll, Crash::KeepAll, Crash::Tear];
-const KEYS: u64 = 12;
+const KEYS: usize = 12;
 const PRODUCERS: i64 = 3;
 const DELETE_RETENTION_MS: i64 = 500;
 const COMPACTION: Compaction = Compaction {
@@ -62,23 +62,6 @@ fn open(disk: &SimDisk, now: TimestampMs) -> LogDir {
 
 fn cleaner() -> LogCleaner {
     LogCleaner::new(CleanerSettings { io_buffer_bytes: 600, ..CleanerSettings::default() })
-}
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-
-    fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
 }
 
 type Pairs = Vec<(Vec<u8>, Option<Vec<u8>>)>;
@@ -140,6 +123,16 @@ impl History {
         Self { disk, logs, log, random: Random(seed), model: Model::default(), now: 1_000 }
     }
 
+    /// A number from 0 to `bound` - 1.
+    fn number(&mut self, bound: i64) -> i64 {
+        i64::try_from(self.random.below(usize::try_from(bound).expect("positive"))).expect("small")
+    }
+
+    /// True once in `n` times.
+    fn one_in(&mut self, n: usize) -> bool {
+        self.random.below(n) == 0
+    }
+
     /// Some steps, after which everything is decided and on disk.
     fn go_on(&mut self, steps: usize) {
         (0..steps).for_each(|_| self.step());
@@ -148,11 +141,11 @@ impl History {
     }
 
     fn step(&mut self) {
-        self.now += self.random.below(40).cast_signed();
+        self.now += self.number(40);
         match self.random.below(20) {
             0..9 => self.produce(None),
             9..15 => {
-                let id = self.random.below(PRODUCERS.unsigned_abs()).cast_signed();
+                let id = self.number(PRODUCERS);
                 self.produce(Some(id));
             }
             15..18 => self.end_transaction(),
@@ -171,7 +164,7 @@ impl History {
             let first = self.append(&to_append(builder));
             return self.model.commit(first, pairs);
         };
-        let begins = self.random.one_in(2);
+        let begins = self.one_in(2);
         let producer = self.model.producers.entry(id).or_default();
         let sequence = producer.next_sequence;
         let mut builder = builder.producer(id, 0, sequence);
@@ -192,16 +185,16 @@ impl History {
 
     fn batch(&mut self) -> (BatchBuilder, Pairs) {
         const CODECS: [Compression; 3] = [Compression::None, Compression::None, Compression::Lz4];
-        let codec = CODECS[usize::try_from(self.random.below(3)).expect("small")];
+        let codec = CODECS[self.random.below(3)];
         let mut builder = BatchBuilder::new(0).compression(codec, None);
         let mut pairs = Pairs::new();
-        for n in 0..=self.random.below(4) {
+        for n in 0..=self.number(4) {
             let key = format!("key-{}", self.random.below(KEYS)).into_bytes();
-            let value = (!self.random.one_in(4)).then(|| {
-                let length = usize::try_from(self.random.below(60)).expect("small");
+            let value = (!self.one_in(4)).then(|| {
+                let length = self.random.below(60);
                 format!("{}-{n}-{}", self.model.end, "v".repeat(length)).into_bytes()
             });
-            let timestamp = self.now + n.cast_signed();
+            let timestamp = self.now + n;
             let record = NewRecord { timestamp, key: Some(&key), value: value.as_deref(), headers: &[] };
             builder.append(&record).expect("fits");
             pairs.push((key, value));
@@ -212,7 +205,7 @@ impl History {
     fn end_transaction(&mut self) {
         let open = self.model.producers.iter().find(|(_, producer)| producer.open.is_some());
         let Some((&id, _)) = open else { return };
-        let is_commit = !self.random.one_in(3);
+        let is_commit = !self.one_in(3);
         let kind = if is_commit { ControlRecordType::Commit } else { ControlRecordType::Abort };
         let mut builder = BatchBuilder::new(0).producer(id, 0, -1).transactional().control();
         builder.append_control(kind, self.now, &[0, 0, 0, 0, 0, 0]).expect("fits");
@@ -342,14 +335,14 @@ fn a_reader_from_the_start_ends_with_the_same_map() {
         let mut history = History::new(seed);
         for _ in 0..300 {
             history.step();
-            if history.random.one_in(25) {
+            if history.one_in(25) {
                 history.log.flush().expect("flushed");
                 history.clean();
                 history.check();
             }
-            if history.random.one_in(80) {
+            if history.one_in(80) {
                 history.log.flush().expect("flushed");
-                let crash = CRASHES[usize::try_from(history.random.below(3)).expect("small")];
+                let crash = CRASHES[history.random.below(3)];
                 let end = history.model.end;
                 history.restart(crash);
                 history.check_restarted(end);

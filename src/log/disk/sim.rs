@@ -9,7 +9,7 @@
 //! It has no end, unless [`SimDisk::set_capacity`] gives it one.
 
 mod content;
-mod random;
+pub(in crate::log) mod random;
 #[cfg(test)]
 mod tests;
 mod tree;

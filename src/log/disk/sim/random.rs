@@ -1,11 +1,11 @@
 //! Numbers that a seed decides.
 
 /// SplitMix64.
-pub(super) struct Random(pub(super) u64);
+pub(in crate::log) struct Random(pub(in crate::log) u64);
 
 impl Random {
     /// A number below `bound`, which is at least 1.
-    pub(super) fn below(&mut self, bound: usize) -> usize {
+    pub(in crate::log) fn below(&mut self, bound: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
