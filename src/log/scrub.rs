@@ -120,13 +120,16 @@ impl Scrub {
             }
             self.finish();
         }
+        let done = self.done.as_ref().map(|(partition, base_offset)| (partition, *base_offset));
         let is_left = |log: &PartitionLog, segment: &Segment| {
-            let done = self.done.as_ref().map(|(partition, base_offset)| (partition, *base_offset));
             done.is_none_or(|done| (log.topic_partition(), segment.base_offset()) > done)
         };
-        let (log, segment) = logs.partitions().into_iter().find_map(|log| {
-            let segment = log.closed_segments().into_iter().find(|segment| is_left(&log, segment))?;
-            Some((log, segment))
+        let logs = logs.partitions();
+        // They are in order: those in front have nothing left, however many there are.
+        let first = logs.partition_point(|log| done.is_some_and(|(partition, _)| log.topic_partition() < partition));
+        let (log, segment) = logs[first..].iter().find_map(|log| {
+            let segment = log.closed_segments().into_iter().find(|segment| is_left(log, segment))?;
+            Some((Arc::clone(log), segment))
         })?;
         self.allowance -= SEGMENT_COST;
         self.current = Some(Current {
