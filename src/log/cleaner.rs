@@ -34,7 +34,6 @@ use super::{
     log_config::{Compaction, LogConfig},
     log_dir::LogDir,
     partition_log::{FlushError, PartitionLog},
-    retention::SegmentFacts,
     segment::Segment,
 };
 use crate::clock::{TimestampMs, monotonic};
@@ -201,8 +200,7 @@ fn candidate(log: &PartitionLog, segments: &[Arc<Segment>], compaction: &Compact
         log_end: offsets.log_end(),
         cleaned: log.cleaned(),
     };
-    let facts = |segment: &Arc<Segment>| SegmentFacts { base_offset: segment.base_offset(), size: segment.size() };
-    let facts: Vec<_> = segments.iter().map(facts).collect();
+    let facts: Vec<_> = segments.iter().map(|segment| segment.facts()).collect();
     Candidate::of(&facts, bounds, compaction, now, &mut Times(segments))
 }
 

@@ -315,9 +315,9 @@ impl LogDir {
         let entries = |offset: &dyn Fn(&PartitionLog) -> Option<i64>| -> Vec<_> {
             logs.iter().filter_map(|log| Some((log.topic_partition().clone(), offset(log)?))).collect()
         };
-        let recovery_points: Vec<_> = logs.iter().map(|log| log.recovery_point()).collect();
-        self.write_offsets(RECOVERY_POINT_FILE, &entries(&|log| Some(log.recovery_point())))?;
-        logs.iter().zip(recovery_points).for_each(|(log, recovery_point)| log.set_checkpointed(recovery_point));
+        let recovery_points = entries(&|log| Some(log.recovery_point()));
+        self.write_offsets(RECOVERY_POINT_FILE, &recovery_points)?;
+        logs.iter().zip(&recovery_points).for_each(|(log, (_, recovery_point))| log.set_checkpointed(*recovery_point));
         let log_start = |log: &PartitionLog| {
             let log_start = log.offsets().log_start();
             // Also where the first segment begins: a crash may bring those back that were before it.
@@ -474,21 +474,23 @@ impl LogDir {
     /// [`LogDir::remove_deleted`] is called `file.delete.delay.ms` after `at`. After an error with one it goes on with the
     /// others.
     pub fn delete_partitions(&self, partitions: &[TopicPartition], at: Instant) -> Result<(), LogDirError> {
-        let deleted = first_error(partitions.iter().map(|partition| {
-            let (path, delay) = self.retire(partition, DELETE_SUFFIX)?;
-            lock(&self.doomed).push(Doomed::directory(path, at, delay));
-            Ok(())
-        }));
-        let written = self.write_checkpoints();
-        deleted.and(written)
+        self.take_out(partitions, |path, delay| Doomed::directory(path, at, delay))
     }
 
     /// Takes out partitions whose deletion an earlier process did not get to, as [`LogDir::delete_partitions`] does; nobody
     /// has found anything in them.
     pub fn delete_left_over(&self, partitions: &[TopicPartition]) -> Result<(), LogDirError> {
+        self.take_out(partitions, |path, _| Doomed::left_over(path))
+    }
+
+    fn take_out(
+        &self,
+        partitions: &[TopicPartition],
+        doomed: impl Fn(PathBuf, Duration) -> Doomed,
+    ) -> Result<(), LogDirError> {
         let deleted = first_error(partitions.iter().map(|partition| {
-            let (path, _) = self.retire(partition, DELETE_SUFFIX)?;
-            lock(&self.doomed).push(Doomed::left_over(path));
+            let (path, delay) = self.retire(partition, DELETE_SUFFIX)?;
+            lock(&self.doomed).push(doomed(path, delay));
             Ok(())
         }));
         let written = self.write_checkpoints();

@@ -458,8 +458,9 @@ impl PartitionLog {
 
     /// The segments that are not appended to any more.
     pub(super) fn closed_segments(&self) -> Vec<Arc<Segment>> {
-        let segments = read(&self.segments);
-        segments[..segments.len().saturating_sub(1)].to_vec()
+        let mut segments = self.segments();
+        segments.pop();
+        segments
     }
 
     /// What has happened since the log was opened.

@@ -394,6 +394,23 @@ impl ProducerStates {
         }
     }
 
+    /// Takes in any batch that is in the log; `marker` reads the one of a control batch. Returns the transaction that it
+    /// ends.
+    pub fn replay(
+        &mut self,
+        header: &BatchHeader,
+        marker: impl FnOnce() -> Option<EndMarker>,
+    ) -> Option<CompletedTransaction> {
+        if !header.has_producer_id() || !header.is_control() {
+            self.add(header);
+            return None;
+        }
+        let marker = marker()?;
+        let ended = self.ended_by(header, marker);
+        self.add_marker(header, marker);
+        ended
+    }
+
     /// The first offset of a transaction that is open, or whose end consumers do not see yet.
     #[must_use]
     pub fn first_unstable_offset(&self) -> Option<i64> {

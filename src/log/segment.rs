@@ -28,6 +28,7 @@ use super::{
     log_config::LogConfig,
     offset_index::{self, OffsetIndex, OffsetPosition},
     ordered_scan::{EpochOf, NO_EPOCHS, OrderedScan, Step, Surroundings},
+    retention::SegmentFacts,
     scan::{BatchAt, BatchScan, ScanError, check_crc, read_batch},
     sync::lock,
     time_index::{self, TimeIndex, TimestampOffset},
@@ -239,6 +240,11 @@ impl Segment {
     #[must_use]
     pub fn size(&self) -> u64 {
         lock(&self.state).size
+    }
+
+    /// What is known without looking into it.
+    pub(super) fn facts(&self) -> SegmentFacts {
+        SegmentFacts { base_offset: self.base_offset, size: self.size() }
     }
 
     /// The `.log` file.

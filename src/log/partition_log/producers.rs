@@ -11,7 +11,7 @@ use crate::{
         producer_state::{EndMarker, ProducerError, ProducerStates, Verdict, WantedBatches, snapshot},
         scan::{BatchScan, ScanError, check_crc, read_batch},
         segment::{Segment, SegmentError},
-        sync::{lock, read},
+        sync::lock,
         transaction_index::AbortedTransaction,
     },
     protocol::records::batch::{BatchHeader, RecordBatch},
@@ -85,18 +85,9 @@ fn aborted_in(
         if is_checked {
             check_crc(&*file, &batch).map_err(io::Error::other)?;
         }
-        if !batch.header.has_producer_id() {
-            continue;
-        }
-        if !batch.header.is_control() {
-            states.add(&batch.header);
-            continue;
-        }
-        let marker = read_batch(&*file, &batch).ok().and_then(|batch| EndMarker::in_batch(&batch));
-        let Some(marker) = marker else { continue };
-        let ended = states.ended_by(&batch.header, marker);
+        let marker = || EndMarker::in_batch(&read_batch(&*file, &batch).ok()?);
+        let ended = states.replay(&batch.header, marker);
         found.extend(ended.as_ref().and_then(AbortedTransaction::of));
-        states.add_marker(&batch.header, marker);
     }
     Ok((found, end))
 }
@@ -147,11 +138,12 @@ impl PartitionLog {
     /// too far away, is not found. Called by the writer, once for a producer after a start.
     fn find_earlier(&self, mut wanted: WantedBatches) -> Vec<BatchHeader> {
         let log_start = self.log_start.load(Ordering::Acquire);
-        let segments: Vec<_> = read(&self.segments).iter().rev().cloned().collect();
+        let segments = self.segments();
         let mut found = Vec::new();
         let mut budget = SEARCH_BYTES;
-        let below = segments.iter().filter(|segment| segment.base_offset() < wanted.before).take(SEARCH_SEGMENTS);
-        for segment in below.collect::<Vec<_>>() {
+        let before = wanted.before;
+        let below = segments.iter().rev().filter(|segment| segment.base_offset() < before).take(SEARCH_SEGMENTS);
+        for segment in below {
             match search(segment, &mut wanted, log_start, &mut budget, &mut found) {
                 // It may go on in the segment before.
                 Ok(true) => {}

@@ -17,7 +17,7 @@ use crate::{
     log::{
         files::FileKind,
         producer_state::snapshot,
-        retention::{self, Bounds, Plan, SegmentFacts, SegmentTimes},
+        retention::{self, Bounds, Plan, SegmentTimes},
         segment::Segment,
         sync::{lock, read, write},
     },
@@ -53,8 +53,8 @@ impl PartitionLog {
             return None;
         }
         let settings = lock(&self.writer).config.retention;
-        let mut segments = read(&self.segments).clone();
-        let facts: Vec<_> = segments.iter().map(facts).collect();
+        let mut segments = self.segments();
+        let facts: Vec<_> = segments.iter().map(|segment| segment.facts()).collect();
         let offsets = self.offsets();
         let bounds =
             Bounds { log_start: offsets.log_start, high_watermark: offsets.high_watermark, log_end: offsets.log_end };
@@ -146,10 +146,6 @@ impl PartitionLog {
         }
         Ok(())
     }
-}
-
-fn facts(segment: &Arc<Segment>) -> SegmentFacts {
-    SegmentFacts { base_offset: segment.base_offset(), size: segment.size() }
 }
 
 /// Looks into segments. One that cannot be looked into ages by its file.

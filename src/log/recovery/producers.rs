@@ -101,23 +101,17 @@ impl Loader<'_> {
         }
         let file = segment.log().get().map_err(|e| self.error(e))?;
         let mut scan = segment.walk(&*file, from)?;
-        loop {
-            match scan.next_step() {
-                Ok(None) => return Ok(()),
-                Ok(Some(Step::Damage(_))) => {}
-                Ok(Some(Step::Batch(batch))) if batch.header.base_offset < from || !batch.header.has_producer_id() => {}
-                Ok(Some(Step::Batch(batch))) if batch.header.is_control() => {
-                    let marker = read_batch(&*file, &batch).ok().and_then(|batch| EndMarker::in_batch(&batch));
-                    let Some(marker) = marker else { continue };
-                    let ended = states.ended_by(&batch.header, marker).filter(|end| end.last_offset >= recovery_point);
-                    if let Some(aborted) = ended.and_then(|ended| AbortedTransaction::of(&ended)) {
-                        segment.aborted().append(&aborted).map_err(|e| self.error(e))?;
-                    }
-                    states.add_marker(&batch.header, marker);
-                }
-                Ok(Some(Step::Batch(batch))) => states.add(&batch.header),
-                Err(e) => return Err(segment.error(e).into()),
+        while let Some(step) = scan.next_step().map_err(|e| segment.error(e))? {
+            let Step::Batch(batch) = step else { continue };
+            if batch.header.base_offset < from {
+                continue;
+            }
+            let marker = || EndMarker::in_batch(&read_batch(&*file, &batch).ok()?);
+            let ended = states.replay(&batch.header, marker).filter(|end| end.last_offset >= recovery_point);
+            if let Some(aborted) = ended.as_ref().and_then(AbortedTransaction::of) {
+                segment.aborted().append(&aborted).map_err(|e| self.error(e))?;
             }
         }
+        Ok(())
     }
 }
