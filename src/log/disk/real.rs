@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::Path,
     sync::Arc,
+    thread,
     time::{Duration, UNIX_EPOCH},
 };
 
@@ -139,9 +140,24 @@ impl Filesystem for RealFilesystem {
     }
 }
 
+/// How often a lock is tried for that somebody holds, and the pause between two tries. A process that this one has forked
+/// holds what this one held until it runs its own program: a lock that was given back may not be free for that moment.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
+fn take_lock(file: &File, operation: FlockOperation) -> Result<(), LockError> {
+    for _ in 1..LOCK_TRIES {
+        match try_lock(file, operation) {
+            Err(LockError::Held { .. }) => thread::sleep(LOCK_PAUSE),
+            taken => return taken,
+        }
+    }
+    try_lock(file, operation)
+}
+
 /// Takes two locks: `flock`, which also holds between two opens of one process, and the POSIX record lock, which is the
 /// one that the Java virtual machine takes.
-fn take_lock(file: &File, operation: FlockOperation) -> Result<(), LockError> {
+fn try_lock(file: &File, operation: FlockOperation) -> Result<(), LockError> {
     let taken = rustix::fs::flock(file, operation).and_then(|()| rustix::fs::fcntl_lock(file, operation));
     match taken.map_err(io::Error::from) {
         Ok(()) => Ok(()),
@@ -322,6 +338,25 @@ mod tests {
         }
         drop(held);
         RealDisk.lock(&path).expect("free again");
+    }
+
+    #[test]
+    fn a_lock_that_is_held_for_a_moment_is_waited_for() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join(".lock");
+        let held = RealDisk.lock(&path).expect("free");
+        let begun = std::sync::Barrier::new(2);
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                begun.wait();
+                RealDisk.lock(&path).map(drop).is_ok()
+            });
+            begun.wait();
+            // As long as a child takes at most to run its program.
+            thread::sleep(3 * LOCK_PAUSE);
+            drop(held);
+            assert!(waiting.join().expect("no panic"));
+        });
     }
 
     #[test]
