@@ -7,12 +7,12 @@
 use std::{collections::BTreeMap, io, path::PathBuf};
 
 use self::{
-    broker::{BrokerConfig, BrokerValues, broker_key},
+    broker::{BrokerConfig, BrokerValues, OFFSETS_CODEC, broker_key},
     key::{InvalidValue, Value, one_line},
     listener::{Endpoint, Listener, ListenerError},
     properties::MalformedEscape,
     sources::{CommandLine, Origin, Setting, Settings},
-    topic::{TOPIC_KEYS, TopicConfig, TopicConfigError},
+    topic::{TOPIC_KEYS, TopicCompression, TopicConfig, TopicConfigError},
 };
 
 pub mod broker;
@@ -156,6 +156,7 @@ pub fn load(
     let mut values = parse_all(&settings)?;
     check_topic_defaults(&settings, &values)?;
     check_cleaner(&settings, &values)?;
+    check_offsets_codec(&settings, &values)?;
     values.set("node.id", node_id(&settings)?);
     let data_dir = data_dir(&settings, &mut values)?;
     let listeners = listeners(command_line, &settings, &mut values)?;
@@ -210,6 +211,20 @@ fn check_cleaner(settings: &Settings, values: &BrokerValues) -> Result<(), Confi
         return Ok(());
     }
     Err(ConfigError::LoadFactor { origin: origin(settings.get(load_factor)), value })
+}
+
+/// Kafka finds out when it starts its coordinator.
+fn check_offsets_codec(settings: &Settings, values: &BrokerValues) -> Result<(), ConfigError> {
+    let id = values.get(OFFSETS_CODEC).and_then(|value| value.as_long()).expect("the key has a default");
+    if TopicCompression::from_codec_id(id).is_some() {
+        return Ok(());
+    }
+    let key = &broker_key(OFFSETS_CODEC).expect("the key is in the table").key;
+    Err(ConfigError::Invalid {
+        origin: settings.get(OFFSETS_CODEC).map_or(Origin::Default, |setting| setting.origin.clone()),
+        source: key.refuse(&id.to_string(), "Unknown compression type id"),
+        allowed: "INT [0,...,4]".to_owned(),
+    })
 }
 
 /// `node.id`, or the older `broker.id`.

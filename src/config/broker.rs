@@ -17,7 +17,7 @@ use super::{
         Value,
     },
     listener::{Endpoint, Listener},
-    topic::{COMPRESSION_TYPES, LONG_MAX},
+    topic::{COMPRESSION_TYPES, LONG_MAX, TopicCompression},
 };
 
 #[cfg(test)]
@@ -125,14 +125,12 @@ pub const BROKER_KEYS: &[BrokerKey] = &[
         .doc("Threads of the group coordinator.")
         .without_effect(),
     broker("group.initial.rebalance.delay.ms", Int, Some("3000"), Any, Medium)
-        .doc("How long a new group waits for more members before its first rebalance.")
-        .without_effect(),
+        .doc("How long a new group waits for more members before its first rebalance."),
     broker("group.max.session.timeout.ms", Int, Some("1800000"), Any, Medium)
-        .doc("The longest session time-out that a group member may ask for.")
-        .without_effect(),
+        .doc("The longest session time-out that a group member may ask for."),
+    broker("group.max.size", Int, Some("2147483647"), AtLeast(1), Medium).doc("The most members of a group."),
     broker("group.min.session.timeout.ms", Int, Some("6000"), Any, Medium)
-        .doc("The shortest session time-out that a group member may ask for.")
-        .without_effect(),
+        .doc("The shortest session time-out that a group member may ask for."),
     broker("inter.broker.listener.name", Text, None, Any, Medium)
         .doc("The listener that brokers use among themselves.")
         .without_effect(),
@@ -310,21 +308,21 @@ pub const BROKER_KEYS: &[BrokerKey] = &[
         .doc("Threads that fetch from other brokers.")
         .cluster_wide()
         .without_effect(),
+    broker("offset.metadata.max.bytes", Int, Some("4096"), Any, High)
+        .doc("How long the text may be that a client keeps with an offset."),
+    broker("offsets.retention.check.interval.ms", Long, Some("600000"), AtLeast(1), High)
+        .doc("How often offsets are looked at that may have expired."),
     broker("offsets.retention.minutes", Int, Some("10080"), AtLeast(1), High)
-        .doc("How long the offsets of an empty group are kept.")
-        .without_effect(),
+        .doc("How long offsets are kept once the group is empty, or no longer subscribes to their topic."),
     broker("offsets.topic.compression.codec", Int, Some("0"), Any, High)
-        .doc("The codec of committed offsets.")
-        .without_effect(),
+        .doc("The codec of committed offsets: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd."),
     broker("offsets.topic.num.partitions", Int, Some("50"), AtLeast(1), High)
-        .doc("The partitions of __consumer_offsets.")
-        .without_effect(),
+        .doc("The partitions of __consumer_offsets, when it is created."),
     broker("offsets.topic.replication.factor", Short, Some("3"), AtLeast(1), High)
         .doc("The replicas of __consumer_offsets.")
         .without_effect(),
     broker("offsets.topic.segment.bytes", Int, Some("104857600"), AtLeast(1), High)
-        .doc("The segment size of __consumer_offsets.")
-        .without_effect(),
+        .doc("The segment size of __consumer_offsets, when it is created."),
     broker("ottla.durability", Text, Some("fsync"), OneOf(DURABILITIES), High)
         .doc("fsync: acknowledged with acks=all means on disk. kafka: in the page cache, flushed by log.flush.*."),
     broker("process.roles", List, Some("broker,controller"), ListOf(&["broker", "controller"]), High)
@@ -384,6 +382,12 @@ pub const BROKER_KEYS: &[BrokerKey] = &[
         .without_effect(),
 ];
 
+/// The key that names a codec by its number.
+pub(super) const OFFSETS_CODEC: &str = "offsets.topic.compression.codec";
+
+/// Milliseconds of a minute.
+const MINUTE_MS: i64 = 60 * 1000;
+
 /// What `ottla.durability` can be.
 const DURABILITIES: &[&str] = &["fsync", "kafka"];
 
@@ -421,6 +425,8 @@ pub struct BrokerConfig {
     pub acknowledges_durable: bool,
     /// `fetch.max.bytes`.
     pub fetch_max_bytes: u32,
+    /// `group.*` and `offsets.*`.
+    pub groups: GroupConfig,
     /// `log.retention.check.interval.ms`.
     pub log_retention_check_interval: Duration,
     /// `log.cleaner.*`; `None` where nothing is compacted.
@@ -455,6 +461,31 @@ pub struct BrokerConfig {
     pub socket_send_buffer_bytes: Option<u32>,
     /// The values of all keys: the defaults of topics come from them.
     pub values: BrokerValues,
+}
+
+/// How groups of consumers are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupConfig {
+    /// `group.initial.rebalance.delay.ms`.
+    pub initial_rebalance_delay: Duration,
+    /// `group.max.session.timeout.ms`.
+    pub max_session_timeout: Duration,
+    /// `group.max.size`.
+    pub max_size: u32,
+    /// `group.min.session.timeout.ms`.
+    pub min_session_timeout: Duration,
+    /// `offset.metadata.max.bytes`.
+    pub offset_metadata_max_bytes: u32,
+    /// `offsets.retention.check.interval.ms`.
+    pub offsets_retention_check_interval: Duration,
+    /// `offsets.retention.minutes`, in milliseconds.
+    pub offsets_retention_ms: i64,
+    /// `offsets.topic.compression.codec`, at the codec's own level.
+    pub offsets_topic_compression: TopicCompression,
+    /// `offsets.topic.num.partitions`.
+    pub offsets_topic_num_partitions: i32,
+    /// `offsets.topic.segment.bytes`.
+    pub offsets_topic_segment_bytes: u32,
 }
 
 /// How logs are compacted.
@@ -545,6 +576,7 @@ impl BrokerConfig {
             delete_topic_enable: values.boolean("delete.topic.enable"),
             acknowledges_durable: values.get("ottla.durability").as_ref().and_then(Value::as_str) == Some("fsync"),
             fetch_max_bytes: values.size("fetch.max.bytes"),
+            groups: GroupConfig::new(&values),
             log_retention_check_interval: values.duration("log.retention.check.interval.ms").unwrap_or_default(),
             log_cleaner: CleanerConfig::new(&values),
             max_connections: values.size("max.connections"),
@@ -565,6 +597,26 @@ impl BrokerConfig {
             socket_request_max_bytes: values.size("socket.request.max.bytes"),
             socket_send_buffer_bytes: values.buffer("socket.send.buffer.bytes"),
             values,
+        }
+    }
+}
+
+impl GroupConfig {
+    fn new(values: &BrokerValues) -> Self {
+        Self {
+            initial_rebalance_delay: values.duration("group.initial.rebalance.delay.ms").unwrap_or_default(),
+            max_session_timeout: values.duration("group.max.session.timeout.ms").unwrap_or_default(),
+            max_size: values.size("group.max.size"),
+            min_session_timeout: values.duration("group.min.session.timeout.ms").unwrap_or_default(),
+            offset_metadata_max_bytes: u32::try_from(values.long("offset.metadata.max.bytes")).unwrap_or(0),
+            offsets_retention_check_interval: values
+                .duration("offsets.retention.check.interval.ms")
+                .unwrap_or_default(),
+            offsets_retention_ms: values.long("offsets.retention.minutes") * MINUTE_MS,
+            offsets_topic_compression: TopicCompression::from_codec_id(values.long(OFFSETS_CODEC))
+                .expect("the codec was checked"),
+            offsets_topic_num_partitions: values.int("offsets.topic.num.partitions"),
+            offsets_topic_segment_bytes: values.size("offsets.topic.segment.bytes"),
         }
     }
 }

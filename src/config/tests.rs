@@ -326,3 +326,30 @@ fn the_log_cleaner_needs_room_for_keys() {
     assert_eq!(cleaner(&["log.cleaner.enable=false"]), None);
     assert_eq!(cleaner(&["log.cleaner.threads=0"]), None);
 }
+
+#[test]
+fn groups_go_by_the_settings_of_kafka() {
+    let groups = |overrides: &[&str]| Start::overrides(overrides).config().groups;
+    let default = groups(&[]);
+    assert_eq!((default.max_size, default.offset_metadata_max_bytes), (2_147_483_647, 4096));
+    assert_eq!(default.initial_rebalance_delay, Duration::from_secs(3));
+    assert_eq!((default.min_session_timeout.as_secs(), default.max_session_timeout.as_secs()), (6, 1800));
+    assert_eq!(default.offsets_retention_ms, 7 * 24 * 60 * 60 * 1000);
+    assert_eq!(default.offsets_retention_check_interval, Duration::from_mins(10));
+    assert_eq!((default.offsets_topic_num_partitions, default.offsets_topic_segment_bytes), (50, 100 << 20));
+    assert_eq!(default.offsets_topic_compression, TopicCompression::Uncompressed);
+    let set = groups(&[
+        "group.initial.rebalance.delay.ms=-1",
+        "offset.metadata.max.bytes=-1",
+        "offsets.retention.minutes=2147483647",
+        "offsets.topic.compression.codec=4",
+    ]);
+    assert_eq!((set.initial_rebalance_delay, set.offset_metadata_max_bytes), (Duration::ZERO, 0));
+    assert_eq!(set.offsets_retention_ms, 2_147_483_647 * 60 * 1000);
+    assert_eq!(set.offsets_topic_compression, TopicCompression::Zstd(3));
+    assert_eq!(
+        Start::overrides(&["offsets.topic.compression.codec=5"]).error(),
+        "--override: Invalid value 5 for configuration offsets.topic.compression.codec: Unknown compression type id \
+         (allowed: INT [0,...,4])"
+    );
+}

@@ -290,6 +290,20 @@ pub enum TopicCompression {
     Zstd(i32),
 }
 
+impl TopicCompression {
+    /// The codec with this number in Kafka's `CompressionType`, at its own level.
+    pub(super) fn from_codec_id(id: i64) -> Option<Self> {
+        match id {
+            0 => Some(Self::Uncompressed),
+            1 => Some(Self::Gzip(-1)),
+            2 => Some(Self::Snappy),
+            3 => Some(Self::Lz4(9)),
+            4 => Some(Self::Zstd(3)),
+            _ => None,
+        }
+    }
+}
+
 /// Whose clock a record's timestamp shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimestampType {
