@@ -15,6 +15,7 @@ pub enum Operation {
     DescribeConfigs = 10,
     AlterConfigs = 11,
     IdempotentWrite = 12,
+    TwoPhaseCommit = 15,
 }
 
 /// What somebody wants to do it with.
@@ -24,6 +25,10 @@ pub enum Resource<'a> {
     Topic(&'a str),
     /// The cluster.
     Cluster,
+    /// A group by id.
+    Group(&'a str),
+    /// A transactional producer by its id.
+    TransactionalId(&'a str),
 }
 
 /// Somebody's wish was not granted.
@@ -53,11 +58,14 @@ impl Resource<'_> {
     /// All operations that make sense for the resource.
     fn operations(self) -> &'static [Operation] {
         use Operation::{
-            Alter, AlterConfigs, ClusterAction, Create, Delete, Describe, DescribeConfigs, IdempotentWrite, Read, Write,
+            Alter, AlterConfigs, ClusterAction, Create, Delete, Describe, DescribeConfigs, IdempotentWrite, Read,
+            TwoPhaseCommit, Write,
         };
         match self {
             Self::Topic(_) => &[Read, Write, Create, Delete, Alter, Describe, DescribeConfigs, AlterConfigs],
             Self::Cluster => &[Create, ClusterAction, DescribeConfigs, AlterConfigs, IdempotentWrite, Alter, Describe],
+            Self::Group(_) => &[Read, Describe, Delete, DescribeConfigs, AlterConfigs],
+            Self::TransactionalId(_) => &[Describe, Write, TwoPhaseCommit],
         }
     }
 }
@@ -70,5 +78,7 @@ mod tests {
     fn bit_fields_are_those_of_apache_kafka() {
         assert_eq!(Authorizer.authorized_operations(Resource::Topic("a")), 3576);
         assert_eq!(Authorizer.authorized_operations(Resource::Cluster), 8096);
+        assert_eq!(Authorizer.authorized_operations(Resource::Group("a")), 3400);
+        assert_eq!(Authorizer.authorized_operations(Resource::TransactionalId("a")), 33_040);
     }
 }
