@@ -12,6 +12,8 @@ pub mod config;
 pub mod log;
 pub mod metadata;
 
+pub mod coordinator;
+
 pub mod auth;
 pub mod broker;
 pub mod network;

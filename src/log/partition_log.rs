@@ -70,6 +70,9 @@ use crate::{
 pub enum AppendOrigin {
     /// A producer. It waits when there is no room above what is kept back.
     Client,
+    /// A coordinator, whose records let consumers go on where producers wait for room. It leaves the files that hold room to
+    /// the quorum.
+    Coordinator,
     /// The metadata quorum, whose records also say what is deleted.
     RaftLeader,
 }
@@ -523,7 +526,7 @@ impl PartitionLog {
             writer.active.aborted().append(&aborted).map_err(|source| self.write_error(source))?;
             writer.new_names.files = true;
         }
-        let may_use_reserve = batch.origin != AppendOrigin::Client;
+        let may_use_reserve = batch.origin == AppendOrigin::RaftLeader;
         if let Err(failure) = writer.active.append(&header, &batch.payload, may_use_reserve) {
             return Err(self.append_failed(&mut writer, failure));
         }
@@ -580,7 +583,7 @@ impl PartitionLog {
                 let admitted = self.pool.reserve().admit(batch.header.size());
                 admitted.map_err(|BelowReserve| AppendError::BelowReserve)
             }
-            AppendOrigin::RaftLeader => Ok(()),
+            AppendOrigin::Coordinator | AppendOrigin::RaftLeader => Ok(()),
         }
     }
 

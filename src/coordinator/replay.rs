@@ -1,0 +1,130 @@
+//! Reading a coordinator's log from its start: the machines that it amounts to.
+
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+    sync::Arc,
+};
+
+use super::machine::{Machine, Place, Record};
+use crate::{
+    log::partition_log::{PartitionLog, ReadError},
+    protocol::{
+        records::{
+            batch::{BatchError, RecordBatch},
+            control::{ControlRecordKey, ControlRecordType},
+        },
+        wire::DecodeError,
+    },
+};
+
+/// Bytes read at a time, if a batch is not larger.
+const CHUNK: usize = 1 << 20;
+/// Bytes of a decompressed batch: more than Kafka lets a coordinator write. A shard writes no larger one.
+pub(super) const BATCH_BYTES_MAX: usize = 256 << 20;
+
+/// Why a coordinator's log cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReplayError {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error("offset {offset}: {source}")]
+    Io { offset: i64, source: io::Error },
+    #[error("batch at offset {offset}: {source}")]
+    Batch { offset: i64, source: BatchError },
+    #[error("batch at offset {offset}: {reason}")]
+    Records { offset: i64, reason: String },
+    #[error("record at offset {offset}: {source}")]
+    Record { offset: i64, source: DecodeError },
+}
+
+/// The machines of a partition, and which transactions have something pending with which of them.
+pub(super) struct Machines<M> {
+    pub(super) by_id: HashMap<Arc<str>, M>,
+    pub(super) in_transaction: HashMap<i64, HashSet<Arc<str>>>,
+}
+
+impl<M> Default for Machines<M> {
+    fn default() -> Self {
+        Self { by_id: HashMap::new(), in_transaction: HashMap::new() }
+    }
+}
+
+/// What the log amounts to. Blocks.
+pub(super) fn replay<M: Machine>(log: &PartitionLog) -> Result<Machines<M>, ReplayError> {
+    let mut machines = Machines::<M>::default();
+    let offsets = log.offsets();
+    let (mut offset, end) = (offsets.log_start(), offsets.log_end());
+    while offset < end {
+        // Compaction may have left nothing up to the end.
+        let Some(range) = log.read(offset, CHUNK, true, end)?.records else { break };
+        let mut bytes = range.read().map_err(|source| ReplayError::Io { offset, source })?;
+        let first = RecordBatch::split_from(&mut bytes).map_err(|source| ReplayError::Batch { offset, source })?;
+        let after = machines.take_in(&first)?;
+        if after <= offset {
+            let reason = format!("its last offset is {}", after - 1);
+            return Err(ReplayError::Records { offset, reason });
+        }
+        offset = after;
+        // The range may end within a batch, which the next one begins with.
+        while let Ok(batch) = RecordBatch::split_from(&mut bytes) {
+            offset = machines.take_in(&batch)?;
+        }
+    }
+    machines.by_id.retain(|_, machine| !machine.is_vacant());
+    Ok(machines)
+}
+
+impl<M: Machine> Machines<M> {
+    /// Applies a batch; returns the offset after it.
+    fn take_in(&mut self, batch: &RecordBatch) -> Result<i64, ReplayError> {
+        let header = *batch.header();
+        let base = header.base_offset;
+        batch.check_crc().map_err(|source| ReplayError::Batch { offset: base, source })?;
+        let bad = |reason: String| ReplayError::Records { offset: base, reason };
+        let producer_id = header.is_transactional().then_some(header.producer_id);
+        for record in batch.records(BATCH_BYTES_MAX).map_err(|error| bad(error.to_string()))? {
+            let record = record.map_err(|error| bad(error.to_string()))?;
+            let offset = base.saturating_add(i64::from(record.offset_delta));
+            // Coordinators write none without a key.
+            let Some(key) = record.key else { continue };
+            if header.is_control() {
+                let key = ControlRecordKey::parse(&key).map_err(|error| bad(error.to_string()))?;
+                self.end_transaction(offset, header.producer_id, key.kind);
+                continue;
+            }
+            let decoded = M::Record::decode(&key, record.value.as_ref());
+            match decoded.map_err(|source| ReplayError::Record { offset, source })? {
+                Some(record) => self.apply(Place { offset, producer_id }, &record),
+                None => tracing::debug!(offset, "a record of a kind that is not known is passed over"),
+            }
+        }
+        Ok(header.last_offset().saturating_add(1))
+    }
+
+    fn apply(&mut self, place: Place, record: &M::Record) {
+        let id = record.id();
+        if !self.by_id.contains_key(id) {
+            self.by_id.insert(Arc::from(id), M::default());
+        }
+        if let Some(producer_id) = place.producer_id {
+            self.in_transaction.entry(producer_id).or_default().insert(Arc::from(id));
+        }
+        if let Some(machine) = self.by_id.get_mut(id) {
+            machine.apply(place, record);
+        }
+    }
+
+    fn end_transaction(&mut self, offset: i64, producer_id: i64, kind: Result<ControlRecordType, i16>) {
+        let is_commit = match kind {
+            Ok(ControlRecordType::Commit) => true,
+            Ok(ControlRecordType::Abort) => false,
+            Ok(_) | Err(_) => return,
+        };
+        for id in self.in_transaction.remove(&producer_id).unwrap_or_default() {
+            if let Some(machine) = self.by_id.get_mut(&id) {
+                machine.end_transaction(offset, producer_id, is_commit);
+            }
+        }
+    }
+}

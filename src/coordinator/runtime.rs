@@ -1,0 +1,153 @@
+//! What runs the machines of a coordinator: finds the shard of an id, reads the clocks, loads, keeps the timers.
+
+use std::{
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    thread,
+};
+
+use tokio::task::{AbortHandle, JoinHandle};
+
+use super::{
+    error::CoordinatorError,
+    machine::{Cx, Machine, Now, Outputs, Ticket},
+    pending::Pending,
+    placement::partition_for,
+    shard::Shard,
+    timers,
+};
+use crate::clock::{TimestampMs, monotonic, wall_clock_ms};
+
+pub use super::shard::Home;
+
+/// The machines of a coordinator.
+pub struct Runtime<M: Machine> {
+    settings: Arc<M::Settings>,
+    hosted: RwLock<Hosted<M>>,
+}
+
+/// The shards, by partition, and their timers.
+struct Hosted<M: Machine> {
+    shards: Vec<Arc<Shard<M>>>,
+    timers: Vec<AbortHandle>,
+}
+
+impl<M: Machine> Default for Hosted<M> {
+    fn default() -> Self {
+        Self { shards: Vec::new(), timers: Vec::new() }
+    }
+}
+
+impl<M: Machine> Drop for Hosted<M> {
+    fn drop(&mut self) {
+        self.timers.iter().for_each(AbortHandle::abort);
+    }
+}
+
+impl<M: Machine> Runtime<M> {
+    /// Machines with these settings. They are nowhere yet.
+    #[must_use]
+    pub fn new(settings: M::Settings) -> Self {
+        Self { settings: Arc::new(settings), hosted: RwLock::default() }
+    }
+
+    /// The settings of all machines.
+    #[must_use]
+    pub fn settings(&self) -> &M::Settings {
+        &self.settings
+    }
+
+    /// Begins to load a shard for each partition, in the place of those that there were: these are done for before that, so
+    /// no log has two. All are loaded when the result says so. Needs a tokio runtime.
+    pub fn host(&self, homes: Vec<Home>) -> impl Future<Output = ()> + use<M> {
+        let shard = |home| Arc::new(Shard::new(home, Arc::clone(&self.settings)));
+        let shards: Vec<_> = homes.into_iter().map(shard).collect();
+        let timers = shards.iter().map(|shard| tokio::spawn(timers::run(Arc::clone(shard))).abort_handle()).collect();
+        self.shards().iter().for_each(|shard| shard.retire());
+        let loading = load(shards.clone());
+        *self.hosted.write().unwrap_or_else(PoisonError::into_inner) = Hosted { shards, timers };
+        async move {
+            for worker in loading {
+                if let Err(error) = worker.await {
+                    tracing::error!(%error, "a coordinator's logs could not be loaded");
+                }
+            }
+        }
+    }
+
+    /// Runs the machine of an id, which answers at once. What it does has taken effect when this returns; only the answer
+    /// may have to wait for the disk.
+    pub fn run<T>(&self, id: &str, work: impl FnOnce(&mut M, Cx<'_, M::Settings>, &mut Outputs<M>) -> T) -> Pending<T> {
+        match self.shard(id) {
+            Some(shard) => shard.run(id, now(), work),
+            None => Pending::refused(CoordinatorError::NotHere),
+        }
+    }
+
+    /// Runs the machine of an id, which answers when it likes.
+    pub fn ask(
+        &self,
+        id: &str,
+        work: impl FnOnce(&mut M, Cx<'_, M::Settings>, Ticket, &mut Outputs<M>),
+    ) -> Pending<M::Reply> {
+        match self.shard(id) {
+            Some(shard) => shard.ask(id, now(), work),
+            None => Pending::refused(CoordinatorError::NotHere),
+        }
+    }
+
+    /// Runs every machine, each in a step of its own, with `wall` as the time that records are written with. Blocks for
+    /// as long as it takes to look at all.
+    pub fn each(
+        &self,
+        wall: TimestampMs,
+        mut work: impl FnMut(&Arc<str>, &mut M, Cx<'_, M::Settings>, &mut Outputs<M>),
+    ) {
+        let now = Now { wall, ..now() };
+        self.shards().iter().for_each(|shard| shard.each(now, &mut work));
+    }
+
+    /// Looks at every machine. The error is that of a shard that is not loaded; one that is gone has none.
+    pub fn visit(&self, mut look: impl FnMut(&str, &M)) -> Result<(), CoordinatorError> {
+        for shard in self.shards() {
+            match shard.visit(&mut look) {
+                Ok(()) | Err(CoordinatorError::NotHere) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn shards(&self) -> Vec<Arc<Shard<M>>> {
+        self.hosted.read().unwrap_or_else(PoisonError::into_inner).shards.clone()
+    }
+
+    fn shard(&self, id: &str) -> Option<Arc<Shard<M>>> {
+        let hosted = self.hosted.read().unwrap_or_else(PoisonError::into_inner);
+        let partitions = i32::try_from(hosted.shards.len()).ok().filter(|count| *count > 0)?;
+        let partition = usize::try_from(partition_for(id, partitions)).ok()?;
+        hosted.shards.get(partition).cloned()
+    }
+}
+
+/// The time.
+pub(super) fn now() -> Now {
+    Now { monotonic: monotonic(), wall: wall_clock_ms() }
+}
+
+/// Loads shards on threads of their own, as many at a time as there are processors.
+fn load<M: Machine>(mut shards: Vec<Arc<Shard<M>>>) -> Vec<JoinHandle<()>> {
+    shards.reverse();
+    let left = Arc::new(Mutex::new(shards));
+    let workers = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let start = |_| {
+        let left = Arc::clone(&left);
+        tokio::task::spawn_blocking(move || {
+            let next = || left.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            while let Some(shard) = next() {
+                shard.load(now());
+            }
+        })
+    };
+    (0..workers).map(start).collect()
+}

@@ -1,0 +1,511 @@
+//! One partition of a coordinator's topic: its machines, and the log that only they write.
+//!
+//! A step of a machine is: decide, append, apply, reply. It is done under one lock, so a machine sees what it has decided
+//! before as if it were durable; replies alone wait for the disk.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    mem,
+    sync::{Arc, Mutex, MutexGuard},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use tokio::sync::{Notify, oneshot};
+
+use super::{
+    error::CoordinatorError,
+    machine::{Cx, Machine, Now, Outputs, Place, Record, Ticket},
+    pending::{Answer, Pending},
+    replay::{self, Machines, ReplayError},
+    unflushed::Unflushed,
+};
+use crate::{
+    log::partition_log::{AppendBatch, AppendError, AppendOrigin, PartitionLog, ReadError},
+    protocol::records::{
+        batch::RecordBatch,
+        builder::{BatchBuilder, NewRecord},
+        compression::Compression,
+    },
+};
+
+/// How long a flush, or the process, may stand still before time-outs are extended. Much longer than a healthy disk takes.
+pub(super) const STALL: Duration = Duration::from_secs(1);
+
+/// How many times its size a compressed batch may be without compression. It is put together under the shard's lock, and a
+/// replay has to be able to take it apart.
+const EXPANSION_MAX: usize = 16;
+
+/// What a record takes in a batch beside its key and value, at most.
+const RECORD_OVERHEAD: usize = 40;
+
+/// What a record takes in a batch at least: its length, attributes, timestamp, offset, those of key and value, headers.
+const RECORD_SIZE_MIN: usize = 7;
+
+/// Machines that are ticked in one go. Others who want the lock get their turn in between.
+const TICKED_AT_ONCE: usize = 10;
+
+/// What a shard writes to.
+#[derive(Clone)]
+pub struct Home {
+    /// Its partition.
+    pub log: Arc<PartitionLog>,
+    /// Of this broker.
+    pub leader_epoch: i32,
+    /// The largest batch: `max.message.bytes`.
+    pub max_batch_bytes: usize,
+    /// How batches are compressed.
+    pub codec: Compression,
+    /// The codec's level, or its own.
+    pub level: Option<i32>,
+}
+
+/// One partition of a coordinator's topic.
+pub(super) struct Shard<M: Machine> {
+    home: Home,
+    settings: Arc<M::Settings>,
+    state: Mutex<State<M>>,
+    /// There is an earlier deadline than before, or the shard is loaded.
+    pub(super) alarm: Notify,
+}
+
+enum State<M: Machine> {
+    Loading,
+    Loaded(Loaded<M>),
+    /// The log cannot be used, or is gone.
+    Gone,
+}
+
+/// The machines, once they are all there.
+pub(super) struct Loaded<M: Machine> {
+    machines: HashMap<Arc<str>, Entry<M>>,
+    /// When machines are due, those that have a deadline. A machine may be due later than it says here, not earlier.
+    deadlines: BTreeSet<(Instant, Arc<str>)>,
+    waiting: HashMap<Ticket, oneshot::Sender<Answer<M::Reply>>>,
+    next_ticket: u64,
+    unflushed: Unflushed,
+    /// The offset after the last record with which a machine became vacant. Who asks for one that is not there is told so
+    /// once that is durable.
+    vacated_below: i64,
+}
+
+struct Entry<M> {
+    machine: M,
+    /// Its place in the deadlines.
+    armed: Option<Instant>,
+}
+
+impl<M> Entry<M> {
+    fn new(machine: M) -> Self {
+        Self { machine, armed: None }
+    }
+}
+
+/// What the timers of a shard are to do next.
+pub(super) enum Next {
+    /// Wait, until this time if there is one.
+    Wait(Option<Instant>),
+    /// Wait until everything below this offset is durable, then extend what ran meanwhile.
+    Stalled(i64),
+    /// Nothing, ever again.
+    End,
+}
+
+impl<M: Machine> Shard<M> {
+    pub(super) fn new(home: Home, settings: Arc<M::Settings>) -> Self {
+        Self { home, settings, state: Mutex::new(State::Loading), alarm: Notify::new() }
+    }
+
+    pub(super) fn log(&self) -> &Arc<PartitionLog> {
+        &self.home.log
+    }
+
+    /// A machine that was in the midst of a change when a thread panicked is not to be trusted: the next start replays.
+    fn lock(&self) -> MutexGuard<'_, State<M>> {
+        self.state.lock().unwrap_or_else(|_| {
+            tracing::error!(log = %self.home.log.topic_partition(), "a thread panicked in a coordinator: stopping");
+            std::process::abort()
+        })
+    }
+
+    /// Replays the log; requests are answered from then on. Blocks.
+    pub(super) fn load(&self, now: Now) {
+        let replayed = replay::replay::<M>(&self.home.log);
+        let mut state = self.lock();
+        if !matches!(*state, State::Loading) {
+            return;
+        }
+        *state = match replayed {
+            Ok(machines) => State::Loaded(self.loaded(machines, now)),
+            Err(ReplayError::Read(ReadError::Deleted)) => State::Gone,
+            Err(error) => {
+                tracing::error!(log = %self.home.log.topic_partition(), %error, "a coordinator's log cannot be used");
+                State::Gone
+            }
+        };
+        drop(state);
+        self.alarm.notify_one();
+    }
+
+    fn loaded(&self, machines: Machines<M>, now: Now) -> Loaded<M> {
+        let ids: Vec<_> = machines.by_id.keys().cloned().collect();
+        let mut loaded = Loaded {
+            machines: machines.by_id.into_iter().map(|(id, machine)| (id, Entry::new(machine))).collect(),
+            deadlines: BTreeSet::new(),
+            waiting: HashMap::new(),
+            next_ticket: 0,
+            unflushed: Unflushed::default(),
+            vacated_below: 0,
+        };
+        for id in ids {
+            self.step_alone(&mut loaded, &id, now, |machine, cx, out| machine.loaded(cx, out));
+        }
+        loaded
+    }
+
+    /// Runs a machine that answers at once.
+    pub(super) fn run<T>(
+        &self,
+        id: &str,
+        now: Now,
+        work: impl FnOnce(&mut M, Cx<'_, M::Settings>, &mut Outputs<M>) -> T,
+    ) -> Pending<T> {
+        let mut state = self.lock();
+        match self.usable(&mut state) {
+            Ok(loaded) => {
+                let answer = self.step(loaded, id, now, work);
+                Pending::decided(answer, &self.home.log)
+            }
+            Err(error) => Pending::refused(error),
+        }
+    }
+
+    /// Runs a machine that answers when it likes.
+    pub(super) fn ask(
+        &self,
+        id: &str,
+        now: Now,
+        work: impl FnOnce(&mut M, Cx<'_, M::Settings>, Ticket, &mut Outputs<M>),
+    ) -> Pending<M::Reply> {
+        let mut state = self.lock();
+        let loaded = match self.usable(&mut state) {
+            Ok(loaded) => loaded,
+            Err(error) => return Pending::refused(error),
+        };
+        let ticket = Ticket(loaded.next_ticket);
+        loaded.next_ticket += 1;
+        let (sender, receiver) = oneshot::channel();
+        loaded.waiting.insert(ticket, sender);
+        self.step(loaded, id, now, |machine, cx, out| work(machine, cx, ticket, out));
+        Pending::undecided(receiver, &self.home.log)
+    }
+
+    /// Runs every machine, each in a step of its own; others get their turn in between.
+    pub(super) fn each(
+        &self,
+        now: Now,
+        work: &mut impl FnMut(&Arc<str>, &mut M, Cx<'_, M::Settings>, &mut Outputs<M>),
+    ) {
+        let ids: Vec<_> = match &*self.lock() {
+            State::Loaded(loaded) => loaded.machines.keys().cloned().collect(),
+            State::Loading | State::Gone => return,
+        };
+        for id in ids {
+            let mut state = self.lock();
+            let Ok(loaded) = self.usable(&mut state) else { return };
+            if loaded.machines.contains_key(&id) {
+                self.step_alone(loaded, &id, now, |machine, cx, out| work(&id, machine, cx, out));
+            }
+        }
+    }
+
+    /// Looks at every machine.
+    pub(super) fn visit(&self, look: &mut dyn FnMut(&str, &M)) -> Result<(), CoordinatorError> {
+        let mut state = self.lock();
+        let loaded = self.usable(&mut state)?;
+        loaded.machines.iter().for_each(|(id, entry)| look(id, &entry.machine));
+        Ok(())
+    }
+
+    /// Runs the machines that are due.
+    pub(super) fn tick(&self, now: Now) -> Next {
+        let mut state = self.lock();
+        let loaded = match self.usable(&mut state) {
+            Ok(loaded) => loaded,
+            Err(CoordinatorError::Loading) => return Next::Wait(None),
+            Err(_) => return Next::End,
+        };
+        let Some(first) = loaded.first_deadline() else { return Next::Wait(None) };
+        if first > now.monotonic {
+            return Next::Wait(Some(first));
+        }
+        let flushed = self.home.log.high_watermark();
+        if let Some(end) = loaded.unflushed.stalled_below(now.monotonic, flushed, STALL) {
+            return Next::Stalled(end);
+        }
+        if now.monotonic.duration_since(first) > STALL {
+            // The process stood still: what was sent to it meanwhile has not been read yet.
+            self.extend(loaded, now);
+        }
+        for id in loaded.take_due(now.monotonic) {
+            self.step_alone(loaded, &id, now, |machine, cx, out| machine.tick(cx, out));
+        }
+        Next::Wait(loaded.first_deadline())
+    }
+
+    /// Nobody is served here any more; whoever waits learns it from the channel.
+    pub(super) fn retire(&self) {
+        *self.lock() = State::Gone;
+        self.alarm.notify_one();
+    }
+
+    /// The disk has come back: what ran meanwhile begins anew.
+    pub(super) fn resume(&self, now: Now) {
+        if let Ok(loaded) = self.usable(&mut self.lock()) {
+            self.extend(loaded, now);
+        }
+    }
+
+    fn extend(&self, loaded: &mut Loaded<M>, now: Now) {
+        let cx = Cx { now, settings: &*self.settings };
+        loaded.deadlines.clear();
+        for (id, entry) in &mut loaded.machines {
+            entry.machine.after_stall(cx);
+            entry.armed = entry.machine.next_deadline();
+            loaded.deadlines.extend(entry.armed.map(|deadline| (deadline, Arc::clone(id))));
+        }
+    }
+
+    fn usable<'a>(&self, state: &'a mut State<M>) -> Result<&'a mut Loaded<M>, CoordinatorError> {
+        if self.home.log.is_deleted() {
+            // Whoever waits learns it from the channel.
+            *state = State::Gone;
+        }
+        match state {
+            State::Loaded(loaded) => Ok(loaded),
+            State::Loading => Err(CoordinatorError::Loading),
+            State::Gone => Err(CoordinatorError::NotHere),
+        }
+    }
+}
+
+/// Steps.
+impl<M: Machine> Shard<M> {
+    /// A step that nobody waits for.
+    fn step_alone(
+        &self,
+        loaded: &mut Loaded<M>,
+        id: &str,
+        now: Now,
+        work: impl FnOnce(&mut M, Cx<'_, M::Settings>, &mut Outputs<M>),
+    ) {
+        if let Err(error) = self.step(loaded, id, now, work).result {
+            tracing::warn!(log = %self.home.log.topic_partition(), id, %error, "a coordinator could not write");
+        }
+    }
+
+    fn step<T>(
+        &self,
+        loaded: &mut Loaded<M>,
+        id: &str,
+        now: Now,
+        work: impl FnOnce(&mut M, Cx<'_, M::Settings>, &mut Outputs<M>) -> T,
+    ) -> Answer<T> {
+        let cx = Cx { now, settings: &*self.settings };
+        let (key, mut entry) = match loaded.machines.remove_entry(id) {
+            Some((key, entry)) => (Some(key), entry),
+            None => (None, Entry::new(M::default())),
+        };
+        let mut out = Outputs { too_many: self.room(false) / RECORD_SIZE_MIN + 1, ..Outputs::default() };
+        if key.is_none() {
+            out.depends_on(loaded.vacated_below - 1);
+        }
+        let value = work(&mut entry.machine, cx, &mut out);
+        let has_written = !out.records.is_empty();
+        let answer = match self.write(loaded, &mut entry.machine, id, now, &mut out) {
+            Ok(after) => {
+                loaded.release(mem::take(&mut out.replies), after);
+                Answer { result: Ok(value), after }
+            }
+            Err(error) => {
+                self.refuse(loaded, &mut entry.machine, cx, mem::take(&mut out), &error);
+                Answer::refused(error)
+            }
+        };
+        if entry.machine.is_vacant() && has_written {
+            loaded.vacated_below = loaded.vacated_below.max(answer.after);
+        }
+        let is_earlier = loaded.put_back(key, id, entry);
+        if is_earlier {
+            self.alarm.notify_one();
+        }
+        answer
+    }
+
+    /// Appends and applies what a step gave out. Returns what has to be durable before its replies: everything below that.
+    /// After an error the records are left that were not written.
+    fn write(
+        &self,
+        loaded: &mut Loaded<M>,
+        machine: &mut M,
+        id: &str,
+        now: Now,
+        out: &mut Outputs<M>,
+    ) -> Result<i64, CoordinatorError> {
+        let (mut written, mut after) = (0, out.depends_on + 1);
+        while let left @ [_, ..] = &out.records[written..] {
+            let appended = self.batch(left, out.is_divisible, now).and_then(|(batch, count)| {
+                let end = self.append(loaded, machine, id, now, &batch, &left[..count])?;
+                Ok((count, end))
+            });
+            match appended {
+                Ok((count, end)) => (written, after) = (written + count, end),
+                Err(error) => {
+                    drop(out.records.drain(..written));
+                    return Err(error);
+                }
+            }
+        }
+        Ok(after)
+    }
+
+    /// Appends a batch and applies its records. Returns the offset after it.
+    fn append(
+        &self,
+        loaded: &mut Loaded<M>,
+        machine: &mut M,
+        id: &str,
+        now: Now,
+        batch: &RecordBatch,
+        records: &[M::Record],
+    ) -> Result<i64, CoordinatorError> {
+        let batch =
+            AppendBatch { header: *batch.header(), payload: batch.payload(), origin: AppendOrigin::Coordinator };
+        let appended = self.home.log.append(&batch, self.home.leader_epoch, now.wall).map_err(|error| match error {
+            AppendError::Closed => CoordinatorError::NotHere,
+            error => CoordinatorError::Append(Arc::new(error)),
+        })?;
+        for (offset, record) in (appended.first_offset..).zip(records) {
+            assert_eq!(record.id(), id, "a machine writes its own records");
+            machine.apply(Place { offset, producer_id: None }, record);
+        }
+        let end = appended.last_offset + 1;
+        loaded.unflushed.note(end, now.monotonic, self.home.log.high_watermark());
+        Ok(end)
+    }
+
+    /// A batch of these records, or of as many as have room in it. Says how many that are.
+    fn batch(
+        &self,
+        records: &[M::Record],
+        is_divisible: bool,
+        now: Now,
+    ) -> Result<(RecordBatch, usize), CoordinatorError> {
+        let limit = self.home.max_batch_bytes;
+        let room = self.room(is_divisible);
+        let unwritable = |error: &dyn ToString| CoordinatorError::Unwritable(error.to_string());
+        let mut builder = BatchBuilder::new(0).compression(self.home.codec, self.home.level);
+        let mut count = 0;
+        for record in records {
+            let (key, value) = record.encode().map_err(|error| unwritable(&error))?;
+            let size = key.len() + value.as_ref().map_or(0, Bytes::len) + RECORD_OVERHEAD;
+            if is_divisible && count > 0 && builder.size() + size > room {
+                break;
+            }
+            let record =
+                NewRecord { timestamp: now.wall, key: Some(&key), value: value.as_deref(), ..NewRecord::default() };
+            builder.append(&record).map_err(|error| unwritable(&error))?;
+            if builder.size() > room {
+                return Err(CoordinatorError::TooLarge { size: builder.size(), limit });
+            }
+            count += 1;
+        }
+        let batch = builder.build().map_err(|error| unwritable(&error))?;
+        let size = batch.bytes().len();
+        if size > limit { Err(CoordinatorError::TooLarge { size, limit }) } else { Ok((batch, count)) }
+    }
+
+    /// Bytes that a batch may have before it is compressed.
+    fn room(&self, is_divisible: bool) -> usize {
+        let limit = self.home.max_batch_bytes;
+        let is_compressed = self.home.codec != Compression::None;
+        let room = if is_compressed && !is_divisible { limit.saturating_mul(EXPANSION_MAX) } else { limit };
+        room.min(replay::BATCH_BYTES_MAX)
+    }
+
+    /// These records of a step were not written: whoever it would have answered learns why.
+    fn refuse(
+        &self,
+        loaded: &mut Loaded<M>,
+        machine: &mut M,
+        cx: Cx<'_, M::Settings>,
+        out: Outputs<M>,
+        error: &CoordinatorError,
+    ) {
+        for (ticket, _) in out.replies {
+            loaded.send(ticket, Answer::refused(error.clone()));
+        }
+        let mut reaction = Outputs::default();
+        machine.refused(cx, &out.records, &mut reaction);
+        assert!(reaction.records.is_empty(), "a machine whose records were refused writes none");
+        loaded.release(reaction.replies, reaction.depends_on + 1);
+    }
+}
+
+impl<M: Machine> Loaded<M> {
+    fn release(&mut self, replies: Vec<(Ticket, M::Reply)>, after: i64) {
+        for (ticket, reply) in replies {
+            self.send(ticket, Answer { result: Ok(reply), after });
+        }
+    }
+
+    fn send(&mut self, ticket: Ticket, answer: Answer<M::Reply>) {
+        let sender = self.waiting.remove(&ticket).expect("a ticket is used once");
+        // Whose connection has closed does not listen any more.
+        drop(sender.send(answer));
+    }
+
+    /// Puts a machine back after a step; true if it is due before every other.
+    fn put_back(&mut self, key: Option<Arc<str>>, id: &str, mut entry: Entry<M>) -> bool {
+        if entry.machine.is_vacant() {
+            if let (Some(armed), Some(key)) = (entry.armed, key) {
+                self.deadlines.remove(&(armed, key));
+            }
+            return false;
+        }
+        let key = key.unwrap_or_else(|| Arc::from(id));
+        let first = self.first_deadline();
+        let due = entry.machine.next_deadline();
+        // A deadline that moves away is looked at when its time comes: most are heartbeats', and move on and on.
+        if let Some(due) = due
+            && entry.armed.is_none_or(|armed| due < armed)
+        {
+            if let Some(armed) = entry.armed.replace(due) {
+                self.deadlines.remove(&(armed, Arc::clone(&key)));
+            }
+            self.deadlines.insert((due, Arc::clone(&key)));
+        }
+        let armed = entry.armed;
+        self.machines.insert(key, entry);
+        armed.is_some_and(|armed| first.is_none_or(|first| armed < first))
+    }
+
+    fn first_deadline(&self) -> Option<Instant> {
+        self.deadlines.first().map(|(deadline, _)| *deadline)
+    }
+
+    /// Takes machines off the deadlines whose time has come; the step after this puts each back.
+    fn take_due(&mut self, now: Instant) -> Vec<Arc<str>> {
+        let mut due = Vec::new();
+        while due.len() < TICKED_AT_ONCE
+            && self.first_deadline().is_some_and(|first| first <= now)
+            && let Some((_, id)) = self.deadlines.pop_first()
+        {
+            if let Some(entry) = self.machines.get_mut(&id) {
+                entry.armed = None;
+            }
+            due.push(id);
+        }
+        due
+    }
+}
