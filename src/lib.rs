@@ -16,6 +16,7 @@ pub mod coordinator;
 
 pub mod auth;
 pub mod broker;
+pub mod groups;
 pub mod network;
 
 pub mod handlers;
