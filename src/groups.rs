@@ -3,4 +3,6 @@
 //! All of it lives in `__consumer_offsets` ([`records`]).
 
 pub mod description;
+pub mod error;
+pub mod offsets;
 pub mod records;
