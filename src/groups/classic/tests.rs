@@ -1,0 +1,9 @@
+mod context;
+mod invariants;
+mod joining;
+mod leaving;
+mod rebalance;
+mod record;
+mod simulation;
+mod static_members;
+mod syncing;
