@@ -6,7 +6,7 @@
 mod hosted_topic;
 mod producer_ids;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::{
     collections::HashMap,
@@ -17,6 +17,7 @@ use std::{
 use uuid::Uuid;
 
 pub use self::hosted_topic::HostedTopic;
+pub(crate) use self::hosted_topic::codec;
 use self::producer_ids::ProducerIds;
 use crate::{
     clock::{TimestampMs, monotonic, wall_clock_ms},
@@ -149,6 +150,14 @@ pub enum CreateTopicFailure {
     Commit(#[from] CommitError),
     #[error(transparent)]
     Logs(#[from] LogDirError),
+}
+
+impl CreateTopicFailure {
+    /// Whether it is only that the topic is there already.
+    #[must_use]
+    pub fn is_exists(&self) -> bool {
+        matches!(self, Self::Refused(refusal) if refusal.is_exists())
+    }
 }
 
 /// Why a topic was not deleted.

@@ -11,4 +11,5 @@ pub mod foreign;
 pub mod group;
 pub mod offsets;
 pub mod records;
+pub mod service;
 pub mod settings;

@@ -135,13 +135,17 @@ fn to_usize(bytes: u32) -> usize {
 }
 
 fn target(compression: TopicCompression) -> TargetCompression {
-    let codec = |codec, level| TargetCompression::Codec { codec, level };
+    codec(compression).map_or(TargetCompression::Producer, |(codec, level)| TargetCompression::Codec { codec, level })
+}
+
+/// The codec that a setting names, and its level, or `None` for the codec's own; nothing where a producer's choice stays.
+pub(crate) fn codec(compression: TopicCompression) -> Option<(Compression, Option<i32>)> {
     match compression {
-        TopicCompression::Producer => TargetCompression::Producer,
-        TopicCompression::Uncompressed => codec(Compression::None, None),
-        TopicCompression::Snappy => codec(Compression::Snappy, None),
-        TopicCompression::Gzip(level) => codec(Compression::Gzip, Some(level)),
-        TopicCompression::Lz4(level) => codec(Compression::Lz4, Some(level)),
-        TopicCompression::Zstd(level) => codec(Compression::Zstd, Some(level)),
+        TopicCompression::Producer => None,
+        TopicCompression::Uncompressed => Some((Compression::None, None)),
+        TopicCompression::Snappy => Some((Compression::Snappy, None)),
+        TopicCompression::Gzip(level) => Some((Compression::Gzip, Some(level))),
+        TopicCompression::Lz4(level) => Some((Compression::Lz4, Some(level))),
+        TopicCompression::Zstd(level) => Some((Compression::Zstd, Some(level))),
     }
 }

@@ -35,7 +35,8 @@ fn open_logs(disk: &SimDisk) -> Result<LogDir, LogDirError> {
     LogDir::open(Arc::new(disk.clone()), Path::new("/data"), &settings, 0)
 }
 
-fn open(disk: &SimDisk) -> Result<Arc<Broker>, LoadError> {
+/// A broker with the default settings.
+pub(crate) fn open(disk: &SimDisk) -> Result<Arc<Broker>, LoadError> {
     let logs = open_logs(disk)?;
     let (mut config, _) = crate::config::load(&CommandLine::default(), std::iter::empty()).expect("the defaults");
     config.metadata_log_max_record_bytes_between_snapshots = 1;

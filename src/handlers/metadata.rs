@@ -7,7 +7,6 @@ use uuid::Uuid;
 use super::{context::Context, errors, topic_entry};
 use crate::{
     auth::{Operation, Resource},
-    broker::CreateTopicFailure,
     config::topic_name::{self, CLUSTER_METADATA_TOPIC},
     metadata::{
         image::Topic,
@@ -140,7 +139,7 @@ async fn auto_create<'a>(cx: &Context, names: Vec<&'a StrBytes>) -> HashMap<&'a 
             let failed = allowed.iter().zip(&outcomes).filter_map(|(name, outcome)| match outcome {
                 Ok(_) => None,
                 // Another client was faster.
-                Err(CreateTopicFailure::Refused(error)) if error.is_exists() => None,
+                Err(failure) if failure.is_exists() => None,
                 Err(failure) => Some((name.as_str(), failure)),
             });
             failures.extend(failed.map(|(name, failure)| (name, errors::create_topic(failure))));
