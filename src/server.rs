@@ -20,6 +20,7 @@ use crate::{
     broker::{Broker, CloseError, Identity, LoadError},
     clock::wall_clock_ms,
     config::broker::BrokerConfig,
+    groups::service::GroupCoordinator,
     handlers::{
         api::{ApiCounters, Dispatcher},
         context::Services,
@@ -124,14 +125,15 @@ impl Server {
         });
         let bound = bound.collect();
         let shutdown = Shutdown::default();
-        let services = Arc::new(Services::new(Arc::clone(&broker), shutdown.clone()));
+        let groups = GroupCoordinator::start(Arc::clone(&broker));
+        let services = Arc::new(Services::new(Arc::clone(&broker), Arc::clone(&groups), shutdown.clone()));
         let dispatcher = Dispatcher::new(services);
         let api_counters = dispatcher.counters();
         let network = Network::new(Arc::new(dispatcher), settings);
         let network_counters = network.counters();
         let until = shutdown.clone();
         let serving = tokio::spawn(async move { network.serve(listeners, &until).await });
-        let maintenance = tokio::spawn(maintenance::run(Arc::clone(&broker), shutdown.clone()));
+        let maintenance = tokio::spawn(maintenance::run(Arc::clone(&broker), groups, shutdown.clone()));
         Ok(Self {
             broker,
             shutdown,

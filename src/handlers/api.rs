@@ -18,15 +18,26 @@ use super::{
     api_versions::{self, api_versions},
     context::{Context, Services},
     create_topics::create_topics,
+    delete_groups::delete_groups,
     delete_topics::delete_topics,
     describe_cluster::describe_cluster,
+    describe_groups::describe_groups,
     describe_topic_partitions::describe_topic_partitions,
     fetch::fetch,
+    find_coordinator::find_coordinator,
+    heartbeat::heartbeat,
     init_producer_id::init_producer_id,
+    join_group::join_group,
+    leave_group::leave_group,
+    list_groups::list_groups,
     list_offsets::list_offsets,
     metadata::metadata,
+    offset_commit::offset_commit,
+    offset_delete::offset_delete,
+    offset_fetch::offset_fetch,
     offset_for_leader_epoch::offset_for_leader_epoch,
     produce::produce,
+    sync_group::sync_group,
     unsupported,
 };
 use crate::{
@@ -35,9 +46,12 @@ use crate::{
         frame::Frame,
         message::{Message, Request},
         messages::{
-            ApiKey, ApiVersionsRequest, CreateTopicsRequest, DeleteTopicsRequest, DescribeClusterRequest,
-            DescribeTopicPartitionsRequest, FetchRequest, InitProducerIdRequest, ListOffsetsRequest, MetadataRequest,
-            OffsetForLeaderEpochRequest, ProduceRequest, RequestHeader, ResponseHeader,
+            ApiKey, ApiVersionsRequest, CreateTopicsRequest, DeleteGroupsRequest, DeleteTopicsRequest,
+            DescribeClusterRequest, DescribeGroupsRequest, DescribeTopicPartitionsRequest, FetchRequest,
+            FindCoordinatorRequest, HeartbeatRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest,
+            ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest,
+            OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest, RequestHeader, ResponseHeader,
+            SyncGroupRequest,
         },
         wire::{DecodeReason, Reader, Writer},
     },
@@ -124,11 +138,22 @@ apis! {
     FetchRequest 4..=18 fetch;
     ListOffsetsRequest 1..=11 list_offsets;
     MetadataRequest 0..=13 metadata;
+    OffsetCommitRequest 0..=10 offset_commit;
+    OffsetFetchRequest 0..=10 offset_fetch;
+    FindCoordinatorRequest 0..=6 find_coordinator;
+    JoinGroupRequest 0..=9 join_group;
+    HeartbeatRequest 0..=4 heartbeat;
+    LeaveGroupRequest 0..=5 leave_group;
+    SyncGroupRequest 0..=5 sync_group;
+    DescribeGroupsRequest 0..=6 describe_groups;
+    ListGroupsRequest 0..=5 list_groups;
     ApiVersionsRequest 0..=5 api_versions;
     CreateTopicsRequest 0..=7 create_topics;
     DeleteTopicsRequest 0..=6 delete_topics;
     InitProducerIdRequest 0..=5 init_producer_id;
     OffsetForLeaderEpochRequest 0..=4 offset_for_leader_epoch;
+    DeleteGroupsRequest 0..=3 delete_groups;
+    OffsetDeleteRequest 0..=0 offset_delete;
     DescribeClusterRequest 0..=2 describe_cluster;
     DescribeTopicPartitionsRequest 0..=0 describe_topic_partitions;
 }
@@ -182,7 +207,7 @@ impl Service for Dispatcher {
         r.set_lossy(true);
         let header = RequestHeader::decode(&mut r, header_version).map_err(Refusal::because)?;
         r.set_lossy(false);
-        let cx = Context::new(&self.services, connection, version, header.client_id.as_deref());
+        let cx = Context::new(&self.services, connection, version, header.client_id.clone());
         let served = |api: &SupportedApi| api.key == key && (api.lowest..=api.highest).contains(&version);
         if let Some(place) = SUPPORTED.iter().position(served) {
             self.counters.requests[place].fetch_add(1, Ordering::Relaxed);

@@ -8,6 +8,7 @@ use crate::{
     auth::{Authorizer, Denied, Operation, Resource},
     broker::Broker,
     config::listener::Advertised,
+    groups::service::GroupCoordinator,
     network::{ConnectionContext, Shutdown},
     protocol::wire::StrBytes,
 };
@@ -15,18 +16,19 @@ use crate::{
 /// What all requests share.
 pub struct Services {
     broker: Arc<Broker>,
+    groups: Arc<GroupCoordinator>,
     fetch_sessions: SessionCache,
     heavy_work: HeavyWork,
     shutdown: Shutdown,
 }
 
 impl Services {
-    /// Handlers' services over a broker; what waits gives up when the shutdown begins.
+    /// Handlers' services over a broker and its group coordinator; what waits gives up when the shutdown begins.
     #[must_use]
-    pub fn new(broker: Arc<Broker>, shutdown: Shutdown) -> Self {
+    pub fn new(broker: Arc<Broker>, groups: Arc<GroupCoordinator>, shutdown: Shutdown) -> Self {
         let slots = broker.config().max_incremental_fetch_session_cache_slots;
         let slots = usize::try_from(slots).unwrap_or(usize::MAX);
-        Self { broker, fetch_sessions: SessionCache::new(slots), heavy_work: HeavyWork::default(), shutdown }
+        Self { broker, groups, fetch_sessions: SessionCache::new(slots), heavy_work: HeavyWork::default(), shutdown }
     }
 }
 
@@ -40,6 +42,8 @@ pub struct Context {
     pub connection: Arc<ConnectionContext>,
     /// The version of the request, and so of the response.
     pub version: i16,
+    /// What the client calls itself, if it does.
+    pub client_id: Option<StrBytes>,
     /// Whether the client calls itself what Kafka's own tools do when they write to internal topics
     /// (`AdminUtils.ADMIN_CLIENT_ID`).
     pub is_admin_client: bool,
@@ -53,15 +57,21 @@ impl Context {
         services: &Arc<Services>,
         connection: &Arc<ConnectionContext>,
         version: i16,
-        client_id: Option<&str>,
+        client_id: Option<StrBytes>,
     ) -> Self {
         Self {
             services: Arc::clone(services),
             broker: Arc::clone(&services.broker),
             connection: Arc::clone(connection),
             version,
-            is_admin_client: client_id == Some(ADMIN_CLIENT_ID),
+            is_admin_client: client_id.as_deref() == Some(ADMIN_CLIENT_ID),
+            client_id,
         }
+    }
+
+    /// The groups of consumers.
+    pub(super) fn groups(&self) -> &Arc<GroupCoordinator> {
+        &self.services.groups
     }
 
     /// The fetch sessions of all clients.

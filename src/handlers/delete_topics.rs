@@ -1,12 +1,13 @@
 //! `DeleteTopics` (key 20): by name, and from version 6 on by id too.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use uuid::Uuid;
 
 use super::{context::Context, errors, repeated::repeated};
 use crate::{
     auth::{Operation, Resource},
+    clock::wall_clock_ms,
     config::topic_name::CLUSTER_METADATA_TOPIC,
     protocol::{
         error_code::ErrorCode,
@@ -28,7 +29,7 @@ struct Named {
 /// Why a topic is not deleted.
 type Refusal = (ErrorCode, String);
 
-/// Deletes each topic on its own.
+/// Deletes each topic on its own, and forgets what groups have committed of them.
 pub async fn delete_topics(cx: &Context, request: DeleteTopicsRequest) -> DeleteTopicsResponse {
     let by_name = request.topic_names.iter().map(|name| Named { name: Some(name.clone()), id: Uuid::nil() });
     let by_either = request.topics.iter().map(|topic| Named { name: topic.name.clone(), id: topic.topic_id });
@@ -37,6 +38,7 @@ pub async fn delete_topics(cx: &Context, request: DeleteTopicsRequest) -> Delete
     let asked: HashSet<&Named> = named.iter().collect();
     let mut answered = HashSet::new();
     let mut responses = Vec::new();
+    let mut is_any_deleted = false;
     for topic in &named {
         if !answered.insert(topic) {
             continue;
@@ -46,9 +48,19 @@ pub async fn delete_topics(cx: &Context, request: DeleteTopicsRequest) -> Delete
             None if repeated.contains(topic) => Err((ErrorCode::InvalidRequest, "Duplicate topic.".to_owned())),
             None => delete(cx, topic, &asked).await,
         };
+        is_any_deleted |= outcome.is_ok();
         responses.push(answer(topic.clone(), outcome));
     }
+    if is_any_deleted {
+        forget(cx).await;
+    }
     DeleteTopicsResponse { responses, ..DeleteTopicsResponse::default() }
+}
+
+/// Forgets what groups have committed of them. All groups are looked at, so on a thread that serves no sockets.
+async fn forget(cx: &Context) {
+    let groups = Arc::clone(cx.groups());
+    cx.heavy_work().run(move || groups.forget_gone_topics(wall_clock_ms())).await;
 }
 
 /// Why no topic can be deleted, if that is so.

@@ -3,6 +3,8 @@
 
 use crate::{
     broker::{CreateTopicFailure, DeleteTopicFailure, ProducerIdError},
+    coordinator::error::CoordinatorError,
+    groups::error::GroupError,
     log::{
         partition_log::{AppendError, ReadError},
         producer_state::ProducerError,
@@ -105,4 +107,57 @@ pub fn commit(error: &CommitError) -> ErrorCode {
     match error {
         CommitError::Batch(_) | CommitError::Append(_) | CommitError::Flush(_) => ErrorCode::UnknownServerError,
     }
+}
+
+/// What a group refuses.
+#[must_use]
+pub fn group(error: &GroupError) -> ErrorCode {
+    match error {
+        GroupError::InvalidGroupId => ErrorCode::InvalidGroupId,
+        GroupError::GroupIdNotFound(_) => ErrorCode::GroupIdNotFound,
+        GroupError::NonEmptyGroup => ErrorCode::NonEmptyGroup,
+        GroupError::UnknownMemberId => ErrorCode::UnknownMemberId,
+        GroupError::MemberIdRequired => ErrorCode::MemberIdRequired,
+        GroupError::IllegalGeneration => ErrorCode::IllegalGeneration,
+        GroupError::StaleMemberEpoch => ErrorCode::StaleMemberEpoch,
+        GroupError::RebalanceInProgress => ErrorCode::RebalanceInProgress,
+        GroupError::InconsistentGroupProtocol => ErrorCode::InconsistentGroupProtocol,
+        GroupError::FencedInstanceId => ErrorCode::FencedInstanceId,
+        GroupError::InvalidSessionTimeout => ErrorCode::InvalidSessionTimeout,
+        GroupError::GroupMaxSizeReached => ErrorCode::GroupMaxSizeReached,
+        GroupError::GroupSubscribedToTopic => ErrorCode::GroupSubscribedToTopic,
+        GroupError::OffsetMetadataTooLarge => ErrorCode::OffsetMetadataTooLarge,
+        GroupError::UnstableOffsetCommit => ErrorCode::UnstableOffsetCommit,
+        GroupError::UnsupportedForGroup => ErrorCode::UnsupportedVersion,
+        // Clients come again after a pause.
+        GroupError::GivingWay => ErrorCode::CoordinatorLoadInProgress,
+    }
+}
+
+/// A coordinator that does not answer, as Kafka's `CoordinatorOperationExceptionHelper` has it: clients look for the
+/// coordinator anew where its log cannot be written, and take a storage error for final.
+#[must_use]
+pub fn coordinator(error: &CoordinatorError) -> ErrorCode {
+    match error {
+        CoordinatorError::NotHere => ErrorCode::NotCoordinator,
+        CoordinatorError::Loading => ErrorCode::CoordinatorLoadInProgress,
+        CoordinatorError::TooLarge { .. } | CoordinatorError::Unwritable(_) => ErrorCode::UnknownServerError,
+        CoordinatorError::Append(error) | CoordinatorError::Lost(error) => match **error {
+            AppendError::LargerThanSegment { .. } | AppendError::OffsetsExhausted { .. } => {
+                ErrorCode::UnknownServerError
+            }
+            AppendError::Producer(_) => append(error),
+            AppendError::DiskFull
+            | AppendError::BelowReserve
+            | AppendError::Write { .. }
+            | AppendError::Segment(_)
+            | AppendError::Offline { .. }
+            | AppendError::Closed => ErrorCode::NotCoordinator,
+        },
+    }
+}
+
+/// What a group answers through its coordinator.
+pub fn group_answer<T>(answer: Result<Result<T, GroupError>, CoordinatorError>) -> Result<T, ErrorCode> {
+    answer.map_err(|error| coordinator(&error))?.map_err(|error| group(&error))
 }

@@ -9,6 +9,8 @@ use super::steady_clock::SteadyClock;
 use crate::{
     broker::Broker,
     clock::{self, TimestampMs},
+    config::broker::BrokerConfig,
+    groups::service::GroupCoordinator,
     log::scrub::Scrub,
     network::Shutdown,
 };
@@ -23,8 +25,8 @@ const RETENTION_FIRST: Duration = Duration::from_secs(30);
 const INTERVAL_MAX: Duration = Duration::from_hours(10 * 365 * 24);
 
 /// Runs until the shutdown begins.
-pub(super) async fn run(broker: Arc<Broker>, shutdown: Shutdown) {
-    let mut schedule = Schedule::new(clock::monotonic(), broker.config().log_retention_check_interval);
+pub(super) async fn run(broker: Arc<Broker>, groups: Arc<GroupCoordinator>, shutdown: Shutdown) {
+    let mut schedule = Schedule::new(clock::monotonic(), Intervals::of(broker.config()));
     let scrub = Arc::new(Mutex::new(Scrub::new(clock::monotonic())));
     let mut steady = SteadyClock::new(clock::wall_clock_ms(), clock::monotonic());
     loop {
@@ -34,9 +36,12 @@ pub(super) async fn run(broker: Arc<Broker>, shutdown: Shutdown) {
         }
         let due = schedule.take_due(clock::monotonic());
         let now = steady.read(clock::wall_clock_ms(), clock::monotonic());
-        let (broker, scrub) = (Arc::clone(&broker), Arc::clone(&scrub));
+        let (broker, groups, scrub) = (Arc::clone(&broker), Arc::clone(&groups), Arc::clone(&scrub));
         let work = move || {
             work(&broker, due, now);
+            if due.offsets {
+                groups.expire_offsets(now);
+            }
             if due.tick {
                 let mut scrub = scrub.lock().unwrap_or_else(PoisonError::into_inner);
                 scrub.work(broker.logs(), clock::monotonic());
@@ -82,6 +87,21 @@ struct Schedule {
     tick: Every,
     checkpoint: Every,
     retention: Every,
+    offsets: Every,
+}
+
+/// What is set of it.
+#[derive(Clone, Copy)]
+struct Intervals {
+    retention: Duration,
+    offsets: Duration,
+}
+
+impl Intervals {
+    fn of(config: &BrokerConfig) -> Self {
+        let offsets = config.groups.offsets_retention_check_interval;
+        Self { retention: config.log_retention_check_interval, offsets }
+    }
 }
 
 /// What is to be done now.
@@ -90,19 +110,22 @@ struct Due {
     tick: bool,
     checkpoint: bool,
     retention: bool,
+    offsets: bool,
 }
 
 impl Schedule {
-    fn new(now: Instant, retention: Duration) -> Self {
+    fn new(now: Instant, intervals: Intervals) -> Self {
+        let Intervals { retention, offsets } = intervals;
         Self {
             tick: Every::new(now, TICK, TICK),
             checkpoint: Every::new(now, CHECKPOINT_INTERVAL, CHECKPOINT_INTERVAL),
             retention: Every::new(now, RETENTION_FIRST.min(retention), retention),
+            offsets: Every::new(now, offsets, offsets),
         }
     }
 
     fn next(&self) -> Instant {
-        self.tick.at.min(self.checkpoint.at).min(self.retention.at)
+        self.tick.at.min(self.checkpoint.at).min(self.retention.at).min(self.offsets.at)
     }
 
     fn take_due(&mut self, now: Instant) -> Due {
@@ -110,6 +133,7 @@ impl Schedule {
             tick: self.tick.take_due(now),
             checkpoint: self.checkpoint.take_due(now),
             retention: self.retention.take_due(now),
+            offsets: self.offsets.take_due(now),
         }
     }
 }
@@ -122,7 +146,7 @@ struct Every {
 
 impl Every {
     fn new(now: Instant, first: Duration, interval: Duration) -> Self {
-        Self { at: now + first, interval: interval.min(INTERVAL_MAX) }
+        Self { at: now + first.min(INTERVAL_MAX), interval: interval.min(INTERVAL_MAX) }
     }
 
     fn take_due(&mut self, now: Instant) -> bool {
@@ -138,11 +162,17 @@ impl Every {
 mod tests {
     use super::*;
 
+    const DAY: Duration = Duration::from_hours(24);
+
+    fn intervals(retention: Duration, offsets: Duration) -> Intervals {
+        Intervals { retention, offsets }
+    }
+
     #[test]
     fn everything_comes_due_at_its_own_pace() {
         let begin = clock::monotonic();
-        let mut schedule = Schedule::new(begin, Duration::from_mins(5));
-        let (mut ticks, mut checkpoints, mut retentions) = (0, Vec::new(), Vec::new());
+        let mut schedule = Schedule::new(begin, intervals(Duration::from_mins(5), Duration::from_mins(3)));
+        let (mut ticks, mut checkpoints, mut retentions, mut offsets) = (0, Vec::new(), Vec::new(), Vec::new());
         while schedule.next() <= begin + Duration::from_mins(10) {
             let now = schedule.next();
             let due = schedule.take_due(now);
@@ -151,17 +181,22 @@ mod tests {
             let second = now.duration_since(begin).as_secs();
             checkpoints.extend(due.checkpoint.then_some(second));
             retentions.extend(due.retention.then_some(second));
+            offsets.extend(due.offsets.then_some(second));
         }
         assert_eq!((ticks, checkpoints), (600, (1..=10).map(|minute| minute * 60).collect()));
-        assert_eq!(retentions, [30, 330]);
+        assert_eq!((retentions, offsets), (vec![30, 330], vec![180, 360, 540]));
     }
 
     #[test]
     fn a_short_interval_is_kept_from_the_beginning_and_a_long_one_can_be_added() {
         let begin = clock::monotonic();
-        assert_eq!(Schedule::new(begin, Duration::from_millis(10)).next(), begin + Duration::from_millis(10));
-        let mut schedule = Schedule::new(begin, Duration::from_millis(u64::MAX));
+        let short = Duration::from_millis(10);
+        assert_eq!(Schedule::new(begin, intervals(short, DAY)).next(), begin + short);
+        assert_eq!(Schedule::new(begin, intervals(DAY, short)).next(), begin + short);
+        let long = Duration::from_millis(u64::MAX);
+        let mut schedule = Schedule::new(begin, intervals(long, long));
         assert!(schedule.take_due(begin + RETENTION_FIRST).retention);
-        assert!(!schedule.take_due(begin + 10 * RETENTION_FIRST).retention);
+        let due = schedule.take_due(begin + 10 * RETENTION_FIRST);
+        assert!(!due.retention && !due.offsets);
     }
 }

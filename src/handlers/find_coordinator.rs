@@ -1,0 +1,113 @@
+//! `FindCoordinator` (key 10): which broker coordinates a group. It is always this one.
+//!
+//! Transactions have no coordinator yet. COORDINATOR_NOT_AVAILABLE would have producers ask for ever, so the answer is the
+//! one to every API that is not built, UNSUPPORTED_VERSION, with which they give up. Share groups get INVALID_REQUEST,
+//! which is what a Kafka without a coordinator of them says.
+
+use super::context::Context;
+use crate::{
+    auth::{Operation, Resource},
+    protocol::{
+        error_code::ErrorCode,
+        messages::{FindCoordinatorRequest, FindCoordinatorResponse, find_coordinator_response::Coordinator},
+        wire::StrBytes,
+    },
+};
+
+/// What a key can be the key of.
+const GROUP: i8 = 0;
+const TRANSACTION: i8 = 1;
+
+/// From this version on there is a list of keys.
+const BATCHED_FROM: i16 = 4;
+/// Stands for no node.
+const NO_NODE: i32 = -1;
+const NO_PORT: i32 = -1;
+
+/// An error, and what Kafka says of it.
+type Refusal = (ErrorCode, &'static str);
+
+const GROUP_DENIED: Refusal = (ErrorCode::GroupAuthorizationFailed, "Group authorization failed.");
+const TRANSACTION_DENIED: Refusal =
+    (ErrorCode::TransactionalIdAuthorizationFailed, "Transactional Id authorization failed.");
+const NOT_AVAILABLE: Refusal = (ErrorCode::CoordinatorNotAvailable, "The coordinator is not available.");
+const NOT_BUILT: Refusal = (ErrorCode::UnsupportedVersion, "The version of API is not supported.");
+const INVALID: Refusal = (
+    ErrorCode::InvalidRequest,
+    "This most likely occurs because of a request being malformed by the client library or the message was sent to an \
+     incompatible broker. See the broker logs for more details.",
+);
+
+/// Makes sure that there are groups, and answers for each key.
+pub async fn find_coordinator(cx: &Context, request: FindCoordinatorRequest) -> FindCoordinatorResponse {
+    let is_batched = cx.version >= BATCHED_FROM;
+    let keys = if is_batched { request.coordinator_keys } else { vec![request.key] };
+    let found = find(cx, request.key_type, &keys).await;
+    if is_batched {
+        let coordinators = keys.into_iter().zip(found).map(|(key, found)| coordinator(cx, key, found));
+        return FindCoordinatorResponse { coordinators: coordinators.collect(), ..FindCoordinatorResponse::default() };
+    }
+    single(cx, found.first().copied().expect("one key has one answer"))
+}
+
+/// Whether this broker is the coordinator of each key, or why not.
+async fn find(cx: &Context, key_type: i8, keys: &[StrBytes]) -> Vec<Result<(), Refusal>> {
+    let allowed: Vec<_> = keys.iter().map(|key| authorize(cx, key_type, key)).collect();
+    if !allowed.iter().any(Result::is_ok) {
+        return allowed;
+    }
+    let available = match key_type {
+        GROUP => cx.groups().ensure_topic().await.map_err(|error| {
+            tracing::warn!(%error, "the topic of the group coordinator could not be created");
+            NOT_AVAILABLE
+        }),
+        _ => Err(NOT_BUILT),
+    };
+    allowed.into_iter().map(|allowed| allowed.and(available)).collect()
+}
+
+fn authorize(cx: &Context, key_type: i8, key: &str) -> Result<(), Refusal> {
+    match key_type {
+        GROUP => cx.authorize(Operation::Describe, Resource::Group(key)).map_err(|_| GROUP_DENIED),
+        TRANSACTION => {
+            cx.authorize(Operation::Describe, Resource::TransactionalId(key)).map_err(|_| TRANSACTION_DENIED)
+        }
+        _ => Err(INVALID),
+    }
+}
+
+fn coordinator(cx: &Context, key: StrBytes, found: Result<(), Refusal>) -> Coordinator {
+    match found {
+        Ok(()) => {
+            let (host, port) = cx.advertised();
+            Coordinator { key, node_id: cx.broker.node_id(), host, port, ..Coordinator::default() }
+        }
+        Err((error, message)) => Coordinator {
+            key,
+            node_id: NO_NODE,
+            port: NO_PORT,
+            error_code: error.code(),
+            error_message: Some(StrBytes::from_static(message)),
+            ..Coordinator::default()
+        },
+    }
+}
+
+fn single(cx: &Context, found: Result<(), Refusal>) -> FindCoordinatorResponse {
+    match found {
+        Ok(()) => {
+            let (host, port) = cx.advertised();
+            // Kafka's text for no error.
+            let error_message = Some(StrBytes::from_static(ErrorCode::None.name()));
+            let node_id = cx.broker.node_id();
+            FindCoordinatorResponse { error_message, node_id, host, port, ..FindCoordinatorResponse::default() }
+        }
+        Err((error, message)) => FindCoordinatorResponse {
+            error_code: error.code(),
+            error_message: Some(StrBytes::from_static(message)),
+            node_id: NO_NODE,
+            port: NO_PORT,
+            ..FindCoordinatorResponse::default()
+        },
+    }
+}
