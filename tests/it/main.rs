@@ -7,10 +7,12 @@ mod support;
 mod api_versions;
 mod compaction;
 mod connection;
+mod consumer_groups;
 mod directories;
 mod durability;
 mod fetch;
-
+mod groups;
+mod groups_offsets;
 mod layering;
 mod many;
 mod metadata;

@@ -503,7 +503,12 @@ pub(crate) struct BrokerProcess {
 impl BrokerProcess {
     /// Starts on `directory` and waits for the ready line.
     pub(crate) fn start(directory: &Path) -> Self {
-        let mut process = Self::spawn(directory, &["--listen", "127.0.0.1:0"]);
+        Self::start_with(directory, &[])
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn start_with(directory: &Path, args: &[&str]) -> Self {
+        let mut process = Self::spawn(directory, &[&["--listen", "127.0.0.1:0"], args].concat());
         assert!(process.listen(), "the broker ended: {}", process.said);
         process
     }
