@@ -101,16 +101,16 @@ impl Client {
         Ok(())
     }
 
-    fn call<R: Request>(&mut self, version: i16, request: &R) -> Result<R::Response> {
+    pub(crate) fn call<R: Request>(&mut self, version: i16, request: &R) -> Result<R::Response> {
         self.send(&frame(version, request)?)?;
         self.receive::<R>(version)
     }
 
-    fn send(&mut self, frame: &[u8]) -> Result<()> {
+    pub(crate) fn send(&mut self, frame: &[u8]) -> Result<()> {
         Ok(self.writing.write_all(frame)?)
     }
 
-    fn receive<R: Request>(&mut self, version: i16) -> Result<R::Response> {
+    pub(crate) fn receive<R: Request>(&mut self, version: i16) -> Result<R::Response> {
         let mut size = [0; 4];
         self.reading.read_exact(&mut size)?;
         let mut frame = vec![0; usize::try_from(i32::from_be_bytes(size))?];
@@ -121,9 +121,21 @@ impl Client {
         Ok(R::Response::decode(&mut r, version)?)
     }
 
-    /// Sends `count` of `frames` in turn, made by [`produce_frame`], so many at a time; returns how long each answer
-    /// took, in milliseconds.
+    /// Sends `count` of `frames` in turn, made by [`produce_frame`]; see [`Client::pipeline`].
     pub(crate) fn produce(&mut self, frames: &[Bytes], count: usize, in_flight: usize) -> Result<Vec<f64>> {
+        self.pipeline::<ProduceRequest>(PRODUCE_VERSION, frames, count, in_flight, acknowledged)
+    }
+
+    /// Sends `count` of `frames` in turn, requests of this version, so many at a time; returns how long each answer took,
+    /// in milliseconds.
+    pub(crate) fn pipeline<R: Request>(
+        &mut self,
+        version: i16,
+        frames: &[Bytes],
+        count: usize,
+        in_flight: usize,
+        check: impl Fn(&R::Response) -> Result<()>,
+    ) -> Result<Vec<f64>> {
         let mut latencies = Vec::with_capacity(count);
         let mut sent = VecDeque::with_capacity(in_flight);
         let mut next = frames.iter().cycle().take(count);
@@ -135,7 +147,7 @@ impl Client {
                 self.send(frame)?;
             }
             let Some(began) = sent.pop_front() else { return Ok(latencies) };
-            acknowledged(&self.receive::<ProduceRequest>(PRODUCE_VERSION)?)?;
+            check(&self.receive::<R>(version)?)?;
             latencies.push(began.elapsed().as_secs_f64() * 1e3);
         }
     }
@@ -170,7 +182,8 @@ pub(crate) fn produce_frame(
     frame(PRODUCE_VERSION, &request)
 }
 
-fn frame<R: Request>(version: i16, request: &R) -> Result<Bytes> {
+/// A frame with this request.
+pub(crate) fn frame<R: Request>(version: i16, request: &R) -> Result<Bytes> {
     let header = RequestHeader {
         request_api_key: R::KEY.code(),
         request_api_version: version,

@@ -1,5 +1,6 @@
 //! The loads, as a table: a name, and what is done to one broker in one round.
 
+mod groups;
 mod librdkafka;
 mod raw;
 
@@ -90,6 +91,9 @@ pub(crate) fn loads() -> Vec<Load> {
             }));
         }
     }
+    loads.push(load("heartbeats", groups::heartbeats));
+    loads.push(load("offset commits", groups::commits));
+    loads.push(load("a group of 500 rebalances", groups::rebalance));
     loads
 }
 

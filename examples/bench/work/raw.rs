@@ -15,8 +15,8 @@ use crate::{
 
 const RECORD_BYTES: usize = 1000;
 /// So many clients, each with as many requests in flight as a producer has by default.
-const CLIENTS: usize = 10;
-const IN_FLIGHT: usize = 5;
+pub(super) const CLIENTS: usize = 10;
+pub(super) const IN_FLIGHT: usize = 5;
 /// Partitions of the load with one record a request.
 const PARTITIONS: i32 = 6;
 /// A request to busy partitions: a batch of so many records to so many of them, or to all.
@@ -70,18 +70,27 @@ fn batch(records: usize) -> Result<Bytes> {
 
 /// Sends about `count` requests from all clients at once, and returns how long each took, in milliseconds.
 fn produce(broker: &Broker, frames: &[Bytes], count: usize) -> Result<Vec<f64>> {
+    from_all_clients(broker, count, |client, each, connection| {
+        // Each begins elsewhere, so that they do not go through the partitions in step.
+        let mut frames = frames.to_vec();
+        let first = client * frames.len() / CLIENTS;
+        frames.rotate_left(first);
+        connection.produce(&frames, each, IN_FLIGHT)
+    })
+}
+
+/// Has every client send its share of about `count` requests, all at once.
+pub(super) fn from_all_clients(
+    broker: &Broker,
+    count: usize,
+    act: impl Fn(usize, usize, &mut Client) -> Result<Vec<f64>> + Sync,
+) -> Result<Vec<f64>> {
     let each = count / CLIENTS;
     ensure!(each > 0, "{count} requests are too few for {CLIENTS} clients");
     thread::scope(|scope| {
-        let clients = (0..CLIENTS).map(|client| {
-            scope.spawn(move || -> Result<Vec<f64>> {
-                // Each begins elsewhere, so that they do not go through the partitions in step.
-                let mut frames = frames.to_vec();
-                let first = client * frames.len() / CLIENTS;
-                frames.rotate_left(first);
-                Client::connect(broker.address())?.produce(&frames, each, IN_FLIGHT)
-            })
-        });
+        let act = &act;
+        let clients =
+            (0..CLIENTS).map(|client| scope.spawn(move || act(client, each, &mut Client::connect(broker.address())?)));
         let clients: Vec<_> = clients.collect();
         let mut latencies = Vec::with_capacity(count);
         for client in clients {
