@@ -24,13 +24,13 @@ measured() {
   echo "measured: $*"
 }
 
-# start_broker DATA_DIR [ARGUMENT...]: starts a broker on a free port and waits until it is ready. Sets broker, its
-# address, and broker_pid.
+# start_broker DATA_DIR [ARGUMENT...]: starts a broker on a free port, or on $listen, and waits until it is ready. Sets
+# broker, its address, and broker_pid.
 start_broker() {
   local data=$1
   shift
   broker_log=$WORK/broker.$((++brokers_started)).log
-  "$OTTLA" --listen 127.0.0.1:0 --data-dir "$data" "$@" 2> "$broker_log" &
+  "$OTTLA" --listen "${listen:-127.0.0.1:0}" --data-dir "$data" "$@" 2> "$broker_log" &
   broker_pid=$!
   for _ in $(seq 1 300); do
     broker=$(sed -n 's/.*ready: listening on \([0-9.:]*\).*/\1/p' "$broker_log")
