@@ -2,13 +2,15 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    io,
     sync::Arc,
 };
 
 use super::machine::{Machine, Place, Record};
 use crate::{
-    log::partition_log::{PartitionLog, ReadError},
+    log::{
+        batch_reader::{BatchReadError, BatchReader},
+        partition_log::PartitionLog,
+    },
     protocol::{
         records::{
             batch::{BatchError, RecordBatch},
@@ -18,8 +20,6 @@ use crate::{
     },
 };
 
-/// Bytes read at a time, if a batch is not larger.
-const CHUNK: usize = 1 << 20;
 /// Bytes of a decompressed batch: more than Kafka lets a coordinator write. A shard writes no larger one.
 pub(super) const BATCH_BYTES_MAX: usize = 256 << 20;
 
@@ -27,9 +27,7 @@ pub(super) const BATCH_BYTES_MAX: usize = 256 << 20;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReplayError {
     #[error(transparent)]
-    Read(#[from] ReadError),
-    #[error("offset {offset}: {source}")]
-    Io { offset: i64, source: io::Error },
+    Read(#[from] BatchReadError),
     #[error("batch at offset {offset}: {source}")]
     Batch { offset: i64, source: BatchError },
     #[error("batch at offset {offset}: {reason}")]
@@ -53,31 +51,17 @@ impl<M> Default for Machines<M> {
 /// What the log amounts to. Blocks.
 pub(super) fn replay<M: Machine>(log: &PartitionLog) -> Result<Machines<M>, ReplayError> {
     let mut machines = Machines::<M>::default();
-    let offsets = log.offsets();
-    let (mut offset, end) = (offsets.log_start(), offsets.log_end());
-    while offset < end {
-        // Compaction may have left nothing up to the end.
-        let Some(range) = log.read(offset, CHUNK, true, end)?.records else { break };
-        let mut bytes = range.read().map_err(|source| ReplayError::Io { offset, source })?;
-        let first = RecordBatch::split_from(&mut bytes).map_err(|source| ReplayError::Batch { offset, source })?;
-        let after = machines.take_in(&first)?;
-        if after <= offset {
-            let reason = format!("its last offset is {}", after - 1);
-            return Err(ReplayError::Records { offset, reason });
-        }
-        offset = after;
-        // The range may end within a batch, which the next one begins with.
-        while let Ok(batch) = RecordBatch::split_from(&mut bytes) {
-            offset = machines.take_in(&batch)?;
-        }
+    let mut batches = BatchReader::new(log, log.offsets().log_start());
+    while let Some(batch) = batches.next_batch()? {
+        machines.take_in(&batch)?;
     }
     machines.by_id.retain(|_, machine| !machine.is_vacant());
     Ok(machines)
 }
 
 impl<M: Machine> Machines<M> {
-    /// Applies a batch; returns the offset after it.
-    fn take_in(&mut self, batch: &RecordBatch) -> Result<i64, ReplayError> {
+    /// Applies a batch.
+    fn take_in(&mut self, batch: &RecordBatch) -> Result<(), ReplayError> {
         let header = *batch.header();
         let base = header.base_offset;
         batch.check_crc().map_err(|source| ReplayError::Batch { offset: base, source })?;
@@ -99,7 +83,7 @@ impl<M: Machine> Machines<M> {
                 None => tracing::debug!(offset, "a record of a kind that is not known is passed over"),
             }
         }
-        Ok(header.last_offset().saturating_add(1))
+        Ok(())
     }
 
     fn apply(&mut self, place: Place, record: &M::Record) {

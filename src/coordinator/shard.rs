@@ -21,7 +21,10 @@ use super::{
     unflushed::Unflushed,
 };
 use crate::{
-    log::partition_log::{AppendBatch, AppendError, AppendOrigin, PartitionLog, ReadError},
+    log::{
+        batch_reader::BatchReadError,
+        partition_log::{AppendBatch, AppendError, AppendOrigin, PartitionLog, ReadError},
+    },
     protocol::records::{
         batch::RecordBatch,
         builder::{BatchBuilder, NewRecord},
@@ -137,7 +140,7 @@ impl<M: Machine> Shard<M> {
         }
         *state = match replayed {
             Ok(machines) => State::Loaded(self.loaded(machines, now)),
-            Err(ReplayError::Read(ReadError::Deleted)) => State::Gone,
+            Err(ReplayError::Read(BatchReadError::Read(ReadError::Deleted))) => State::Gone,
             Err(error) => {
                 tracing::error!(log = %self.home.log.topic_partition(), %error, "a coordinator's log cannot be used");
                 State::Gone

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     clock::TimestampMs,
     log::{
+        batch_reader::{BatchReadError, BatchReader},
         disk::Disk,
         partition_log::{PartitionLog, ReadError},
     },
@@ -25,9 +26,6 @@ use crate::{
         records::batch::{BatchHeader, RecordBatch},
     },
 };
-
-/// Bytes read at once.
-const REPLAY_BYTES: usize = 1 << 20;
 
 /// Why the metadata log could not be replayed.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +51,19 @@ pub enum ReplayError {
     NoSnapshot { log_start: i64 },
     #[error("the metadata log ends at offset {log_end}, and its snapshot at offset {snapshot_end}")]
     Truncated { log_end: i64, snapshot_end: i64 },
+}
+
+impl From<BatchReadError> for ReplayError {
+    fn from(error: BatchReadError) -> Self {
+        match error {
+            BatchReadError::Read(error) => error.into(),
+            BatchReadError::Io { source, .. } => source.into(),
+            BatchReadError::Batch { offset, source } => MetadataBatchError::Batch { offset, source }.into(),
+            BatchReadError::Backwards { offset, .. } => {
+                MetadataBatchError::Records { offset, reason: error.to_string() }.into()
+            }
+        }
+    }
 }
 
 /// What was replayed.
@@ -152,25 +163,20 @@ impl Replayed {
         Ok(())
     }
 
-    fn load_log(&mut self, log: &PartitionLog, mut offset: i64) -> Result<(), ReplayError> {
-        let end = log.offsets().log_end();
-        while offset < end {
-            let slice = log.read(offset, REPLAY_BYTES, true, end)?;
-            let range = slice.records.ok_or(ReplayError::Gap { offset, end })?;
-            let mut bytes = range.read()?;
-            let first =
-                RecordBatch::split_from(&mut bytes).map_err(|source| MetadataBatchError::Batch { offset, source })?;
-            offset = self.apply_batch(&first, offset)?;
-            // The slice may end within a batch, which the next one begins with.
-            while let Ok(batch) = RecordBatch::split_from(&mut bytes) {
-                offset = self.apply_batch(&batch, offset)?;
+    fn load_log(&mut self, log: &PartitionLog, offset: i64) -> Result<(), ReplayError> {
+        let mut batches = BatchReader::new(log, offset);
+        loop {
+            let from = batches.offset();
+            match batches.next_batch()? {
+                Some(batch) => self.apply_batch(&batch, from)?,
+                None if from < batches.end() => return Err(ReplayError::Gap { offset: from, end: batches.end() }),
+                None => return Ok(()),
             }
         }
-        Ok(())
     }
 
-    /// Applies what a batch has from `from` on; returns the offset after it.
-    fn apply_batch(&mut self, batch: &RecordBatch, from: i64) -> Result<i64, ReplayError> {
+    /// Applies what a batch has from `from` on.
+    fn apply_batch(&mut self, batch: &RecordBatch, from: i64) -> Result<(), ReplayError> {
         let BatchHeader { base_offset, .. } = *batch.header();
         if base_offset > from {
             return Err(ReplayError::Missing { offset: from, next: base_offset });
@@ -193,7 +199,7 @@ impl Replayed {
         self.epoch = self.epoch.max(header.partition_leader_epoch);
         self.last_timestamp = header.max_timestamp;
         self.bytes_since_snapshot += header.size() as u64;
-        Ok(end)
+        Ok(())
     }
 
     fn apply(&mut self, offset: i64, record: MetadataRecord) -> Result<(), ReplayError> {
