@@ -1,4 +1,4 @@
-use std::{num::NonZeroUsize, path::Path};
+use std::path::Path;
 
 use super::*;
 use crate::{
@@ -8,7 +8,6 @@ use crate::{
             Disk,
             sim::{Crash, SimDisk},
         },
-        group_commit::Durability,
         log_dir::LogDirSettings,
         partition_log::{AppendBatch, AppendError, AppendOrigin, test_batches::batch},
     },
@@ -26,12 +25,7 @@ use crate::{
 const ENOSPC: i32 = 28;
 
 fn open_logs(disk: &SimDisk) -> Result<LogDir, LogDirError> {
-    let settings = LogDirSettings {
-        open_files_max: 100,
-        recovery_threads: NonZeroUsize::MIN,
-        durability: Durability::Fsync,
-        config: LogConfig::default(),
-    };
+    let settings = LogDirSettings::for_tests();
     LogDir::open(Arc::new(disk.clone()), Path::new("/data"), &settings, 0)
 }
 

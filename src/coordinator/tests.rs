@@ -2,7 +2,6 @@
 
 use std::{
     future::Future,
-    num::NonZeroUsize,
     path::Path,
     pin::pin,
     sync::Arc,
@@ -23,7 +22,6 @@ use crate::{
     clock::monotonic,
     log::{
         disk::sim::{Crash, SimDisk},
-        group_commit::Durability,
         log_config::LogConfig,
         log_dir::{LogDir, LogDirSettings},
         partition_log::{AppendBatch, AppendOrigin, PartitionLog},
@@ -149,12 +147,7 @@ struct Fixture {
 }
 
 fn open(disk: &SimDisk) -> (LogDir, Arc<PartitionLog>) {
-    let settings = LogDirSettings {
-        open_files_max: 100,
-        recovery_threads: NonZeroUsize::MIN,
-        durability: Durability::Fsync,
-        config: LogConfig::default(),
-    };
+    let settings = LogDirSettings::for_tests();
     let dir = LogDir::open(Arc::new(disk.clone()), Path::new("/data"), &settings, 0).expect("the directory opens");
     let partition = TopicPartition::new("__tallies", 0);
     let log = dir.partition(&partition).unwrap_or_else(|| {

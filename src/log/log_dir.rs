@@ -71,6 +71,19 @@ pub struct LogDirSettings {
     pub config: LogConfig,
 }
 
+#[cfg(test)]
+impl LogDirSettings {
+    /// What most tests open a directory with.
+    pub(crate) fn for_tests() -> Self {
+        Self {
+            open_files_max: 100,
+            recovery_threads: NonZeroUsize::MIN,
+            durability: Durability::Fsync,
+            config: LogConfig::default(),
+        }
+    }
+}
+
 /// Why the data directory, or a partition of it, could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LogDirError {

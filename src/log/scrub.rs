@@ -202,7 +202,7 @@ impl Scrub {
 
 #[cfg(test)]
 mod tests {
-    use std::{num::NonZeroUsize, path::Path};
+    use std::path::Path;
 
     use uuid::Uuid;
 
@@ -210,8 +210,8 @@ mod tests {
     use crate::{
         clock,
         log::{
-            disk::sim::SimDisk, group_commit::Durability, log_config::LogConfig, log_dir::LogDirSettings,
-            partition_log::test_batches::batch, retention::Retention,
+            disk::sim::SimDisk, log_config::LogConfig, log_dir::LogDirSettings, partition_log::test_batches::batch,
+            retention::Retention,
         },
     };
 
@@ -224,12 +224,7 @@ mod tests {
     fn logs(disk: &SimDisk, segments: usize) -> LogDir {
         let retention = Retention { ms: Some(1_000), ..Retention::UNLIMITED };
         let config = LogConfig { segment_bytes: 5 * (BYTES as u64) / 2, retention, ..LogConfig::default() };
-        let settings = LogDirSettings {
-            open_files_max: 100,
-            recovery_threads: NonZeroUsize::MIN,
-            durability: Durability::Fsync,
-            config,
-        };
+        let settings = LogDirSettings { config, ..LogDirSettings::for_tests() };
         let logs = LogDir::open(Arc::new(disk.clone()), Path::new(DATA), &settings, 0).expect("opened");
         for topic in ["orders", "others"] {
             let name = TopicPartition::new(topic, 0);

@@ -1,4 +1,4 @@
-use std::{num::NonZeroUsize, path::Path};
+use std::path::Path;
 
 use uuid::Uuid;
 
@@ -15,12 +15,7 @@ use crate::{
 };
 
 fn open(disk: &SimDisk, durability: Durability) -> LogDir {
-    let settings = LogDirSettings {
-        open_files_max: 100,
-        recovery_threads: NonZeroUsize::MIN,
-        durability,
-        config: LogConfig::default(),
-    };
+    let settings = LogDirSettings { durability, ..LogDirSettings::for_tests() };
     LogDir::open(Arc::new(disk.clone()), Path::new("/data"), &settings, 0).expect("the directory opens")
 }
 

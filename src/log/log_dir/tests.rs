@@ -12,12 +12,7 @@ use crate::{
 
 fn settings() -> LogDirSettings {
     let recovery_threads = NonZeroUsize::new(2).expect("not zero");
-    LogDirSettings {
-        open_files_max: 100,
-        recovery_threads,
-        durability: Durability::Fsync,
-        config: LogConfig::default(),
-    }
+    LogDirSettings { recovery_threads, ..LogDirSettings::for_tests() }
 }
 
 fn create(dir: &LogDir, topic: &str) -> Result<Arc<PartitionLog>, LogDirError> {

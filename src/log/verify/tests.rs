@@ -1,11 +1,10 @@
-use std::{collections::BTreeMap, fs, num::NonZeroUsize, sync::Arc, time::SystemTime};
+use std::{collections::BTreeMap, fs, sync::Arc, time::SystemTime};
 
 use uuid::Uuid;
 
 use super::*;
 use crate::log::{
     disk::{OpenMode, RealDisk, replace_file, sim::SimDisk},
-    group_commit::Durability,
     log_config::LogConfig,
     log_dir::{LogDir, LogDirSettings},
     partition_log::test_batches::batch,
@@ -19,8 +18,7 @@ const FIRST_LOG: &str = "/data/orders-0/00000000000000000000.log";
 /// A directory with one partition: three segments, two leader epochs, closed cleanly.
 fn write_dir(disk: Arc<dyn Disk>, path: &Path) {
     let config = LogConfig { segment_bytes: 320, index_interval_bytes: 80, ..LogConfig::default() };
-    let recovery_threads = NonZeroUsize::MIN;
-    let settings = LogDirSettings { open_files_max: 100, recovery_threads, durability: Durability::Fsync, config };
+    let settings = LogDirSettings { config, ..LogDirSettings::for_tests() };
     let dir = LogDir::open(Arc::clone(&disk), path, &settings, 0).expect("opened");
     let properties = MetaProperties { cluster_id: "c".to_owned(), node_id: 1, directory_id: None };
     properties.write(&*disk, path).expect("written");

@@ -1,4 +1,4 @@
-use std::{num::NonZeroUsize, path::Path};
+use std::path::Path;
 
 use super::*;
 use crate::{
@@ -8,7 +8,6 @@ use crate::{
             OpenMode, read_file,
             sim::{Crash, SimDisk},
         },
-        group_commit::Durability,
         log_config::LogConfig,
         log_dir::{LogDir, LogDirSettings},
     },
@@ -35,12 +34,7 @@ fn settings() -> JournalSettings {
 }
 
 fn log(disk: &SimDisk) -> (LogDir, Arc<PartitionLog>) {
-    let dir_settings = LogDirSettings {
-        open_files_max: 100,
-        recovery_threads: NonZeroUsize::MIN,
-        durability: Durability::Fsync,
-        config: LogConfig::default(),
-    };
+    let dir_settings = LogDirSettings::for_tests();
     let logs = LogDir::open(Arc::new(disk.clone()), Path::new("/data"), &dir_settings, 0).expect("opened");
     let name = TopicPartition::new("__cluster_metadata", 0);
     let log = logs.partition(&name);
