@@ -140,26 +140,27 @@ impl<M: Machine> Outputs<M> {
     pub fn depends_on(&mut self, offset: i64) {
         self.depends_on = self.depends_on.max(offset);
     }
+}
 
+#[cfg(test)]
+impl<M: Machine> Outputs<M> {
     /// The latest record that its replies rest on.
-    #[cfg(test)]
     pub(crate) fn dependency(&self) -> i64 {
         self.depends_on
     }
 
     /// What was written so far.
-    #[must_use]
-    pub fn records(&self) -> &[M::Record] {
+    pub(crate) fn records(&self) -> &[M::Record] {
         &self.records
     }
 
     /// Takes the records out.
-    pub fn take_records(&mut self) -> Vec<M::Record> {
+    pub(crate) fn take_records(&mut self) -> Vec<M::Record> {
         std::mem::take(&mut self.records)
     }
 
     /// Takes the replies out.
-    pub fn take_replies(&mut self) -> Vec<(Ticket, M::Reply)> {
+    pub(crate) fn take_replies(&mut self) -> Vec<(Ticket, M::Reply)> {
         std::mem::take(&mut self.replies)
     }
 }

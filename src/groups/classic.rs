@@ -47,6 +47,7 @@ use std::{collections::HashSet, sync::Arc, time::Instant};
 use bytes::Bytes;
 use uuid::Uuid;
 
+pub(super) use self::protocols::CONSUMER;
 use self::{
     members::{Members, Parked},
     pending::Pending,

@@ -4,8 +4,6 @@
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "the texts say it")]
 pub enum GroupError {
-    #[error("The group id is invalid.")]
-    InvalidGroupId,
     #[error("The group id {0} was not found.")]
     GroupIdNotFound(String),
     #[error("The group is not empty.")]

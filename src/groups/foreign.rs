@@ -24,6 +24,7 @@ use std::{
 use bytes::Bytes;
 
 use super::{
+    classic::CONSUMER,
     description::{GroupType, Listed},
     error::GroupError,
     group::{Asking, Join, JoinRefused, Out},
@@ -116,7 +117,7 @@ impl Foreign {
     #[must_use]
     pub fn listed(&self) -> Listed {
         let protocol_type = match self.kind {
-            GroupType::Classic | GroupType::Consumer => "consumer",
+            GroupType::Classic | GroupType::Consumer => CONSUMER,
             GroupType::Share => "share",
             GroupType::Streams => "streams",
         };
@@ -237,7 +238,7 @@ impl Foreign {
 
     fn can_give_way(&self, join: &Join) -> bool {
         match self.kind {
-            GroupType::Classic | GroupType::Consumer => self.members.is_empty() || &*join.protocol_type == "consumer",
+            GroupType::Classic | GroupType::Consumer => self.members.is_empty() || &*join.protocol_type == CONSUMER,
             GroupType::Streams => self.members.is_empty(),
             GroupType::Share => false,
         }

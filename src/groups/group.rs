@@ -75,17 +75,11 @@ impl Group {
         if let Err(refused) = join.check_session_timeout(cx.settings) {
             return out.reply(ticket, Reply::Join(Err(refused)));
         }
-        if let Membership::None = self.membership {
-            self.membership = Membership::Classic(Box::new(Classic::new(join.group_id.clone())));
+        if let Membership::Foreign(foreign) = &self.membership {
+            let refused = foreign.answer_join(&join, out);
+            return out.reply(ticket, Reply::Join(Err(refused)));
         }
-        match &mut self.membership {
-            Membership::Classic(classic) => classic.join(cx, ticket, &join, out),
-            Membership::Foreign(foreign) => {
-                let refused = foreign.answer_join(&join, out);
-                out.reply(ticket, Reply::Join(Err(refused)));
-            }
-            Membership::None => unreachable!("there is a group now"),
-        }
+        self.classic_or_new(&join.group_id).join(cx, ticket, &join, out);
     }
 
     /// A member asks for its assignment; the leader brings everybody's.
@@ -229,7 +223,7 @@ impl Group {
         match &self.membership {
             _ if self.is_vacant() => Err(GroupError::GroupIdNotFound(id.to_owned())),
             Membership::None => Ok(()),
-            Membership::Classic(classic) if classic.is_empty() || is_of_consumers(classic) => Ok(()),
+            Membership::Classic(classic) if classic.is_empty() || classic.is_of_consumers() => Ok(()),
             Membership::Classic(_) => Err(GroupError::NonEmptyGroup),
             Membership::Foreign(foreign) if foreign.has_offsets() => Ok(()),
             Membership::Foreign(_) => Err(GroupError::GroupIdNotFound(id.to_owned())),
@@ -240,7 +234,7 @@ impl Group {
     fn subscribes_to(&self, topic: &str) -> bool {
         match &self.membership {
             Membership::None => false,
-            Membership::Classic(classic) => classic.subscribes_to(topic).unwrap_or_else(|| is_of_consumers(classic)),
+            Membership::Classic(classic) => classic.subscribes_to(topic).unwrap_or_else(|| classic.is_of_consumers()),
             Membership::Foreign(foreign) => foreign.subscribes_to(topic),
         }
     }
@@ -253,7 +247,7 @@ impl Group {
             Membership::Classic(classic) if classic.is_empty() => {
                 classic.current_state_timestamp().map_or(RetainedFrom::Commit, RetainedFrom::Emptied)
             }
-            Membership::Classic(classic) if classic.is_stable() && is_of_consumers(classic) => RetainedFrom::Commit,
+            Membership::Classic(classic) if classic.is_stable() && classic.is_of_consumers() => RetainedFrom::Commit,
             Membership::Classic(_) => RetainedFrom::Never,
         }
     }
@@ -266,10 +260,6 @@ impl Group {
             Membership::None | Membership::Classic(_) | Membership::Foreign(_) => {}
         }
     }
-}
-
-fn is_of_consumers(classic: &Classic) -> bool {
-    classic.protocol_type() == Some("consumer")
 }
 
 fn tombstone(id: &str) -> GroupRecord {

@@ -16,7 +16,10 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use self::{pending::Pending, table::Table};
-use super::{error::GroupError, records::GroupRecord};
+use super::{
+    error::GroupError,
+    records::{GroupRecord, NO_TIMESTAMP},
+};
 use crate::{
     clock::TimestampMs,
     coordinator::machine::Place,
@@ -314,15 +317,14 @@ impl NewOffset {
 
 impl CommittedOffset {
     /// Whether it can be one of the topic with this id. Where an id is not known, the name decides.
-    fn is_of(&self, present_id: Option<Uuid>) -> bool {
+    #[must_use]
+    pub fn is_of(&self, present_id: Option<Uuid>) -> bool {
         self.topic_id.is_none_or(|id| present_id.is_none_or(|present_id| id == present_id))
     }
 }
 
 /// What stands in a record for a leader epoch that is not there.
 const NO_EPOCH: i32 = -1;
-/// What stands in a record for an expire timestamp that is not there.
-const NO_TIMESTAMP: TimestampMs = -1;
 
 /// Copied out of the record, which is a slice of the log.
 impl From<&OffsetCommitValue> for CommittedOffset {

@@ -23,6 +23,7 @@ use bytes::Bytes;
 
 use self::foreign::ForeignRecord;
 use crate::{
+    clock::TimestampMs,
     coordinator::machine::Record,
     protocol::{
         message::Message,
@@ -44,7 +45,7 @@ const OFFSET_VERSION: i16 = 4;
 /// The only one with an expire timestamp. It knows neither leader epoch nor topic id.
 const EXPIRING_OFFSET_VERSION: i16 = 1;
 /// What stands for an expire timestamp that is not there.
-const NO_TIMESTAMP: i64 = -1;
+pub(super) const NO_TIMESTAMP: TimestampMs = -1;
 
 /// A record of `__consumer_offsets`.
 #[derive(Clone, Debug, PartialEq)]

@@ -113,7 +113,6 @@ pub fn commit(error: &CommitError) -> ErrorCode {
 #[must_use]
 pub fn group(error: &GroupError) -> ErrorCode {
     match error {
-        GroupError::InvalidGroupId => ErrorCode::InvalidGroupId,
         GroupError::GroupIdNotFound(_) => ErrorCode::GroupIdNotFound,
         GroupError::NonEmptyGroup => ErrorCode::NonEmptyGroup,
         GroupError::UnknownMemberId => ErrorCode::UnknownMemberId,

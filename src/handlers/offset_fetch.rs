@@ -101,7 +101,7 @@ struct TopicAsked {
 fn asked(cx: &Context, group: OffsetFetchRequestGroup) -> GroupAsked {
     let topics = group.topics.map(|topics| topics.into_iter().map(|topic| topic_asked(cx, topic)).collect());
     let asking = Asking {
-        member_id: group.member_id.map(|id| Arc::from(id.as_str())),
+        member_id: group.member_id.as_ref().map(Arc::from),
         group_instance_id: None,
         generation: Some(group.member_epoch).filter(|epoch| *epoch >= 0),
     };
@@ -119,7 +119,7 @@ fn resolve(cx: &Context, topic: &OffsetFetchRequestTopics) -> Result<(Arc<str>, 
     let image = cx.broker.image();
     if cx.version < TOPIC_IDS_FROM {
         let present = image.topic(&topic.name).map(|present| present.id);
-        return Ok((Arc::from(topic.name.as_str()), present));
+        return Ok((Arc::from(&topic.name), present));
     }
     let present = image.topic_by_id(topic.topic_id).ok_or(ErrorCode::UnknownTopicId)?;
     Ok((Arc::clone(&present.name), Some(present.id)))
@@ -210,7 +210,7 @@ fn all_topics(cx: &Context, offsets: Vec<OffsetOf>) -> Vec<OffsetFetchResponseTo
 /// Not one of an earlier topic of the same name.
 fn is_of_present_topic(image: &Image, offset: &OffsetOf) -> bool {
     let Ok(Some(committed)) = &offset.committed else { return true };
-    image.topic(&offset.topic).is_none_or(|present| committed.topic_id.is_none_or(|id| id == present.id))
+    committed.is_of(image.topic(&offset.topic).map(|present| present.id))
 }
 
 fn partition_response(version: i16, offset: OffsetOf) -> OffsetFetchResponsePartitions {

@@ -1,6 +1,6 @@
 //! What the group's offsets ask its members.
 
-use super::{Classic, Cx, GroupError, State};
+use super::{CONSUMER, Classic, Cx, GroupError, State};
 use crate::{clock::TimestampMs, groups::group::Asking};
 
 impl Classic {
@@ -50,6 +50,12 @@ impl Classic {
     #[must_use]
     pub fn protocol_type(&self) -> Option<&str> {
         self.protocol_type.as_deref()
+    }
+
+    /// Whether its members are, or were, consumers.
+    #[must_use]
+    pub fn is_of_consumers(&self) -> bool {
+        self.protocol_type() == Some(CONSUMER)
     }
 
     /// When its state began; `None` if an old record does not say.

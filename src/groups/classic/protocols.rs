@@ -10,7 +10,7 @@ use bytes::{Buf, Bytes};
 use crate::protocol::{message::Message, messages::ConsumerProtocolSubscription, wire::Reader};
 
 /// The protocol type of consumers, whose metadata the group can read.
-pub(super) const CONSUMER: &str = "consumer";
+pub(in crate::groups) const CONSUMER: &str = "consumer";
 
 /// The protocols of a member, each with its metadata, the one that it likes best first. No name is there twice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

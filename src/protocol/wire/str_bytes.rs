@@ -6,6 +6,7 @@ use std::{
     hash::{Hash, Hasher},
     ops::Deref,
     str,
+    sync::Arc,
 };
 
 use bytes::Bytes;
@@ -89,6 +90,13 @@ impl From<&str> for StrBytes {
 impl From<String> for StrBytes {
     fn from(text: String) -> Self {
         Self(text.into())
+    }
+}
+
+/// A copy, which does not keep the frame.
+impl From<&StrBytes> for Arc<str> {
+    fn from(text: &StrBytes) -> Self {
+        Self::from(text.as_str())
     }
 }
 
