@@ -273,10 +273,8 @@ impl Broker {
         let mut left = Vec::new();
         for log in self.logs.partitions() {
             let partition = log.topic_partition();
-            let known = image.topic(&partition.topic).is_some_and(|topic| {
-                let index = usize::try_from(partition.partition).unwrap_or(usize::MAX);
-                index < topic.partitions.len() && is_of(&log, topic)
-            });
+            let topic = image.topic(&partition.topic);
+            let known = topic.is_some_and(|topic| topic.has_partition(partition.partition) && is_of(&log, topic));
             if known || partition.topic.as_ref() == CLUSTER_METADATA_TOPIC {
                 continue;
             }

@@ -205,9 +205,9 @@ impl Service for Dispatcher {
         let mut r = Reader::new(&frame);
         // A client may call itself what it likes: its name only goes into log lines.
         r.set_lossy(true);
-        let header = RequestHeader::decode(&mut r, header_version).map_err(Refusal::because)?;
+        let mut header = RequestHeader::decode(&mut r, header_version).map_err(Refusal::because)?;
         r.set_lossy(false);
-        let cx = Context::new(&self.services, connection, version, header.client_id.clone());
+        let cx = Context::new(&self.services, connection, version, header.client_id.take());
         let served = |api: &SupportedApi| api.key == key && (api.lowest..=api.highest).contains(&version);
         if let Some(place) = SUPPORTED.iter().position(served) {
             self.counters.requests[place].fetch_add(1, Ordering::Relaxed);

@@ -2,9 +2,18 @@
 
 use super::{api::Answer, context::Context};
 use crate::{
+    auth::{Operation, Resource},
     coordinator::{error::CoordinatorError, pending::Pending},
     network::Shutdown,
+    protocol::error_code::ErrorCode,
 };
+
+/// Whether the client may do this with a group that has an id.
+pub fn check_group(cx: &Context, operation: Operation, id: &str) -> Result<(), ErrorCode> {
+    let allowed = cx.authorize(operation, Resource::Group(id));
+    allowed.map_err(|_| ErrorCode::GroupAuthorizationFailed)?;
+    if id.is_empty() { Err(ErrorCode::InvalidGroupId) } else { Ok(()) }
+}
 
 /// A response of what a coordinator answers.
 pub fn answer<T, R>(

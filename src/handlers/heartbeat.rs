@@ -1,8 +1,13 @@
 //! `Heartbeat` (key 12): a member of a group says that it lives.
 
-use super::{api::Answer, context::Context, coordinated::answer, errors};
+use super::{
+    api::Answer,
+    context::Context,
+    coordinated::{answer, check_group},
+    errors,
+};
 use crate::{
-    auth::{Operation, Resource},
+    auth::Operation,
     coordinator::error::CoordinatorError,
     groups::error::GroupError,
     protocol::{
@@ -13,11 +18,8 @@ use crate::{
 
 /// Answers at once, unless the member is part of a generation that is not on disk yet.
 pub async fn heartbeat(cx: &Context, request: HeartbeatRequest) -> Answer<HeartbeatResponse> {
-    if cx.authorize(Operation::Read, Resource::Group(&request.group_id)).is_err() {
-        return response(ErrorCode::GroupAuthorizationFailed).into();
-    }
-    if request.group_id.is_empty() {
-        return response(ErrorCode::InvalidGroupId).into();
+    if let Err(error) = check_group(cx, Operation::Read, &request.group_id) {
+        return response(error).into();
     }
     let pending = cx.groups().runtime().run(&request.group_id, |group, cx, out| {
         group.heartbeat(cx, &request.member_id, request.group_instance_id.as_deref(), request.generation_id, out)

@@ -7,9 +7,14 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{api::Answer, context::Context, coordinated::answer_of_group, errors};
+use super::{
+    api::Answer,
+    context::Context,
+    coordinated::{answer_of_group, check_group},
+    errors,
+};
 use crate::{
-    auth::{Operation, Resource},
+    auth::Operation,
     coordinator::error::CoordinatorError,
     groups::group::{Join, Joined, Reply},
     protocol::{
@@ -35,11 +40,10 @@ type Refusal = (ErrorCode, StrBytes);
 /// Answers once the group has a generation with the member in it.
 pub async fn join_group(cx: &Context, request: JoinGroupRequest) -> Answer<JoinGroupResponse> {
     let version = cx.version;
-    if cx.authorize(Operation::Read, Resource::Group(&request.group_id)).is_err() {
-        return refused(version, (ErrorCode::GroupAuthorizationFailed, StrBytes::default())).into();
-    }
-    if request.group_id.is_empty() {
-        return refused(version, (ErrorCode::InvalidGroupId, request.member_id)).into();
+    match check_group(cx, Operation::Read, &request.group_id) {
+        Ok(()) => {}
+        Err(error @ ErrorCode::InvalidGroupId) => return refused(version, (error, request.member_id)).into(),
+        Err(error) => return refused(version, (error, StrBytes::default())).into(),
     }
     let join = join(cx, &request);
     let pending =
@@ -52,13 +56,12 @@ pub async fn join_group(cx: &Context, request: JoinGroupRequest) -> Answer<JoinG
 
 /// What stays in the group is copied out of the frame.
 fn join(cx: &Context, request: &JoinGroupRequest) -> Join {
-    let copied = |text: &StrBytes| Arc::from(text.as_str());
     let has_rebalance_timeout = cx.version >= REBALANCE_TIMEOUT_FROM;
     let protocols = request.protocols.iter();
     Join {
-        group_id: copied(&request.group_id),
-        member_id: Some(&request.member_id).filter(|id| !id.is_empty()).map(copied),
-        group_instance_id: request.group_instance_id.as_ref().map(copied),
+        group_id: Arc::from(&request.group_id),
+        member_id: Some(&request.member_id).filter(|id| !id.is_empty()).map(Arc::from),
+        group_instance_id: request.group_instance_id.as_ref().map(Arc::from),
         client_id: Arc::from(cx.client_id.as_deref().unwrap_or_default()),
         client_host: host_text(cx.connection.peer.ip()).into(),
         session_timeout_ms: request.session_timeout_ms,
@@ -67,13 +70,13 @@ fn join(cx: &Context, request: &JoinGroupRequest) -> Join {
         } else {
             request.session_timeout_ms
         },
-        protocol_type: copied(&request.protocol_type),
+        protocol_type: Arc::from(&request.protocol_type),
         protocols: protocols
-            .map(|protocol| (copied(&protocol.name), Bytes::copy_from_slice(&protocol.metadata)))
+            .map(|protocol| (Arc::from(&protocol.name), Bytes::copy_from_slice(&protocol.metadata)))
             .collect(),
         requires_member_id: cx.version >= MEMBER_ID_REQUIRED_FROM,
         can_skip_assignment: cx.version >= SKIP_ASSIGNMENT_FROM,
-        reason: request.reason.as_ref().map(copied),
+        reason: request.reason.as_ref().map(Arc::from),
         fresh_id: random_uuid(),
     }
 }

@@ -2,9 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{api::Answer, context::Context, coordinated::answer, errors};
+use super::{
+    api::Answer,
+    context::Context,
+    coordinated::{answer, check_group},
+    errors,
+};
 use crate::{
-    auth::{Operation, Resource},
+    auth::Operation,
     groups::group::Leaving,
     protocol::{
         error_code::ErrorCode,
@@ -12,7 +17,6 @@ use crate::{
             LeaveGroupRequest, LeaveGroupResponse, leave_group_request::MemberIdentity,
             leave_group_response::MemberResponse,
         },
-        wire::StrBytes,
     },
 };
 
@@ -21,11 +25,8 @@ const BATCHED_FROM: i16 = 3;
 
 /// Lets all members go in one step.
 pub async fn leave_group(cx: &Context, request: LeaveGroupRequest) -> Answer<LeaveGroupResponse> {
-    if cx.authorize(Operation::Read, Resource::Group(&request.group_id)).is_err() {
-        return refused(ErrorCode::GroupAuthorizationFailed).into();
-    }
-    if request.group_id.is_empty() {
-        return refused(ErrorCode::InvalidGroupId).into();
+    if let Err(error) = check_group(cx, Operation::Read, &request.group_id) {
+        return refused(error).into();
     }
     let version = cx.version;
     let members = if version < BATCHED_FROM {
@@ -46,11 +47,10 @@ pub async fn leave_group(cx: &Context, request: LeaveGroupRequest) -> Answer<Lea
 }
 
 fn leaving(member: &MemberIdentity) -> Leaving {
-    let copied = |text: &StrBytes| Arc::from(text.as_str());
     Leaving {
-        member_id: Some(&member.member_id).filter(|id| !id.is_empty()).map(copied),
-        group_instance_id: member.group_instance_id.as_ref().map(copied),
-        reason: member.reason.as_ref().map(copied),
+        member_id: Some(&member.member_id).filter(|id| !id.is_empty()).map(Arc::from),
+        group_instance_id: member.group_instance_id.as_ref().map(Arc::from),
+        reason: member.reason.as_ref().map(Arc::from),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{api::Answer, context::Context, coordinated::answer, errors, topic_entry::has_partition};
+use super::{api::Answer, context::Context, coordinated::answer, errors};
 use crate::{
     auth::{Operation, Resource},
     coordinator::error::CoordinatorError,
@@ -106,7 +106,7 @@ fn new_offset(
     retention_ms: i64,
     metadata: &mut Metadata,
 ) -> Result<NewOffset, ErrorCode> {
-    if !has_partition(topic, partition.partition_index) {
+    if !topic.has_partition(partition.partition_index) {
         return Err(ErrorCode::UnknownTopicOrPartition);
     }
     Ok(NewOffset {
@@ -122,10 +122,9 @@ fn new_offset(
 }
 
 fn asking(request: &OffsetCommitRequest) -> Asking {
-    let copied = |text: &StrBytes| Arc::from(text.as_str());
     Asking {
-        member_id: Some(&request.member_id).filter(|id| !id.is_empty()).map(copied),
-        group_instance_id: request.group_instance_id.as_ref().map(copied),
+        member_id: Some(&request.member_id).filter(|id| !id.is_empty()).map(Arc::from),
+        group_instance_id: request.group_instance_id.as_ref().map(Arc::from),
         generation: Some(request.generation_id_or_member_epoch).filter(|generation| *generation >= 0),
     }
 }

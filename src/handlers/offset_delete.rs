@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{api::Answer, context::Context, coordinated::answer, errors, topic_entry::has_partition};
+use super::{
+    api::Answer,
+    context::Context,
+    coordinated::{answer, check_group},
+    errors,
+};
 use crate::{
     auth::{Operation, Resource},
     groups::error::GroupError,
@@ -18,11 +23,8 @@ use crate::{
 
 /// Asks the group even if no partition is left to ask for: whether it is there is part of the answer.
 pub async fn offset_delete(cx: &Context, request: OffsetDeleteRequest) -> Answer<OffsetDeleteResponse> {
-    if cx.authorize(Operation::Delete, Resource::Group(&request.group_id)).is_err() {
-        return refused(ErrorCode::GroupAuthorizationFailed).into();
-    }
-    if request.group_id.is_empty() {
-        return refused(ErrorCode::InvalidGroupId).into();
+    if let Err(error) = check_group(cx, Operation::Delete, &request.group_id) {
+        return refused(error).into();
     }
     let mut asked = Vec::new();
     let topics = request.topics.iter().map(|topic| {
@@ -30,7 +32,7 @@ pub async fn offset_delete(cx: &Context, request: OffsetDeleteRequest) -> Answer
         let partitions = topic.partitions.iter().map(|partition| {
             let index = partition.partition_index;
             let error_code = match &found {
-                Ok(topic) if has_partition(topic, index) => {
+                Ok(topic) if topic.has_partition(index) => {
                     asked.push((Arc::clone(&topic.name), index));
                     ErrorCode::None
                 }

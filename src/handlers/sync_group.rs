@@ -4,9 +4,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{api::Answer, context::Context, coordinated::answer_of_group, errors};
+use super::{
+    api::Answer,
+    context::Context,
+    coordinated::{answer_of_group, check_group},
+    errors,
+};
 use crate::{
-    auth::{Operation, Resource},
+    auth::Operation,
     coordinator::error::CoordinatorError,
     groups::group::{Reply, Sync, Synced},
     protocol::{
@@ -35,24 +40,21 @@ fn check(cx: &Context, request: &SyncGroupRequest) -> Result<(), ErrorCode> {
     if cx.version >= PROTOCOL_FROM && !names_protocol {
         return Err(ErrorCode::InconsistentGroupProtocol);
     }
-    let allowed = cx.authorize(Operation::Read, Resource::Group(&request.group_id));
-    allowed.map_err(|_| ErrorCode::GroupAuthorizationFailed)?;
-    if request.group_id.is_empty() { Err(ErrorCode::InvalidGroupId) } else { Ok(()) }
+    check_group(cx, Operation::Read, &request.group_id)
 }
 
 /// What stays in the group is copied out of the frame.
 fn sync(request: &SyncGroupRequest) -> Sync {
-    let copied = |text: &StrBytes| Arc::from(text.as_str());
     let assignments = request.assignments.iter();
     Sync {
-        group_id: copied(&request.group_id),
-        member_id: copied(&request.member_id),
-        group_instance_id: request.group_instance_id.as_ref().map(copied),
+        group_id: Arc::from(&request.group_id),
+        member_id: Arc::from(&request.member_id),
+        group_instance_id: request.group_instance_id.as_ref().map(Arc::from),
         generation: request.generation_id,
-        protocol_type: request.protocol_type.as_ref().map(copied),
-        protocol_name: request.protocol_name.as_ref().map(copied),
+        protocol_type: request.protocol_type.as_ref().map(Arc::from),
+        protocol_name: request.protocol_name.as_ref().map(Arc::from),
         assignments: assignments
-            .map(|member| (copied(&member.member_id), Bytes::copy_from_slice(&member.assignment)))
+            .map(|member| (Arc::from(&member.member_id), Bytes::copy_from_slice(&member.assignment)))
             .collect(),
     }
 }

@@ -48,6 +48,14 @@ pub struct Topic {
     pub partitions: Vec<Partition>,
 }
 
+impl Topic {
+    /// Whether it has a partition with this index.
+    #[must_use]
+    pub fn has_partition(&self, index: i32) -> bool {
+        usize::try_from(index).is_ok_and(|index| index < self.partitions.len())
+    }
+}
+
 /// What a configuration belongs to: Kafka's resource type, and a name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ConfigResource {
