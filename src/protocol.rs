@@ -9,4 +9,5 @@ pub mod messages;
 pub mod records;
 pub mod schemas;
 pub mod stored;
+pub mod transaction_version;
 pub mod wire;
