@@ -3,13 +3,15 @@
 //! A coordinator's topic is divided by id: of a group, of a transactional producer. Each partition has a shard with one
 //! [`Machine`] an id. A request runs a machine: it decides, and gives records and replies out. The records are appended as
 //! one batch and at once applied, by the function that a replay of the log uses too. A reply waits until what it is about
-//! is durable, so nobody learns of what a crash could take back; who asks about what is durable waits for nothing.
+//! is durable, so nobody learns of what a crash could take back; who asks about what is durable waits for nothing. So does an
+//! effect: what a machine has others do for it.
 //!
 //! An append that is refused has changed nothing: its replies become errors. A flush that fails takes the directory
 //! offline, so there is nothing to roll back.
 //!
 //! [`Machine`]: machine::Machine
 
+pub mod effect;
 pub mod error;
 pub mod machine;
 pub mod pending;

@@ -72,6 +72,8 @@ pub trait Machine: Default + Send + 'static {
     type Record: Record;
     /// What is answered later than it is asked.
     type Reply: Send + 'static;
+    /// What it has others do.
+    type Effect: Send + 'static;
 
     /// Takes a record in.
     fn apply(&mut self, place: Place, record: &Self::Record);
@@ -79,7 +81,8 @@ pub trait Machine: Default + Send + 'static {
     /// A producer's transaction has ended, with the marker at this offset: what it had pending counts, or is forgotten.
     fn end_transaction(&mut self, offset: i64, producer_id: i64, is_commit: bool);
 
-    /// All records of the log have been applied: deadlines begin.
+    /// All records of the log have been applied: deadlines begin, and what was to be done when the last process ended is
+    /// given out again.
     fn loaded(&mut self, cx: Cx<'_, Self::Settings>, out: &mut Outputs<Self>);
 
     /// When [`Machine::tick`] is due.
@@ -89,7 +92,7 @@ pub trait Machine: Default + Send + 'static {
     fn tick(&mut self, cx: Cx<'_, Self::Settings>, out: &mut Outputs<Self>);
 
     /// These records, which the last step gave out, could not be appended; its replies have become errors. What is given out now may have
-    /// replies, but no records.
+    /// replies, but neither records nor effects.
     fn refused(&mut self, cx: Cx<'_, Self::Settings>, records: &[Self::Record], out: &mut Outputs<Self>);
 
     /// Replies were held up by the disk for a while: time-outs of those who may have waited for them begin anew.
@@ -104,6 +107,7 @@ pub trait Machine: Default + Send + 'static {
 pub struct Outputs<M: Machine> {
     pub(super) records: Vec<M::Record>,
     pub(super) replies: Vec<(Ticket, M::Reply)>,
+    pub(super) effects: Vec<M::Effect>,
     pub(super) depends_on: i64,
     pub(super) is_divisible: bool,
     /// So many records no batch has room for. More are not kept, unless they may be split.
@@ -112,7 +116,14 @@ pub struct Outputs<M: Machine> {
 
 impl<M: Machine> Default for Outputs<M> {
     fn default() -> Self {
-        Self { records: Vec::new(), replies: Vec::new(), depends_on: -1, is_divisible: false, too_many: usize::MAX }
+        Self {
+            records: Vec::new(),
+            replies: Vec::new(),
+            effects: Vec::new(),
+            depends_on: -1,
+            is_divisible: false,
+            too_many: usize::MAX,
+        }
     }
 }
 
@@ -136,7 +147,13 @@ impl<M: Machine> Outputs<M> {
         self.replies.push((ticket, reply));
     }
 
-    /// What this step replies was read from a record at this offset: it waits until that is durable.
+    /// Has something done, by whoever takes the effects of all machines, once what this step has written is durable. Those
+    /// of a machine come in the order given; those of a step that is refused do not come.
+    pub fn effect(&mut self, effect: M::Effect) {
+        self.effects.push(effect);
+    }
+
+    /// What this step replies, or has done, rests on a record at this offset: it waits until that is durable.
     pub fn depends_on(&mut self, offset: i64) {
         self.depends_on = self.depends_on.max(offset);
     }

@@ -6,9 +6,13 @@ use std::{
     thread,
 };
 
-use tokio::task::{AbortHandle, JoinHandle};
+use tokio::{
+    sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
+    task::{AbortHandle, JoinHandle},
+};
 
 use super::{
+    effect::DueEffect,
     error::CoordinatorError,
     machine::{Cx, Machine, Now, Outputs, Ticket},
     pending::Pending,
@@ -23,6 +27,7 @@ pub use super::shard::Home;
 /// The machines of a coordinator.
 pub struct Runtime<M: Machine> {
     settings: Arc<M::Settings>,
+    effects: UnboundedSender<DueEffect<M::Effect>>,
     hosted: RwLock<Hosted<M>>,
 }
 
@@ -45,10 +50,12 @@ impl<M: Machine> Drop for Hosted<M> {
 }
 
 impl<M: Machine> Runtime<M> {
-    /// Machines with these settings. They are nowhere yet.
+    /// Machines with these settings, which are nowhere yet, and what they will have others do. That is kept until it is
+    /// received, from the first shard on that is loaded.
     #[must_use]
-    pub fn new(settings: M::Settings) -> Self {
-        Self { settings: Arc::new(settings), hosted: RwLock::default() }
+    pub fn new(settings: M::Settings) -> (Self, UnboundedReceiver<DueEffect<M::Effect>>) {
+        let (effects, due) = mpsc::unbounded_channel();
+        (Self { settings: Arc::new(settings), effects, hosted: RwLock::default() }, due)
     }
 
     /// The settings of all machines.
@@ -60,7 +67,7 @@ impl<M: Machine> Runtime<M> {
     /// Begins to load a shard for each partition, in the place of those that there were: these are done for before that, so
     /// no log has two. All are loaded when the result says so. Needs a tokio runtime.
     pub fn host(&self, homes: Vec<Home>) -> impl Future<Output = ()> + use<M> {
-        let shard = |home| Arc::new(Shard::new(home, Arc::clone(&self.settings)));
+        let shard = |home| Arc::new(Shard::new(home, Arc::clone(&self.settings), self.effects.clone()));
         let shards: Vec<_> = homes.into_iter().map(shard).collect();
         let timers = shards.iter().map(|shard| tokio::spawn(timers::run(Arc::clone(shard))).abort_handle()).collect();
         self.shards().iter().for_each(|shard| shard.retire());

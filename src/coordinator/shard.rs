@@ -11,9 +11,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, mpsc::UnboundedSender, oneshot};
 
 use super::{
+    effect::{DueEffect, Tenure},
     error::CoordinatorError,
     machine::{Cx, Machine, Now, Outputs, Place, Record, Ticket},
     pending::{Answer, Pending},
@@ -67,6 +68,7 @@ pub struct Home {
 pub(super) struct Shard<M: Machine> {
     home: Home,
     settings: Arc<M::Settings>,
+    effects: UnboundedSender<DueEffect<M::Effect>>,
     state: Mutex<State<M>>,
     /// There is an earlier deadline than before, or the shard is loaded.
     pub(super) alarm: Notify,
@@ -90,6 +92,7 @@ pub(super) struct Loaded<M: Machine> {
     /// The offset after the last record with which a machine became vacant. Who asks for one that is not there is told so
     /// once that is durable.
     vacated_below: i64,
+    tenure: Tenure,
 }
 
 struct Entry<M> {
@@ -115,8 +118,8 @@ pub(super) enum Next {
 }
 
 impl<M: Machine> Shard<M> {
-    pub(super) fn new(home: Home, settings: Arc<M::Settings>) -> Self {
-        Self { home, settings, state: Mutex::new(State::Loading), alarm: Notify::new() }
+    pub(super) fn new(home: Home, settings: Arc<M::Settings>, effects: UnboundedSender<DueEffect<M::Effect>>) -> Self {
+        Self { home, settings, effects, state: Mutex::new(State::Loading), alarm: Notify::new() }
     }
 
     pub(super) fn log(&self) -> &Arc<PartitionLog> {
@@ -159,6 +162,7 @@ impl<M: Machine> Shard<M> {
             next_ticket: 0,
             unflushed: Unflushed::default(),
             vacated_below: 0,
+            tenure: Tenure::default(),
         };
         for id in ids {
             self.step_alone(&mut loaded, &id, now, |machine, cx, out| machine.loaded(cx, out));
@@ -256,7 +260,7 @@ impl<M: Machine> Shard<M> {
         Next::Wait(loaded.first_deadline())
     }
 
-    /// Nobody is served here any more; whoever waits learns it from the channel.
+    /// Nobody is served here any more; whoever waits learns it from the channel. Effects that were not taken are void.
     pub(super) fn retire(&self) {
         *self.lock() = State::Gone;
         self.alarm.notify_one();
@@ -328,6 +332,7 @@ impl<M: Machine> Shard<M> {
         let answer = match self.write(loaded, &mut entry.machine, id, now, &mut out) {
             Ok(after) => {
                 loaded.release(mem::take(&mut out.replies), after);
+                self.give_out(loaded, id, mem::take(&mut out.effects), after);
                 Answer { result: Ok(value), after }
             }
             Err(error) => {
@@ -343,6 +348,29 @@ impl<M: Machine> Shard<M> {
             self.alarm.notify_one();
         }
         answer
+    }
+
+    /// Gives out what a step has done by others.
+    fn give_out(&self, loaded: &Loaded<M>, id: &str, effects: Vec<M::Effect>, after: i64) {
+        if effects.is_empty() {
+            return;
+        }
+        let id: Arc<str> = Arc::from(id);
+        for effect in effects {
+            let due = DueEffect {
+                id: Arc::clone(&id),
+                effect,
+                leader_epoch: self.home.leader_epoch,
+                log: Arc::clone(&self.home.log),
+                after,
+                tenure: Arc::downgrade(&loaded.tenure),
+            };
+            // Who took them may have stopped before.
+            drop(self.effects.send(due));
+        }
+        if self.home.log.high_watermark() < after {
+            self.home.log.hurry();
+        }
     }
 
     /// Appends and applies what a step gave out. Returns what has to be durable before its replies: everything below that.
@@ -451,6 +479,7 @@ impl<M: Machine> Shard<M> {
         let mut reaction = Outputs::default();
         machine.refused(cx, &out.records, &mut reaction);
         assert!(reaction.records.is_empty(), "a machine whose records were refused writes none");
+        assert!(reaction.effects.is_empty(), "a machine whose records were refused has nothing done");
         loaded.release(reaction.replies, reaction.depends_on + 1);
     }
 }

@@ -1,5 +1,7 @@
 //! A machine that keeps a tally, on a simulated disk and at invented times.
 
+mod effects;
+
 use std::{
     future::Future,
     path::Path,
@@ -10,9 +12,11 @@ use std::{
 };
 
 use bytes::Bytes;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use uuid::Uuid;
 
 use super::{
+    effect::DueEffect,
     error::CoordinatorError,
     machine::{Cx, Machine, Now, Outputs, Place, Record, Ticket},
     pending::Pending,
@@ -85,6 +89,7 @@ impl Machine for Tally {
     type Settings = Duration;
     type Record = Sum;
     type Reply = i32;
+    type Effect = i32;
 
     fn apply(&mut self, place: Place, Sum(_, sum): &Sum) {
         match (place.producer_id, sum) {
@@ -105,8 +110,9 @@ impl Machine for Tally {
         }
     }
 
-    fn loaded(&mut self, cx: Cx<'_, Duration>, _: &mut Outputs<Self>) {
+    fn loaded(&mut self, cx: Cx<'_, Duration>, out: &mut Outputs<Self>) {
         self.deadline = Some(cx.now.monotonic + *cx.settings);
+        out.effect(self.sum);
     }
 
     fn next_deadline(&self) -> Option<Instant> {
@@ -117,6 +123,7 @@ impl Machine for Tally {
         if self.deadline.is_some_and(|deadline| deadline <= cx.now.monotonic) {
             self.ticks += 1;
             self.deadline = None;
+            out.effect(-1);
             if let Some(ticket) = self.waiting.take() {
                 out.reply(ticket, -1);
             }
@@ -143,6 +150,7 @@ struct Fixture {
     disk: SimDisk,
     dir: LogDir,
     shard: Shard<Tally>,
+    effects: UnboundedReceiver<DueEffect<i32>>,
     now: Now,
 }
 
@@ -170,8 +178,9 @@ impl Fixture {
     fn compressing(disk: &SimDisk, codec: Compression) -> Self {
         let (dir, log) = open(disk);
         let home = Home { log, leader_epoch: 0, max_batch_bytes: 1000, codec, level: None };
-        let shard = Shard::new(home, Arc::new(10 * SECOND));
-        Self { disk: disk.clone(), dir, shard, now: Now { monotonic: monotonic(), wall: 1000 } }
+        let (sender, effects) = unbounded_channel();
+        let shard = Shard::new(home, Arc::new(10 * SECOND), sender);
+        Self { disk: disk.clone(), dir, shard, effects, now: Now { monotonic: monotonic(), wall: 1000 } }
     }
 
     /// The state after a crash that loses all that was not flushed.
@@ -244,8 +253,12 @@ impl Fixture {
 
 /// What has become of an answer by now.
 fn poll<T>(pending: Pending<T>) -> Option<Result<T, CoordinatorError>> {
-    match pin!(pending.done()).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(result) => Some(result),
+    poll_once(pending.done())
+}
+
+fn poll_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
         Poll::Pending => None,
     }
 }

@@ -1,6 +1,6 @@
 //! A group: one machine of the coordinator.
 
-use std::{sync::Arc, time::Instant};
+use std::{convert::Infallible, sync::Arc, time::Instant};
 
 use uuid::Uuid;
 
@@ -351,6 +351,7 @@ impl Machine for Group {
     type Settings = GroupSettings;
     type Record = GroupRecord;
     type Reply = Reply;
+    type Effect = Infallible;
 
     fn apply(&mut self, place: Place, record: &GroupRecord) {
         match record {

@@ -30,7 +30,8 @@ impl GroupCoordinator {
     #[must_use]
     pub fn start(broker: Arc<Broker>) -> Arc<Self> {
         let config = broker.config().groups;
-        let runtime = Runtime::new(GroupSettings::from(&config));
+        // Groups have no effects.
+        let (runtime, _) = Runtime::new(GroupSettings::from(&config));
         let found = broker.topic(GROUP_METADATA_TOPIC);
         let loading = found.as_ref().map(|found| runtime.host(homes(found, &config)));
         let coordinator = Arc::new(Self { broker, runtime, hosted: Mutex::new(found.map(|found| found.id())) });
