@@ -3,6 +3,7 @@
 //! A topic is hosted when its logs are open. That follows the metadata log, live and at start, so that a crash between
 //! the two is mended by the next start.
 
+mod coordinator_topic;
 mod hosted_topic;
 mod producer_ids;
 #[cfg(test)]
@@ -16,9 +17,8 @@ use std::{
 
 use uuid::Uuid;
 
-pub use self::hosted_topic::HostedTopic;
-pub(crate) use self::hosted_topic::codec;
-use self::producer_ids::ProducerIds;
+pub use self::{coordinator_topic::CoordinatorTopic, hosted_topic::HostedTopic};
+use self::{hosted_topic::codec, producer_ids::ProducerIds};
 use crate::{
     clock::{TimestampMs, monotonic, wall_clock_ms},
     config::{

@@ -2,26 +2,20 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::{group::Group, settings::GroupSettings};
 use crate::{
-    broker::{Broker, CreateTopicFailure, HostedTopic, codec},
+    broker::{Broker, CoordinatorTopic, CreateTopicFailure},
     clock::{TimestampMs, wall_clock_ms},
     config::{broker::GroupConfig, topic_name::GROUP_METADATA_TOPIC},
-    coordinator::runtime::{Home, Runtime},
-    log::partition_log::PartitionLog,
+    coordinator::runtime::Runtime,
     metadata::topics::{Layout, NewTopic},
-    protocol::records::compression::Compression,
 };
 
 /// The group coordinator.
 pub struct GroupCoordinator {
-    broker: Arc<Broker>,
-    runtime: Runtime<Group>,
-    /// The id of the topic that the runtime has the partitions of.
-    hosted: Mutex<Option<Uuid>>,
+    topic: CoordinatorTopic<Group>,
 }
 
 impl GroupCoordinator {
@@ -32,9 +26,9 @@ impl GroupCoordinator {
         let config = broker.config().groups;
         // Groups have no effects.
         let (runtime, _) = Runtime::new(GroupSettings::from(&config));
-        let found = broker.topic(GROUP_METADATA_TOPIC);
-        let loading = found.as_ref().map(|found| runtime.host(homes(found, &config)));
-        let coordinator = Arc::new(Self { broker, runtime, hosted: Mutex::new(found.map(|found| found.id())) });
+        let compression = config.offsets_topic_compression;
+        let (topic, loading) = CoordinatorTopic::start(broker, runtime, to_create(&config), compression);
+        let coordinator = Arc::new(Self { topic });
         if let Some(loading) = loading {
             tokio::spawn(Arc::clone(&coordinator).finish_deletions(loading));
         }
@@ -53,39 +47,20 @@ impl GroupCoordinator {
     /// What runs the groups.
     #[must_use]
     pub fn runtime(&self) -> &Runtime<Group> {
-        &self.runtime
+        self.topic.runtime()
     }
 
     /// Makes sure that `__consumer_offsets` is there. If it is new, its partitions are ready when this returns.
     pub async fn ensure_topic(&self) -> Result<(), CreateTopicFailure> {
-        let mut hosted = self.hosted.lock().await;
-        let topic = self.topic().await?;
-        if *hosted != Some(topic.id()) {
-            self.runtime.host(homes(&topic, &self.broker.config().groups)).await;
-            *hosted = Some(topic.id());
-        }
-        Ok(())
-    }
-
-    /// The topic, which others may create, or delete, at the same time.
-    async fn topic(&self) -> Result<Arc<HostedTopic>, CreateTopicFailure> {
-        loop {
-            if let Some(topic) = self.broker.topic(GROUP_METADATA_TOPIC) {
-                return Ok(topic);
-            }
-            match self.broker.create_topics(vec![to_create(&self.broker.config().groups)]).await?.pop() {
-                Some(Err(failure)) if !failure.is_exists() => return Err(failure),
-                Some(_) | None => {}
-            }
-        }
+        self.topic.ensure().await
     }
 
     /// Forgets the offsets of topics that are not there any more, nor those of an earlier topic under the name of a present
     /// one. Blocks for as long as it takes to look at all groups.
     pub fn forget_gone_topics(&self, wall: TimestampMs) {
-        self.runtime.each(wall, |id, group, _, out| {
+        self.runtime().each(wall, |id, group, _, out| {
             // As of this step: what the group has committed by now may be of a topic that was created meanwhile.
-            let image = self.broker.image();
+            let image = self.topic.broker().image();
             let is_gone = |name: &str, id: Option<Uuid>| match image.topic(name) {
                 Some(present) => id.is_some_and(|id| id != present.id),
                 None => true,
@@ -97,7 +72,7 @@ impl GroupCoordinator {
     /// Forgets offsets that nobody has used for so long that they have expired. Blocks for as long as it takes to look at
     /// all groups.
     pub fn expire_offsets(&self, wall: TimestampMs) {
-        self.runtime.each(wall, |id, group, cx, out| group.expire_offsets(cx, id, out));
+        self.runtime().each(wall, |id, group, cx, out| group.expire_offsets(cx, id, out));
     }
 }
 
@@ -114,20 +89,6 @@ fn to_create(config: &GroupConfig) -> NewTopic {
         replication_factor: None,
         configs: configs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
     }
-}
-
-/// What the shards write to.
-fn homes(topic: &HostedTopic, config: &GroupConfig) -> Vec<Home> {
-    let max_batch_bytes = topic.rules().max_message_bytes;
-    let (codec, level) = codec(config.offsets_topic_compression).unwrap_or((Compression::None, None));
-    let home = |(log, leader_epoch): (&Arc<PartitionLog>, i32)| Home {
-        log: Arc::clone(log),
-        leader_epoch,
-        max_batch_bytes,
-        codec,
-        level,
-    };
-    (0..).map_while(|index| topic.partition(index)).map(home).collect()
 }
 
 #[cfg(test)]
