@@ -28,7 +28,10 @@ use crate::{
         disk::sim::{Crash, SimDisk},
         log_config::LogConfig,
         log_dir::{LogDir, LogDirSettings},
-        partition_log::{AppendBatch, AppendOrigin, PartitionLog},
+        partition_log::{
+            AppendBatch, AppendOrigin, PartitionLog,
+            test_batches::{append_confirmed, transaction_end},
+        },
     },
     protocol::{
         ids::TopicPartition,
@@ -238,16 +241,15 @@ impl Fixture {
     }
 
     fn append_marker(&self, producer_id: i64, kind: ControlRecordType) {
-        let mut builder = BatchBuilder::new(0).producer(producer_id, 0, -1).transactional().control();
-        builder.append_control(kind, 0, &[0, 0, 0, 0, 0, 0]).expect("fits");
-        self.append(builder);
+        let end = transaction_end(producer_id, kind == ControlRecordType::Commit);
+        self.shard.log().end_transaction(&end, 0, 0).expect("appended").expect("it was open");
     }
 
     fn append(&self, builder: BatchBuilder) {
         let batch = builder.build().expect("a batch");
         let origin = AppendOrigin::Coordinator;
         let batch = AppendBatch { header: *batch.header(), payload: batch.payload(), origin };
-        self.shard.log().append(&batch, 0, 0).expect("appended");
+        append_confirmed(self.shard.log(), &batch, 0).expect("appended");
     }
 }
 

@@ -39,7 +39,7 @@ pub fn append(error: &AppendError) -> ErrorCode {
         AppendError::Producer(error) => match error {
             ProducerError::StaleEpoch { .. } => ErrorCode::InvalidProducerEpoch,
             ProducerError::OutOfOrder { .. } => ErrorCode::OutOfOrderSequenceNumber,
-            ProducerError::NotTransactional { .. } => ErrorCode::InvalidTxnState,
+            ProducerError::NotTransactional { .. } | ProducerError::NoTransaction { .. } => ErrorCode::InvalidTxnState,
             ProducerError::StaleCoordinator { .. } => ErrorCode::TransactionCoordinatorFenced,
         },
         AppendError::OffsetsExhausted { .. } => ErrorCode::UnknownServerError,

@@ -17,7 +17,9 @@ mod retention;
 pub(crate) mod test_batches;
 #[cfg(test)]
 mod tests;
+mod transactions;
 
+pub use self::transactions::TransactionGuard;
 pub(super) use self::{
     compaction::SwapError,
     flush::FlushPlan,
@@ -30,7 +32,7 @@ use std::{
     io,
     path::PathBuf,
     sync::{
-        Arc, Mutex, RwLock,
+        Arc, Mutex, MutexGuard, RwLock,
         atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering},
     },
 };
@@ -49,7 +51,7 @@ use super::{
     leader_epochs::{EpochEnd, LeaderEpochs},
     log_config::LogConfig,
     partition_metadata,
-    producer_state::{ProducerError, ProducerStates},
+    producer_state::{EndMarker, ExpectedTransactions, ProducerError, ProducerStates},
     reserve::BelowReserve,
     scan::{Damage, ScanError},
     segment::{AppendFailure, FoundRecord, RecordTimes, SEGMENT_SIZE_MAX, Segment, SegmentError},
@@ -91,6 +93,8 @@ pub struct AppendBatch {
 impl AppendBatch {
     /// What would make the log unreadable never gets into it.
     fn assert_sound(&self) {
+        let is_marker = self.header.is_control() && self.header.has_producer_id();
+        assert!(!is_marker, "a transaction is ended by `PartitionLog::end_transaction`");
         assert!(self.header.last_offset_delta >= 0, "a validated batch has offsets that grow");
         assert_eq!(self.header.size(), HEADER_SIZE + self.payload.len(), "a validated batch has its length");
     }
@@ -308,6 +312,8 @@ pub struct PartitionLog {
     epochs: Mutex<LeaderEpochs>,
     /// Changed by the writer alone.
     producers: Mutex<ProducerStates>,
+    /// Taken after the writer's lock.
+    expected: Mutex<ExpectedTransactions>,
     /// Where the first transaction begins that is not decided, or whose end consumers do not see; `i64::MAX` if there is
     /// none.
     first_unstable: AtomicI64,
@@ -402,6 +408,7 @@ impl PartitionLog {
             epochs: Mutex::new(parts.epochs),
             first_unstable: AtomicI64::new(parts.producers.first_unstable_offset().unwrap_or(i64::MAX)),
             producers: Mutex::new(parts.producers),
+            expected: Mutex::default(),
             log_start: AtomicI64::new(parts.log_start),
             log_end: AtomicI64::new(parts.log_end),
             flushed: AtomicI64::new(parts.flushed),
@@ -503,20 +510,41 @@ impl PartitionLog {
 /// Appending.
 impl PartitionLog {
     /// Appends one batch: one write. It is in the log when this returns, and on disk after the next round: see
-    /// [`PartitionLog::committed`].
+    /// [`PartitionLog::committed`]. The first batch of a transaction goes through [`PartitionLog::append_verified`].
     pub fn append(
         self: &Arc<Self>,
         batch: &AppendBatch,
         leader_epoch: i32,
         now: TimestampMs,
     ) -> Result<Appended, AppendError> {
+        self.append_unless_known(batch, None, leader_epoch, now)
+    }
+
+    fn append_unless_known(
+        self: &Arc<Self>,
+        batch: &AppendBatch,
+        guard: Option<&TransactionGuard>,
+        leader_epoch: i32,
+        now: TimestampMs,
+    ) -> Result<Appended, AppendError> {
         batch.assert_sound();
         let mut writer = lock(&self.writer);
         self.make_writable(&mut writer)?;
-        let marker = self.end_marker(batch);
-        if let Some(duplicate) = self.check_producer(&batch.header, marker)? {
+        if let Some(duplicate) = self.check_producer(batch, self.confirmed(batch, guard))? {
             return Ok(duplicate);
         }
+        self.append_checked(writer, batch, None, leader_epoch, now)
+    }
+
+    /// Appends a batch that the producers admit.
+    fn append_checked(
+        self: &Arc<Self>,
+        mut writer: MutexGuard<'_, Writer>,
+        batch: &AppendBatch,
+        marker: Option<EndMarker>,
+        leader_epoch: i32,
+        now: TimestampMs,
+    ) -> Result<Appended, AppendError> {
         let header = self.assign_offsets(batch, leader_epoch)?;
         check_size(&header, &writer.config)?;
         self.check_room(batch)?;

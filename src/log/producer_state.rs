@@ -4,14 +4,24 @@
 //! A producer that is not known here, because it is new, has been idle for `producer.id.expiration.ms`, or lost its records
 //! to retention, may begin with any sequence number (KAFKA-8710).
 
+mod expected;
 mod marker;
 pub mod snapshot;
 #[cfg(test)]
 mod tests;
+mod transaction_end;
+
+pub use self::{
+    expected::{ExpectedTransactions, Place},
+    transaction_end::{EndVerdict, TransactionEnd},
+};
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use crate::{clock::TimestampMs, protocol::records::batch::BatchHeader};
+use crate::{
+    clock::TimestampMs,
+    protocol::{records::batch::BatchHeader, transaction_version::TransactionVersion},
+};
 
 /// Batches of a producer that are recognised when they come again: as many as a client may have in flight.
 const BATCHES_REMEMBERED: usize = 5;
@@ -100,6 +110,15 @@ impl Producer {
         self.batches.back()
     }
 
+    /// The batch with the same sequence numbers.
+    fn find(&self, header: &BatchHeader) -> Option<&ProducedBatch> {
+        let last_sequence = sequence_after(header.base_sequence, header.last_offset_delta);
+        let is_same = |known: &&ProducedBatch| {
+            known.first_sequence() == header.base_sequence && known.last_sequence == last_sequence
+        };
+        self.batches.iter().find(is_same).filter(|_| header.producer_epoch == self.epoch)
+    }
+
     fn enter_epoch(&mut self, epoch: i16) {
         if self.epoch != epoch {
             self.epoch = epoch;
@@ -147,6 +166,14 @@ pub enum ProducerError {
         producer_id: i64,
         /// Where the transaction began.
         first_offset: i64,
+    },
+    /// A batch of a transaction that is not open here, and that the coordinator has not confirmed or has ended since.
+    #[error("producer {producer_id} has no transaction open in epoch {epoch}")]
+    NoTransaction {
+        /// The producer.
+        producer_id: i64,
+        /// The batch's epoch.
+        epoch: i16,
     },
     /// A marker of a coordinator that has been replaced.
     #[error(
@@ -289,28 +316,45 @@ impl ProducerStates {
         self.producers.iter().map(|(id, producer)| (*id, producer))
     }
 
-    /// Whether a client's batch follows what its producer has appended before.
-    pub fn check(&self, header: &BatchHeader) -> Result<Verdict, ProducerError> {
-        let Some(producer) = self.producers.get(&header.producer_id).filter(|_| header.has_producer_id()) else {
+    /// Whether a client's batch follows what its producer has appended before. `confirmed` says how the producer talks, if the
+    /// coordinator knows its transaction.
+    ///
+    /// A batch that comes again is known whatever else is wrong with it. Then the epoch counts before the transaction: a producer that is
+    /// shut out may learn that and begin anew, while it takes a wrong state for the end (KAFKA-19690). The sequence
+    /// comes last, as in Kafka.
+    pub fn check(&self, header: &BatchHeader, confirmed: Option<TransactionVersion>) -> Result<Verdict, ProducerError> {
+        if !header.has_producer_id() {
             return Ok(Verdict::New);
-        };
-        let batch = ProducedBatch::new(header);
-        let is_same = |known: &&ProducedBatch| {
-            known.first_sequence() == header.base_sequence && known.last_sequence == batch.last_sequence
-        };
-        if header.producer_epoch == producer.epoch
-            && let Some(known) = producer.batches.iter().find(is_same)
-        {
+        }
+        let producer = self.get(header.producer_id);
+        if let Some(known) = producer.and_then(|producer| producer.find(header)) {
             return Ok(Verdict::Duplicate(*known));
         }
-        check_epoch(header, producer)?;
-        check_sequence(header, producer)?;
-        match producer.open_transaction {
-            Some(first_offset) if !header.is_transactional() => {
-                Err(ProducerError::NotTransactional { producer_id: header.producer_id, first_offset })
-            }
-            _ => Ok(Verdict::New),
+        check_transaction(header, producer, confirmed)?;
+        check_sequence(header, producer, confirmed)?;
+        check_mode(header, producer)?;
+        Ok(Verdict::New)
+    }
+
+    /// The same of a batch that a coordinator writes for a producer. All of those have the sequence number 0.
+    pub fn check_unsequenced(
+        &self,
+        header: &BatchHeader,
+        confirmed: Option<TransactionVersion>,
+    ) -> Result<(), ProducerError> {
+        if !header.has_producer_id() {
+            return Ok(());
         }
+        let producer = self.get(header.producer_id);
+        check_transaction(header, producer, confirmed)?;
+        check_mode(header, producer)
+    }
+
+    /// Whether a transaction of this producer and epoch is open; an error if there is a newer epoch.
+    pub fn has_open(&self, producer_id: i64, epoch: i16) -> Result<bool, ProducerError> {
+        let Some(producer) = self.get(producer_id) else { return Ok(false) };
+        check_epoch(producer_id, epoch, producer)?;
+        Ok(producer.epoch == epoch && producer.open_transaction.is_some())
     }
 
     /// What the log may have that would tell a batch that is out of order for a duplicate. Asked for once: what is found is
@@ -335,20 +379,6 @@ impl ProducerStates {
             producer.batches.push_front(ProducedBatch::new(header));
         }
         producer.is_partly_known = false;
-    }
-
-    /// Whether a coordinator's marker may be appended.
-    pub fn check_marker(&self, header: &BatchHeader, marker: EndMarker) -> Result<(), ProducerError> {
-        let Some(producer) = self.producers.get(&header.producer_id) else { return Ok(()) };
-        check_epoch(header, producer)?;
-        if producer.coordinator_epoch > marker.coordinator_epoch {
-            return Err(ProducerError::StaleCoordinator {
-                producer_id: header.producer_id,
-                epoch: marker.coordinator_epoch,
-                current: producer.coordinator_epoch,
-            });
-        }
-        Ok(())
     }
 
     /// Takes in a batch that is in the log, whatever a check would have said of it.
@@ -454,22 +484,52 @@ impl ProducerStates {
     }
 }
 
-fn check_epoch(header: &BatchHeader, producer: &Producer) -> Result<(), ProducerError> {
-    let &BatchHeader { producer_id, producer_epoch: epoch, .. } = header;
+fn check_epoch(producer_id: i64, epoch: i16, producer: &Producer) -> Result<(), ProducerError> {
     if epoch < producer.epoch {
         return Err(ProducerError::StaleEpoch { producer_id, epoch, current: producer.epoch });
     }
     Ok(())
 }
 
-fn check_sequence(header: &BatchHeader, producer: &Producer) -> Result<(), ProducerError> {
-    let last = if header.producer_epoch == producer.epoch { producer.last_batch() } else { None };
+/// A transaction begins only where the coordinator has confirmed it.
+fn check_transaction(
+    header: &BatchHeader,
+    producer: Option<&Producer>,
+    confirmed: Option<TransactionVersion>,
+) -> Result<(), ProducerError> {
+    let &BatchHeader { producer_id, producer_epoch: epoch, .. } = header;
+    producer.map_or(Ok(()), |producer| check_epoch(producer_id, epoch, producer))?;
+    let is_open = producer.is_some_and(|producer| producer.epoch == epoch && producer.open_transaction.is_some());
+    if header.is_transactional() && !is_open && confirmed.is_none() {
+        return Err(ProducerError::NoTransaction { producer_id, epoch });
+    }
+    Ok(())
+}
+
+fn check_sequence(
+    header: &BatchHeader,
+    producer: Option<&Producer>,
+    confirmed: Option<TransactionVersion>,
+) -> Result<(), ProducerError> {
+    let last = producer.filter(|producer| producer.epoch == header.producer_epoch).and_then(Producer::last_batch);
     let last = last.map(|batch| batch.last_sequence);
     let sequence = header.base_sequence;
-    // An epoch begins with 0.
-    if sequence != last.map_or(0, |last| sequence_after(last, 1)) {
+    // An epoch begins with 0, and so does a transaction that has an epoch of its own. Of another producer that is not known
+    // nobody can tell.
+    let is_known = producer.is_some() || confirmed.is_some_and(TransactionVersion::bumps_epoch);
+    if is_known && sequence != last.map_or(0, |last| sequence_after(last, 1)) {
         let producer_id = header.producer_id;
         return Err(ProducerError::OutOfOrder { producer_id, sequence, last: last.unwrap_or(-1) });
     }
     Ok(())
+}
+
+/// All batches of a producer are part of the transaction that it has open.
+fn check_mode(header: &BatchHeader, producer: Option<&Producer>) -> Result<(), ProducerError> {
+    match producer.and_then(|producer| producer.open_transaction) {
+        Some(first_offset) if !header.is_transactional() => {
+            Err(ProducerError::NotTransactional { producer_id: header.producer_id, first_offset })
+        }
+        _ => Ok(()),
+    }
 }

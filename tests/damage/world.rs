@@ -20,7 +20,8 @@ use ottla::{
         log_config::LogConfig,
         log_dir::{LogDir, LogDirSettings},
         meta_properties::MetaProperties,
-        partition_log::{AppendBatch, AppendOrigin, PartitionLog},
+        partition_log::{AppendBatch, AppendOrigin, Appended, PartitionLog},
+        producer_state::TransactionEnd,
         retention::Retention,
     },
     metadata::topics::{Layout, NewTopic},
@@ -30,8 +31,8 @@ use ottla::{
             batch::{BatchHeader, RecordBatch},
             builder::{BatchBuilder, NewRecord},
             compression::Compression,
-            control::ControlRecordType,
         },
+        transaction_version::TransactionVersion,
     },
 };
 use uuid::Uuid;
@@ -160,10 +161,7 @@ impl World {
         let sequence = self.sequence(producer);
         self.append(broker, "txn", 0, records(2, self.now, 40).producer(producer, 0, sequence).transactional());
         if self.sequences.contains_key(&other) {
-            let kind = if n % 4 < 2 { ControlRecordType::Abort } else { ControlRecordType::Commit };
-            let mut marker = BatchBuilder::new(0).control().transactional().producer(other, 0, -1);
-            marker.append_control(kind, self.now, &[0, 0, 0, 0, 0, 1]).expect("fits");
-            self.append(broker, "txn", 0, marker);
+            self.end_transaction(broker, other, n % 4 >= 2);
         }
         let sequence = self.sequence(producer);
         self.append(broker, "txn", 0, records(2, self.now, 50).producer(producer, 0, sequence).transactional());
@@ -181,8 +179,32 @@ impl World {
         let batch = batch.build().expect("fits");
         let epoch = leader_epoch(broker, &partition);
         let new = AppendBatch { header: *batch.header(), payload: batch.payload(), origin: AppendOrigin::Client };
-        let appended = log(broker, &partition).append(&new, epoch, self.now).expect("appended");
+        let log = log(broker, &partition);
+        let &BatchHeader { producer_id, producer_epoch, .. } = batch.header();
+        let guard = match batch.header().is_transactional() {
+            true => log.expect_transaction(producer_id, producer_epoch, TransactionVersion::V1).expect("not stale"),
+            false => None,
+        };
+        let appended = match guard {
+            Some(guard) => log.append_verified(&new, &guard, epoch, self.now),
+            None => log.append(&new, epoch, self.now),
+        };
+        let appended = appended.expect("appended");
         assert_eq!(appended.duplicate_of, None);
+        self.store(partition, epoch, &batch, appended);
+    }
+
+    /// Ends a transaction of the producer in the partition that has some.
+    fn end_transaction(&mut self, broker: &Broker, producer_id: i64, is_commit: bool) {
+        let partition = TopicPartition::new("txn", 0);
+        let epoch = leader_epoch(broker, &partition);
+        let version = TransactionVersion::V1;
+        let end = TransactionEnd { producer_id, producer_epoch: 0, is_commit, coordinator_epoch: 1, version };
+        let appended = log(broker, &partition).end_transaction(&end, epoch, self.now).expect("appended");
+        self.store(partition, epoch, &end.batch(self.now), appended.expect("it was open"));
+    }
+
+    fn store(&mut self, partition: TopicPartition, epoch: i32, batch: &RecordBatch, appended: Appended) {
         let header =
             BatchHeader { base_offset: appended.first_offset, partition_leader_epoch: epoch, ..*batch.header() };
         let bytes = Bytes::from([header.to_bytes().as_slice(), &batch.payload()].concat());

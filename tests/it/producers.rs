@@ -2,11 +2,15 @@
 
 use bytes::Bytes;
 use ottla::{
-    log::partition_log::{AppendBatch, AppendOrigin},
+    log::{
+        partition_log::{AppendBatch, AppendOrigin},
+        producer_state::TransactionEnd,
+    },
     protocol::{
         error_code::ErrorCode,
         messages::{FetchRequest, InitProducerIdRequest, ProduceRequest, fetch_response::PartitionData},
-        records::{batch::RecordBatch, builder::BatchBuilder, control::ControlRecordType},
+        records::builder::BatchBuilder,
+        transaction_version::TransactionVersion,
     },
 };
 
@@ -114,25 +118,24 @@ async fn a_reader_of_committed_records_is_told_what_was_aborted() {
     let topic = broker.create_topic("t", 1).await;
     let hosted = broker.server().broker().topic("t").expect("hosted");
     let (log, epoch) = hosted.partition(0).expect("there");
-    let append = |batch: RecordBatch| {
-        let batch = AppendBatch { header: *batch.header(), payload: batch.payload(), origin: AppendOrigin::Client };
-        log.append(&batch, epoch, 0).expect("appended").last_offset
-    };
+    let version = TransactionVersion::V1;
     let data = |producer_id, sequence| {
-        append(build(BatchBuilder::new(0).producer(producer_id, 0, sequence).transactional(), [record("a")]))
+        let batch = build(BatchBuilder::new(0).producer(producer_id, 0, sequence).transactional(), [record("a")]);
+        let batch = AppendBatch { header: *batch.header(), payload: batch.payload(), origin: AppendOrigin::Client };
+        let guard = log.expect_transaction(producer_id, 0, version).expect("not stale").expect("none is open");
+        log.append_verified(&batch, &guard, epoch, 0).expect("appended").last_offset
     };
-    let end = |producer_id, kind| {
-        let mut builder = BatchBuilder::new(0).producer(producer_id, 0, -1).transactional().control();
-        builder.append_control(kind, 0, b"\0\0\0\0\0\x01").expect("small");
-        append(builder.build().expect("a batch"))
+    let end = |producer_id, is_commit| {
+        let end = TransactionEnd { producer_id, producer_epoch: 0, is_commit, coordinator_epoch: 1, version };
+        log.end_transaction(&end, epoch, 0).expect("appended").expect("it was open").last_offset
     };
     data(1, 0);
     data(2, 0);
-    end(1, ControlRecordType::Abort);
+    end(1, false);
     let open = data(3, 0);
-    end(2, ControlRecordType::Commit);
+    end(2, true);
     data(1, 1);
-    let last = end(1, ControlRecordType::Abort);
+    let last = end(1, false);
     log.committed(last + 1).await.expect("on disk");
     let mut client = broker.client().await;
     let committed = FetchRequest { isolation_level: 1, ..fetch_request(&topic, 0, 0) };
@@ -144,7 +147,7 @@ async fn a_reader_of_committed_records_is_told_what_was_aborted() {
     };
     assert_eq!(aborted(&partition), [(1, 0)]);
     assert_eq!(batches(&partition).len(), 3, "nothing of the transaction that is open, nor behind it");
-    let last = end(3, ControlRecordType::Commit);
+    let last = end(3, true);
     log.committed(last + 1).await.expect("on disk");
     let partition = only_partition(client.call(&committed, 12).await);
     assert_eq!(partition.last_stable_offset, last + 1);

@@ -12,7 +12,10 @@ use crate::{
         },
         group_commit::Durability,
         log_dir::{LogDirSettings, parse_dir_name},
-        partition_log::{AppendBatch, AppendError, AppendOrigin},
+        partition_log::{
+            AppendBatch, AppendError, AppendOrigin,
+            test_batches::{append_confirmed, transaction_end},
+        },
         producer_state::ProducerError,
         retention::Retention,
     },
@@ -22,7 +25,6 @@ use crate::{
             batch::RecordBatch,
             builder::{BatchBuilder, NewRecord},
             compression::Compression,
-            control::ControlRecordType,
         },
     },
 };
@@ -206,10 +208,8 @@ impl History {
         let open = self.model.producers.iter().find(|(_, producer)| producer.open.is_some());
         let Some((&id, _)) = open else { return };
         let is_commit = !self.one_in(3);
-        let kind = if is_commit { ControlRecordType::Commit } else { ControlRecordType::Abort };
-        let mut builder = BatchBuilder::new(0).producer(id, 0, -1).transactional().control();
-        builder.append_control(kind, self.now, &[0, 0, 0, 0, 0, 0]).expect("fits");
-        self.append(&to_append(builder));
+        let ended = self.log.end_transaction(&transaction_end(id, is_commit), 0, self.now).expect("appended");
+        self.model.end = ended.expect("it was open").last_offset + 1;
         let producer = self.model.producers.get_mut(&id).expect("it is there");
         for (first, pairs) in producer.open.take().into_iter().flatten().filter(|_| is_commit) {
             self.model.commit(first, pairs);
@@ -217,7 +217,7 @@ impl History {
     }
 
     fn append(&mut self, batch: &AppendBatch) -> i64 {
-        let appended = self.log.append(batch, 0, self.now).expect("appended");
+        let appended = append_confirmed(&self.log, batch, self.now).expect("appended");
         self.model.end = appended.last_offset + 1;
         appended.first_offset
     }
@@ -252,7 +252,7 @@ impl History {
             match again {
                 Ok(appended) if appended.duplicate_of.is_some() => assert_eq!(appended.first_offset, first),
                 // Expired, or ended by a marker of another transaction's state.
-                Err(AppendError::Producer(ProducerError::OutOfOrder { .. })) => {}
+                Err(AppendError::Producer(ProducerError::OutOfOrder { .. } | ProducerError::NoTransaction { .. })) => {}
                 Ok(appended) => panic!("{appended:?} was at {first} before"),
                 Err(error) => panic!("{error}"),
             }

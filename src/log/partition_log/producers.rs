@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf, sync::atomic::Ordering};
 
-use super::{AppendBatch, AppendError, Appended, PartitionLog, ReadError, Writer};
+use super::{AppendBatch, AppendError, AppendOrigin, Appended, PartitionLog, ReadError, Writer};
 use crate::{
     clock::TimestampMs,
     log::{
@@ -14,7 +14,7 @@ use crate::{
         sync::lock,
         transaction_index::AbortedTransaction,
     },
-    protocol::records::batch::{BatchHeader, RecordBatch},
+    protocol::{records::batch::BatchHeader, transaction_version::TransactionVersion},
 };
 
 /// Bytes of a log that are looked through at most for earlier batches of a producer,
@@ -93,35 +93,28 @@ fn aborted_in(
 }
 
 impl PartitionLog {
-    /// The end of a transaction, if the batch is one.
-    pub(super) fn end_marker(&self, batch: &AppendBatch) -> Option<EndMarker> {
-        if !batch.header.is_control() {
-            return None;
-        }
-        EndMarker::in_batch(&RecordBatch::assemble(batch.header, &batch.payload)?)
-    }
-
     /// Where the batch is, if its producer has sent it before; an error if another one should have come first.
     pub(super) fn check_producer(
         &self,
-        header: &BatchHeader,
-        marker: Option<EndMarker>,
+        batch: &AppendBatch,
+        confirmed: Option<TransactionVersion>,
     ) -> Result<Option<Appended>, AppendError> {
+        let header = &batch.header;
         if !header.has_producer_id() {
             return Ok(None);
         }
         let mut producers = lock(&self.producers);
-        if let Some(marker) = marker {
-            producers.check_marker(header, marker)?;
+        if batch.origin != AppendOrigin::Client {
+            producers.check_unsequenced(header, confirmed)?;
             return Ok(None);
         }
-        let mut checked = producers.check(header);
-        if let Err(ProducerError::OutOfOrder { .. }) = checked
+        let mut checked = producers.check(header, confirmed);
+        if let Err(ProducerError::OutOfOrder { .. } | ProducerError::NoTransaction { .. }) = checked
             && let Some(wanted) = producers.wanted_for(header)
         {
             let found = self.find_earlier(wanted);
             producers.add_earlier(&wanted, &found);
-            checked = producers.check(header);
+            checked = producers.check(header, confirmed);
         }
         Ok(match checked? {
             Verdict::New => None,

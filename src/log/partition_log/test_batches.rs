@@ -1,11 +1,17 @@
 //! Batches for tests: the header is right, the records are arbitrary bytes.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
-use super::{AppendBatch, AppendOrigin};
+use super::{AppendBatch, AppendError, AppendOrigin, Appended, PartitionLog};
 use crate::{
     clock::TimestampMs,
-    protocol::records::batch::{BatchHeader, HEADER_SIZE, LOG_OVERHEAD, compute_crc},
+    log::producer_state::TransactionEnd,
+    protocol::{
+        records::batch::{BatchHeader, HEADER_SIZE, LOG_OVERHEAD, compute_crc},
+        transaction_version::TransactionVersion,
+    },
 };
 
 /// A batch of `records` records, `payload` bytes of nothing much, and one timestamp.
@@ -34,4 +40,23 @@ pub(crate) fn batch(records: i32, timestamp: TimestampMs, payload: usize) -> App
 pub(crate) fn batch_bytes(base_offset: i64, records: i32, timestamp: TimestampMs, payload: usize) -> Vec<u8> {
     let AppendBatch { header, payload, .. } = batch(records, timestamp, payload);
     [BatchHeader { base_offset, ..header }.to_bytes().as_slice(), &payload].concat()
+}
+
+/// Appends a batch of a transaction that the coordinator knows.
+pub(crate) fn append_confirmed(
+    log: &Arc<PartitionLog>,
+    batch: &AppendBatch,
+    now: TimestampMs,
+) -> Result<Appended, AppendError> {
+    let &BatchHeader { producer_id, producer_epoch, .. } = &batch.header;
+    match log.expect_transaction(producer_id, producer_epoch, TransactionVersion::V1)? {
+        Some(guard) => log.append_verified(batch, &guard, 0, now),
+        None => log.append(batch, 0, now),
+    }
+}
+
+/// The end of a producer's transactions of epoch 0.
+pub(crate) fn transaction_end(producer_id: i64, is_commit: bool) -> TransactionEnd {
+    let version = TransactionVersion::V1;
+    TransactionEnd { producer_id, producer_epoch: 0, is_commit, coordinator_epoch: 2, version }
 }

@@ -2,7 +2,10 @@ use std::{num::NonZeroUsize, path::Path, task::Waker, time::Duration};
 
 use proptest::prelude::*;
 
-use super::{test_batches::batch, *};
+use super::{
+    test_batches::{append_confirmed, batch, transaction_end},
+    *,
+};
 use crate::{
     clock::monotonic,
     log::{
@@ -15,7 +18,7 @@ use crate::{
         scan::{BatchAt, BatchScan, check_crc},
         segment::Unreadable,
     },
-    protocol::records::{batch::RecordBatch, builder::BatchBuilder, control::ControlRecordType},
+    protocol::records::batch::RecordBatch,
 };
 
 const DIR: &str = "/data";
@@ -749,7 +752,7 @@ fn records_of_an_open_transaction_are_above_the_last_stable_offset() {
     let disk = SimDisk::new(1);
     let (dir, log) = open(&disk, small());
     append(&log, 1, 1, 0);
-    log.append(&produced(0, 0, 2, 0x10), 0, 1).expect("appended");
+    append_confirmed(&log, &produced(0, 0, 2, 0x10), 1).expect("appended");
     append(&log, 1, 1, 0);
     log.commit_now().expect("flushed");
     let ends = |log: &PartitionLog| (log.offsets().last_stable(), log.offsets().high_watermark());
@@ -758,7 +761,7 @@ fn records_of_an_open_transaction_are_above_the_last_stable_offset() {
     disk.crash(Crash::LoseAll);
     let (dir, log) = open(&disk, small());
     assert_eq!(ends(&log), (1, 4), "it is still open");
-    log.append(&end_of_transaction(7, ControlRecordType::Commit), 0, 1).expect("appended");
+    end_transaction(&log, 7, true);
     assert_eq!(ends(&log), (1, 4), "nobody sees the marker yet");
     log.commit_now().expect("flushed");
     assert_eq!(ends(&log), (5, 5));
@@ -768,12 +771,9 @@ fn records_of_an_open_transaction_are_above_the_last_stable_offset() {
     assert_eq!(ends(&log), (5, 5));
 }
 
-/// The end of a transaction of a producer.
-fn end_of_transaction(producer_id: i64, kind: ControlRecordType) -> AppendBatch {
-    let mut builder = BatchBuilder::new(0).producer(producer_id, 0, -1).transactional().control();
-    builder.append_control(kind, 1000, b"\0\0\0\0\0\x02").expect("small");
-    let batch = builder.build().expect("a batch");
-    AppendBatch { header: *batch.header(), payload: batch.payload(), origin: AppendOrigin::Client }
+/// Appends the end of a transaction of a producer.
+fn end_transaction(log: &Arc<PartitionLog>, producer_id: i64, is_commit: bool) {
+    log.end_transaction(&transaction_end(producer_id, is_commit), 0, 1).expect("appended").expect("it was open");
 }
 
 #[test]
@@ -783,10 +783,9 @@ fn aborted_transactions_are_found_and_survive_every_crash() {
         let (dir, log) = open(&disk, LogConfig { segment_bytes: 600, ..small() });
         for n in 0..20 {
             // Two aborted transactions of every three, with records between.
-            log.append(&produced(0, n, 1, 0x10), 0, 1).expect("appended");
+            append_confirmed(&log, &produced(0, n, 1, 0x10), 1).expect("appended");
             append(&log, 1, 1, 10);
-            let kind = if n % 3 == 0 { ControlRecordType::Commit } else { ControlRecordType::Abort };
-            log.append(&end_of_transaction(7, kind), 0, 1).expect("appended");
+            end_transaction(&log, 7, n % 3 == 0);
             match n {
                 6 => dir.checkpoint().expect("written"),
                 12 => log.flush().expect("flushed"),
@@ -843,11 +842,11 @@ fn what_cannot_be_kept_aside_for_want_of_room_is_left_where_it_is() {
 fn a_transaction_that_was_aborted_much_later_is_found_where_it_has_records() {
     let disk = SimDisk::new(1);
     let (_dir, log) = open(&disk, LogConfig { segment_bytes: 600, ..small() });
-    log.append(&produced(0, 0, 1, 0x10), 0, 1).expect("appended");
+    append_confirmed(&log, &produced(0, 0, 1, 0x10), 1).expect("appended");
     for n in 0..40 {
         append(&log, 1, n, 100);
     }
-    log.append(&end_of_transaction(7, ControlRecordType::Abort), 0, 1).expect("appended");
+    end_transaction(&log, 7, false);
     log.commit_now().expect("flushed");
     let found = log.aborted_transactions(0, 2).expect("readable");
     assert_eq!(found.iter().map(|aborted| aborted.first_offset).collect::<Vec<_>>(), [0]);
