@@ -4,6 +4,7 @@
 //! A producer that is not known here, because it is new, has been idle for `producer.id.expiration.ms`, or lost its records
 //! to retention, may begin with any sequence number (KAFKA-8710).
 
+mod description;
 mod expected;
 mod marker;
 pub mod snapshot;
@@ -12,6 +13,7 @@ mod tests;
 mod transaction_end;
 
 pub use self::{
+    description::{OpenTransaction, ProducerDescription},
     expected::{ExpectedTransactions, Place},
     transaction_end::{EndVerdict, TransactionEnd},
 };

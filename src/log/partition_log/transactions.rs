@@ -9,7 +9,7 @@ use super::{AppendBatch, AppendError, AppendOrigin, Appended, PartitionLog};
 use crate::{
     clock::TimestampMs,
     log::{
-        producer_state::{EndVerdict, Place, ProducerError, TransactionEnd},
+        producer_state::{EndVerdict, OpenTransaction, Place, ProducerDescription, ProducerError, TransactionEnd},
         sync::lock,
     },
     protocol::transaction_version::TransactionVersion,
@@ -107,5 +107,17 @@ impl PartitionLog {
         guard: Option<&TransactionGuard>,
     ) -> Option<TransactionVersion> {
         guard.and_then(|guard| guard.confirmed(self, batch))
+    }
+
+    /// The producers that it knows, by id.
+    #[must_use]
+    pub fn active_producers(&self) -> Vec<ProducerDescription> {
+        lock(&self.producers).describe()
+    }
+
+    /// The open transaction that began first.
+    #[must_use]
+    pub fn oldest_open_transaction(&self) -> Option<OpenTransaction> {
+        lock(&self.producers).oldest_open_transaction()
     }
 }

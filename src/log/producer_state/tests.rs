@@ -193,6 +193,40 @@ fn batches_of_coordinators_have_no_sequence() {
 }
 
 #[test]
+fn producers_are_described_by_id() {
+    let mut states = after(&[transactional(header(3, 0, 2, 10)), transactional(header(3, 2, 1, 12))]);
+    states.add(&BatchHeader { producer_id: 5, ..transactional(header(0, 0, 1, 13)) });
+    states.add_marker(&marker(5, 14), COMMIT);
+    states.add_marker(&marker(6, 15), COMMIT);
+    let ended = ProducerDescription {
+        producer_id: 5,
+        epoch: 0,
+        last_sequence: Some(0),
+        last_timestamp: 1000,
+        coordinator_epoch: Some(3),
+        open_transaction: None,
+    };
+    let expected = [
+        ended,
+        ProducerDescription { producer_id: 6, last_sequence: None, ..ended },
+        ProducerDescription {
+            producer_id: PRODUCER,
+            epoch: 3,
+            last_sequence: Some(2),
+            last_timestamp: 1012,
+            coordinator_epoch: None,
+            open_transaction: Some(10),
+        },
+    ];
+    assert_eq!(states.describe(), expected);
+    let oldest = OpenTransaction { producer_id: PRODUCER, first_offset: 10, last_timestamp: 1012 };
+    assert_eq!(states.oldest_open_transaction(), Some(oldest));
+    assert_eq!(restarted(&states).describe(), expected);
+    states.add_marker(&marker(PRODUCER, 16), ABORT);
+    assert_eq!(states.oldest_open_transaction(), None);
+}
+
+#[test]
 fn idle_producers_are_forgotten_unless_a_transaction_is_open() {
     let mut states = after(&[header(0, 0, 1, 0)]);
     states.add(&BatchHeader { producer_id: 8, ..transactional(header(0, 0, 1, 1)) });
