@@ -51,7 +51,7 @@ use super::{
     leader_epochs::{EpochEnd, LeaderEpochs},
     log_config::LogConfig,
     partition_metadata,
-    producer_state::{EndMarker, ExpectedTransactions, ProducerError, ProducerStates},
+    producer_state::{Confirmation, EndMarker, ExpectedTransactions, ProducerError, ProducerStates},
     reserve::BelowReserve,
     scan::{Damage, ScanError},
     segment::{AppendFailure, FoundRecord, RecordTimes, SEGMENT_SIZE_MAX, Segment, SegmentError},
@@ -530,7 +530,8 @@ impl PartitionLog {
         batch.assert_sound();
         let mut writer = lock(&self.writer);
         self.make_writable(&mut writer)?;
-        if let Some(duplicate) = self.check_producer(batch, self.confirmed(batch, guard))? {
+        let confirmation = guard.map_or(Confirmation::Absent, |guard| guard.confirmation(self, batch));
+        if let Some(duplicate) = self.check_producer(batch, confirmation)? {
             return Ok(duplicate);
         }
         self.append_checked(writer, batch, None, leader_epoch, now)

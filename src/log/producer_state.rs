@@ -14,16 +14,13 @@ mod transaction_end;
 
 pub use self::{
     description::{OpenTransaction, ProducerDescription},
-    expected::{ExpectedTransactions, Place},
+    expected::{Confirmation, ExpectedTransactions, Place},
     transaction_end::{EndVerdict, TransactionEnd},
 };
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use crate::{
-    clock::TimestampMs,
-    protocol::{records::batch::BatchHeader, transaction_version::TransactionVersion},
-};
+use crate::{clock::TimestampMs, protocol::records::batch::BatchHeader};
 
 /// Batches of a producer that are recognised when they come again: as many as a client may have in flight.
 const BATCHES_REMEMBERED: usize = 5;
@@ -110,6 +107,11 @@ impl Producer {
     #[must_use]
     pub fn last_batch(&self) -> Option<&ProducedBatch> {
         self.batches.back()
+    }
+
+    /// Whether a transaction of this epoch is open.
+    fn has_open(&self, epoch: i16) -> bool {
+        self.epoch == epoch && self.open_transaction.is_some()
     }
 
     /// The batch with the same sequence numbers.
@@ -318,13 +320,12 @@ impl ProducerStates {
         self.producers.iter().map(|(id, producer)| (*id, producer))
     }
 
-    /// Whether a client's batch follows what its producer has appended before. `confirmed` says how the producer talks, if the
-    /// coordinator knows its transaction.
+    /// Whether a client's batch follows what its producer has appended before.
     ///
     /// A batch that comes again is known whatever else is wrong with it. Then the epoch counts before the transaction: a producer that is
     /// shut out may learn that and begin anew, while it takes a wrong state for the end (KAFKA-19690). The sequence
     /// comes last, as in Kafka.
-    pub fn check(&self, header: &BatchHeader, confirmed: Option<TransactionVersion>) -> Result<Verdict, ProducerError> {
+    pub fn check(&self, header: &BatchHeader, confirmation: Confirmation) -> Result<Verdict, ProducerError> {
         if !header.has_producer_id() {
             return Ok(Verdict::New);
         }
@@ -332,23 +333,19 @@ impl ProducerStates {
         if let Some(known) = producer.and_then(|producer| producer.find(header)) {
             return Ok(Verdict::Duplicate(*known));
         }
-        check_transaction(header, producer, confirmed)?;
-        check_sequence(header, producer, confirmed)?;
+        check_transaction(header, producer, confirmation)?;
+        check_sequence(header, producer, confirmation)?;
         check_mode(header, producer)?;
         Ok(Verdict::New)
     }
 
     /// The same of a batch that a coordinator writes for a producer. All of those have the sequence number 0.
-    pub fn check_unsequenced(
-        &self,
-        header: &BatchHeader,
-        confirmed: Option<TransactionVersion>,
-    ) -> Result<(), ProducerError> {
+    pub fn check_unsequenced(&self, header: &BatchHeader, confirmation: Confirmation) -> Result<(), ProducerError> {
         if !header.has_producer_id() {
             return Ok(());
         }
         let producer = self.get(header.producer_id);
-        check_transaction(header, producer, confirmed)?;
+        check_transaction(header, producer, confirmation)?;
         check_mode(header, producer)
     }
 
@@ -356,7 +353,7 @@ impl ProducerStates {
     pub fn has_open(&self, producer_id: i64, epoch: i16) -> Result<bool, ProducerError> {
         let Some(producer) = self.get(producer_id) else { return Ok(false) };
         check_epoch(producer_id, epoch, producer)?;
-        Ok(producer.epoch == epoch && producer.open_transaction.is_some())
+        Ok(producer.has_open(epoch))
     }
 
     /// What the log may have that would tell a batch that is out of order for a duplicate. Asked for once: what is found is
@@ -497,12 +494,17 @@ fn check_epoch(producer_id: i64, epoch: i16, producer: &Producer) -> Result<(), 
 fn check_transaction(
     header: &BatchHeader,
     producer: Option<&Producer>,
-    confirmed: Option<TransactionVersion>,
+    confirmation: Confirmation,
 ) -> Result<(), ProducerError> {
     let &BatchHeader { producer_id, producer_epoch: epoch, .. } = header;
     producer.map_or(Ok(()), |producer| check_epoch(producer_id, epoch, producer))?;
-    let is_open = producer.is_some_and(|producer| producer.epoch == epoch && producer.open_transaction.is_some());
-    if header.is_transactional() && !is_open && confirmed.is_none() {
+    let is_open = producer.is_some_and(|producer| producer.has_open(epoch));
+    let is_admitted = match confirmation {
+        Confirmation::Absent => is_open,
+        Confirmation::Given(_) => true,
+        Confirmation::Withdrawn => false,
+    };
+    if header.is_transactional() && !is_admitted {
         return Err(ProducerError::NoTransaction { producer_id, epoch });
     }
     Ok(())
@@ -511,14 +513,14 @@ fn check_transaction(
 fn check_sequence(
     header: &BatchHeader,
     producer: Option<&Producer>,
-    confirmed: Option<TransactionVersion>,
+    confirmation: Confirmation,
 ) -> Result<(), ProducerError> {
     let last = producer.filter(|producer| producer.epoch == header.producer_epoch).and_then(Producer::last_batch);
     let last = last.map(|batch| batch.last_sequence);
     let sequence = header.base_sequence;
     // An epoch begins with 0, and so does a transaction that has an epoch of its own. Of another producer that is not known
     // nobody can tell.
-    let is_known = producer.is_some() || confirmed.is_some_and(TransactionVersion::bumps_epoch);
+    let is_known = producer.is_some() || matches!(confirmation, Confirmation::Given(version) if version.bumps_epoch());
     if is_known && sequence != last.map_or(0, |last| sequence_after(last, 1)) {
         let producer_id = header.producer_id;
         return Err(ProducerError::OutOfOrder { producer_id, sequence, last: last.unwrap_or(-1) });

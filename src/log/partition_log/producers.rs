@@ -8,13 +8,13 @@ use crate::{
     log::{
         disk::{OpenMode, read_file},
         ordered_scan::Step,
-        producer_state::{EndMarker, ProducerError, ProducerStates, Verdict, WantedBatches, snapshot},
+        producer_state::{Confirmation, EndMarker, ProducerError, ProducerStates, Verdict, WantedBatches, snapshot},
         scan::{BatchScan, ScanError, check_crc, read_batch},
         segment::{Segment, SegmentError},
         sync::lock,
         transaction_index::AbortedTransaction,
     },
-    protocol::{records::batch::BatchHeader, transaction_version::TransactionVersion},
+    protocol::records::batch::BatchHeader,
 };
 
 /// Bytes of a log that are looked through at most for earlier batches of a producer,
@@ -97,7 +97,7 @@ impl PartitionLog {
     pub(super) fn check_producer(
         &self,
         batch: &AppendBatch,
-        confirmed: Option<TransactionVersion>,
+        confirmation: Confirmation,
     ) -> Result<Option<Appended>, AppendError> {
         let header = &batch.header;
         if !header.has_producer_id() {
@@ -105,16 +105,16 @@ impl PartitionLog {
         }
         let mut producers = lock(&self.producers);
         if batch.origin != AppendOrigin::Client {
-            producers.check_unsequenced(header, confirmed)?;
+            producers.check_unsequenced(header, confirmation)?;
             return Ok(None);
         }
-        let mut checked = producers.check(header, confirmed);
+        let mut checked = producers.check(header, confirmation);
         if let Err(ProducerError::OutOfOrder { .. } | ProducerError::NoTransaction { .. }) = checked
             && let Some(wanted) = producers.wanted_for(header)
         {
             let found = self.find_earlier(wanted);
             producers.add_earlier(&wanted, &found);
-            checked = producers.check(header, confirmed);
+            checked = producers.check(header, confirmation);
         }
         Ok(match checked? {
             Verdict::New => None,

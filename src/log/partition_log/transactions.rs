@@ -9,7 +9,9 @@ use super::{AppendBatch, AppendError, AppendOrigin, Appended, PartitionLog};
 use crate::{
     clock::TimestampMs,
     log::{
-        producer_state::{EndVerdict, OpenTransaction, Place, ProducerDescription, ProducerError, TransactionEnd},
+        producer_state::{
+            Confirmation, EndVerdict, OpenTransaction, Place, ProducerDescription, ProducerError, TransactionEnd,
+        },
         sync::lock,
     },
     protocol::transaction_version::TransactionVersion,
@@ -25,12 +27,16 @@ pub struct TransactionGuard {
 }
 
 impl TransactionGuard {
-    /// How the producer talks, if the batch is the one that the place was kept for, and it was not taken away.
-    fn confirmed(&self, log: &PartitionLog, batch: &AppendBatch) -> Option<TransactionVersion> {
+    /// Whether the batch is one that the place was kept for, and it was not taken away. Asked by the writer.
+    pub(super) fn confirmation(&self, log: &PartitionLog, batch: &AppendBatch) -> Confirmation {
         let is_for_it = std::ptr::eq(&raw const *self.log, log)
             && self.place.producer_id() == batch.header.producer_id
             && self.place.epoch() == batch.header.producer_epoch;
-        (is_for_it && lock(&log.expected).holds(&self.place)).then_some(self.version)
+        if is_for_it && lock(&log.expected).holds(&self.place) {
+            Confirmation::Given(self.version)
+        } else {
+            Confirmation::Withdrawn
+        }
     }
 }
 
@@ -98,15 +104,6 @@ impl PartitionLog {
             EndVerdict::New => self.append_checked(writer, &batch, Some(end.marker()), leader_epoch, now).map(Some),
             EndVerdict::Over => Ok(None),
         }
-    }
-
-    /// How the batch's producer talks, if its transaction was confirmed. Asked by the writer.
-    pub(super) fn confirmed(
-        &self,
-        batch: &AppendBatch,
-        guard: Option<&TransactionGuard>,
-    ) -> Option<TransactionVersion> {
-        guard.and_then(|guard| guard.confirmed(self, batch))
     }
 
     /// The producers that it knows, by id.

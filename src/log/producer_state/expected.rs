@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::TransactionEnd;
+use crate::protocol::transaction_version::TransactionVersion;
 
 /// The places of one partition.
 #[derive(Debug, Default)]
@@ -22,6 +23,17 @@ pub struct Place {
     producer_id: i64,
     epoch: i16,
     number: u64,
+}
+
+/// What is known of the transaction that a batch is part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confirmation {
+    /// Nobody was asked: it has to be open here.
+    Absent,
+    /// The coordinator knows it, and its producer talks like this.
+    Given(TransactionVersion),
+    /// The coordinator knew it, but has ended it since. If one is open here, it is the next.
+    Withdrawn,
 }
 
 impl Place {

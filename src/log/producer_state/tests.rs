@@ -1,7 +1,11 @@
 use bytes::Bytes;
 
-use super::{snapshot::SnapshotError, *};
-use crate::log::partition_log::test_batches::batch;
+use super::{
+    Confirmation::{Absent, Given, Withdrawn},
+    snapshot::SnapshotError,
+    *,
+};
+use crate::{log::partition_log::test_batches::batch, protocol::transaction_version::TransactionVersion};
 
 const PRODUCER: i64 = 7;
 
@@ -38,28 +42,28 @@ fn after(headers: &[BatchHeader]) -> ProducerStates {
 #[test]
 fn sequences_have_to_follow_each_other() {
     let states = after(&[header(0, 0, 3, 0)]);
-    assert_eq!(states.check(&header(0, 3, 2, 3), None), Ok(Verdict::New));
+    assert_eq!(states.check(&header(0, 3, 2, 3), Absent), Ok(Verdict::New));
     let out_of_order = |sequence| Err(ProducerError::OutOfOrder { producer_id: PRODUCER, sequence, last: 2 });
-    assert_eq!(states.check(&header(0, 4, 1, 3), None), out_of_order(4), "something is missing");
-    assert_eq!(states.check(&header(0, 1, 1, 3), None), out_of_order(1), "part of a batch is not the batch");
-    assert_eq!(states.check(&header(0, 0, 2, 3), None), out_of_order(0));
+    assert_eq!(states.check(&header(0, 4, 1, 3), Absent), out_of_order(4), "something is missing");
+    assert_eq!(states.check(&header(0, 1, 1, 3), Absent), out_of_order(1), "part of a batch is not the batch");
+    assert_eq!(states.check(&header(0, 0, 2, 3), Absent), out_of_order(0));
 }
 
 #[test]
 fn a_producer_that_is_not_known_begins_anywhere() {
-    assert_eq!(ProducerStates::default().check(&header(4, 17, 1, 0), None), Ok(Verdict::New));
+    assert_eq!(ProducerStates::default().check(&header(4, 17, 1, 0), Absent), Ok(Verdict::New));
 }
 
 #[test]
 fn a_new_epoch_begins_with_zero_and_shuts_the_old_one_out() {
     let mut states = after(&[header(1, 0, 3, 0)]);
     let refused = ProducerError::OutOfOrder { producer_id: PRODUCER, sequence: 3, last: -1 };
-    assert_eq!(states.check(&header(2, 3, 1, 3), None), Err(refused));
-    assert_eq!(states.check(&header(2, 0, 1, 3), None), Ok(Verdict::New));
+    assert_eq!(states.check(&header(2, 3, 1, 3), Absent), Err(refused));
+    assert_eq!(states.check(&header(2, 0, 1, 3), Absent), Ok(Verdict::New));
     states.add(&header(2, 0, 1, 3));
     let refused = ProducerError::StaleEpoch { producer_id: PRODUCER, epoch: 1, current: 2 };
-    assert_eq!(states.check(&header(1, 3, 1, 4), None), Err(refused.clone()));
-    assert_eq!(states.check(&header(1, 0, 3, 4), None), Err(refused), "an old batch is no duplicate any more");
+    assert_eq!(states.check(&header(1, 3, 1, 4), Absent), Err(refused.clone()));
+    assert_eq!(states.check(&header(1, 0, 3, 4), Absent), Err(refused), "an old batch is no duplicate any more");
 }
 
 #[test]
@@ -67,23 +71,23 @@ fn the_last_five_batches_are_known_again() {
     let headers: Vec<_> = (0..7).map(|n| header(0, n * 2, 2, i64::from(n) * 2)).collect();
     let states = after(&headers);
     for header in &headers[2..] {
-        let Ok(Verdict::Duplicate(known)) = states.check(header, None) else { panic!("not known: {header:?}") };
+        let Ok(Verdict::Duplicate(known)) = states.check(header, Absent) else { panic!("not known: {header:?}") };
         assert_eq!((known.first_offset(), known.last_offset), (header.base_offset, header.last_offset()));
     }
     for header in &headers[..2] {
-        assert!(matches!(states.check(header, None), Err(ProducerError::OutOfOrder { last: 13, .. })));
+        assert!(matches!(states.check(header, Absent), Err(ProducerError::OutOfOrder { last: 13, .. })));
     }
 }
 
 #[test]
 fn sequences_begin_again_after_the_greatest() {
     let states = after(&[header(0, i32::MAX - 1, 2, 0)]);
-    assert_eq!(states.check(&header(0, 0, 1, 2), None), Ok(Verdict::New));
+    assert_eq!(states.check(&header(0, 0, 1, 2), Absent), Ok(Verdict::New));
     let states = after(&[header(0, i32::MAX - 1, 4, 0)]);
     let last = states.get(PRODUCER).expect("known").last_batch().expect("one");
     assert_eq!((last.first_sequence(), last.last_sequence), (i32::MAX - 1, 1));
-    assert_eq!(states.check(&header(0, 2, 1, 4), None), Ok(Verdict::New));
-    assert!(matches!(states.check(&header(0, i32::MAX - 1, 4, 4), None), Ok(Verdict::Duplicate(_))));
+    assert_eq!(states.check(&header(0, 2, 1, 4), Absent), Ok(Verdict::New));
+    assert!(matches!(states.check(&header(0, i32::MAX - 1, 4, 4), Absent), Ok(Verdict::Duplicate(_))));
 }
 
 #[test]
@@ -93,7 +97,7 @@ fn records_of_an_open_transaction_are_unstable_until_its_end_is_seen() {
     states.add(&other);
     assert_eq!(states.first_unstable_offset(), Some(10));
     let refused = ProducerError::NotTransactional { producer_id: PRODUCER, first_offset: 10 };
-    assert_eq!(states.check(&header(0, 3, 1, 14), None), Err(refused));
+    assert_eq!(states.check(&header(0, 3, 1, 14), Absent), Err(refused));
     let ended = CompletedTransaction {
         producer_id: PRODUCER,
         first_offset: 10,
@@ -116,31 +120,37 @@ fn records_of_an_open_transaction_are_unstable_until_its_end_is_seen() {
     assert_eq!((states.first_unstable_offset(), states.has_unseen()), (None, false));
 }
 
-const V1: Option<TransactionVersion> = Some(TransactionVersion::V1);
-const V2: Option<TransactionVersion> = Some(TransactionVersion::V2);
+const V1: Confirmation = Given(TransactionVersion::V1);
+const V2: Confirmation = Given(TransactionVersion::V2);
 
 #[test]
 fn a_delayed_produce_is_not_part_of_the_next_transaction() {
     let first = transactional(header(0, 0, 2, 10));
     let mut states = after(&[first]);
     let next = transactional(header(0, 2, 1, 12));
-    assert_eq!(states.check(&next, None), Ok(Verdict::New), "the transaction is open");
+    assert_eq!(states.check(&next, Absent), Ok(Verdict::New), "the transaction is open");
     states.add_marker(&marker(PRODUCER, 12), ABORT);
     let refused = Err(ProducerError::NoTransaction { producer_id: PRODUCER, epoch: 0 });
-    assert_eq!(states.check(&next, None), refused);
+    assert_eq!(states.check(&next, Absent), refused);
     assert_eq!(states.check(&next, V1), Ok(Verdict::New));
     assert_eq!(
-        states.check(&BatchHeader { producer_id: 8, ..next }, None),
+        states.check(&BatchHeader { producer_id: 8, ..next }, Absent),
         Err(ProducerError::NoTransaction { producer_id: 8, epoch: 0 })
     );
-    assert!(matches!(states.check(&first, None), Ok(Verdict::Duplicate(_))), "it is in the log");
+    for confirmation in [Absent, V1, Withdrawn] {
+        assert!(matches!(states.check(&first, confirmation), Ok(Verdict::Duplicate(_))), "it is in the log");
+    }
+    states.add(&BatchHeader { base_offset: 13, ..next });
+    let late = transactional(header(0, 3, 1, 14));
+    assert_eq!(states.check(&late, Withdrawn), refused, "it was part of the one before");
+    assert_eq!(states.check(&late, Absent), Ok(Verdict::New));
 }
 
 #[test]
 fn a_transaction_of_another_epoch_is_another_one() {
     let states = after(&[transactional(header(1, 0, 2, 10))]);
     let next = transactional(header(2, 0, 1, 12));
-    assert_eq!(states.check(&next, None), Err(ProducerError::NoTransaction { producer_id: PRODUCER, epoch: 2 }));
+    assert_eq!(states.check(&next, Absent), Err(ProducerError::NoTransaction { producer_id: PRODUCER, epoch: 2 }));
     assert_eq!(states.check(&next, V2), Ok(Verdict::New));
     assert_eq!((states.has_open(PRODUCER, 1), states.has_open(PRODUCER, 2)), (Ok(true), Ok(false)));
 }
@@ -150,12 +160,15 @@ fn stale_epoch_first_then_the_transaction_then_the_sequence() {
     let states = after(&[header(1, 0, 2, 10)]);
     let batch = |epoch, sequence| transactional(header(epoch, sequence, 1, 12));
     let stale = ProducerError::StaleEpoch { producer_id: PRODUCER, epoch: 0, current: 1 };
-    for confirmed in [None, V1, V2] {
-        assert_eq!(states.check(&batch(0, 9), confirmed), Err(stale.clone()));
-        assert_eq!(states.check_unsequenced(&batch(0, 0), confirmed), Err(stale.clone()));
+    for confirmation in [Absent, V1, V2, Withdrawn] {
+        assert_eq!(states.check(&batch(0, 9), confirmation), Err(stale.clone()));
+        assert_eq!(states.check_unsequenced(&batch(0, 0), confirmation), Err(stale.clone()));
     }
     assert_eq!(states.has_open(PRODUCER, 0), Err(stale));
-    assert_eq!(states.check(&batch(1, 9), None), Err(ProducerError::NoTransaction { producer_id: PRODUCER, epoch: 1 }));
+    assert_eq!(
+        states.check(&batch(1, 9), Absent),
+        Err(ProducerError::NoTransaction { producer_id: PRODUCER, epoch: 1 })
+    );
     let out_of_order = ProducerError::OutOfOrder { producer_id: PRODUCER, sequence: 9, last: 1 };
     assert_eq!(states.check(&batch(1, 9), V1), Err(out_of_order));
 }
@@ -164,11 +177,11 @@ fn stale_epoch_first_then_the_transaction_then_the_sequence() {
 fn mixed_mode_is_refused_after_the_sequence() {
     let states = after(&[transactional(header(0, 0, 2, 10))]);
     let out_of_order = ProducerError::OutOfOrder { producer_id: PRODUCER, sequence: 9, last: 1 };
-    assert_eq!(states.check(&header(0, 9, 1, 12), None), Err(out_of_order));
+    assert_eq!(states.check(&header(0, 9, 1, 12), Absent), Err(out_of_order));
     let refused = Err(ProducerError::NotTransactional { producer_id: PRODUCER, first_offset: 10 });
-    assert_eq!(states.check(&header(0, 2, 1, 12), None), refused);
-    assert_eq!(states.check(&header(1, 0, 1, 12), None), refused, "nor in a later epoch");
-    assert_eq!(states.check_unsequenced(&header(0, 0, 1, 12), None), refused.map(drop));
+    assert_eq!(states.check(&header(0, 2, 1, 12), Absent), refused);
+    assert_eq!(states.check(&header(1, 0, 1, 12), Absent), refused, "nor in a later epoch");
+    assert_eq!(states.check_unsequenced(&header(0, 0, 1, 12), Absent), refused.map(drop));
 }
 
 #[test]
@@ -185,10 +198,10 @@ fn a_transaction_with_an_epoch_of_its_own_begins_with_zero() {
 fn batches_of_coordinators_have_no_sequence() {
     let batch = transactional(header(0, 0, 2, 10));
     let states = after(&[batch]);
-    assert_eq!(states.check_unsequenced(&batch, None), Ok(()), "none is a duplicate");
+    assert_eq!(states.check_unsequenced(&batch, Absent), Ok(()), "none is a duplicate");
     let other = BatchHeader { producer_id: 8, ..batch };
     let refused = Err(ProducerError::NoTransaction { producer_id: 8, epoch: 0 });
-    assert_eq!(states.check_unsequenced(&other, None), refused);
+    assert_eq!(states.check_unsequenced(&other, Absent), refused);
     assert_eq!(states.check_unsequenced(&other, V2), Ok(()));
 }
 
@@ -284,7 +297,7 @@ fn earlier_batches_are_wanted_once_and_only_by_a_batch_before_those_that_are_kno
     }
     assert_eq!(followed.wanted_for(&again), None, "five are known");
     states.add_earlier(&wanted, &[header(2, 0, 3, 10)]);
-    assert!(matches!(states.check(&again, None), Ok(Verdict::Duplicate(known)) if known.first_offset() == 10));
+    assert!(matches!(states.check(&again, Absent), Ok(Verdict::Duplicate(known)) if known.first_offset() == 10));
     assert_eq!(states.wanted_for(&header(2, i32::MAX, 1, 0)), None, "it has been asked for");
 }
 
