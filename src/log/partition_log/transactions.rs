@@ -118,3 +118,6 @@ impl PartitionLog {
         lock(&self.producers).oldest_open_transaction()
     }
 }
+
+#[cfg(test)]
+mod tests;
