@@ -87,6 +87,7 @@ pub(super) fn log_config(config: &TopicConfig) -> LogConfig {
         index_interval_bytes: config.index_interval_bytes.into(),
         flush_messages: config.flush_messages,
         flush_ms: config.flush_ms,
+        timestamp_type: timestamp_type(config),
         retention: retention(config),
         compaction: compaction(config),
         file_delete_delay: Duration::from_millis(u64::try_from(config.file_delete_delay_ms).unwrap_or(0)),
@@ -120,13 +121,17 @@ fn rules(config: &TopicConfig) -> Rules {
         max_decompressed_bytes: to_usize(config.max_decompressed_message_bytes),
         segment_bytes: to_usize(config.segment_bytes),
         compacted: config.cleanup_policy.compact,
-        timestamp_type: match config.message_timestamp_type {
-            TimestampType::CreateTime => validate::TimestampType::CreateTime,
-            TimestampType::LogAppendTime => validate::TimestampType::LogAppendTime,
-        },
+        timestamp_type: timestamp_type(config),
         timestamp_before_max_ms: config.message_timestamp_before_max_ms,
         timestamp_after_max_ms: config.message_timestamp_after_max_ms,
         compression: target(config.compression),
+    }
+}
+
+fn timestamp_type(config: &TopicConfig) -> validate::TimestampType {
+    match config.message_timestamp_type {
+        TimestampType::CreateTime => validate::TimestampType::CreateTime,
+        TimestampType::LogAppendTime => validate::TimestampType::LogAppendTime,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::retention::Retention;
+use super::{retention::Retention, validate::TimestampType};
 
 /// Settings of one log. Built from topic configs elsewhere; the defaults are Kafka's, but for one: nothing is deleted
 /// from a log whose topic's configuration is not known, nor from that of the metadata.
@@ -24,6 +24,8 @@ pub struct LogConfig {
     pub flush_messages: i64,
     /// `flush.ms`: with the same, how long records may be in the log before they are flushed.
     pub flush_ms: i64,
+    /// `message.timestamp.type`: of the batches that the log writes itself.
+    pub timestamp_type: TimestampType,
     /// How much is kept.
     pub retention: Retention,
     /// How the log is compacted; `None` where `cleanup.policy` is without `compact`.
@@ -57,6 +59,7 @@ impl Default for LogConfig {
             index_interval_bytes: 4096,
             flush_messages: i64::MAX,
             flush_ms: i64::MAX,
+            timestamp_type: TimestampType::CreateTime,
             retention: Retention::UNLIMITED,
             compaction: None,
             file_delete_delay: Duration::from_mins(1),

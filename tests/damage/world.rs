@@ -23,6 +23,7 @@ use ottla::{
         partition_log::{AppendBatch, AppendOrigin, Appended, PartitionLog},
         producer_state::TransactionEnd,
         retention::Retention,
+        validate::TimestampType,
     },
     metadata::topics::{Layout, NewTopic},
     protocol::{
@@ -201,7 +202,7 @@ impl World {
         let version = TransactionVersion::V1;
         let end = TransactionEnd { producer_id, producer_epoch: 0, is_commit, coordinator_epoch: 1, version };
         let appended = log(broker, &partition).end_transaction(&end, epoch, self.now).expect("appended");
-        self.store(partition, epoch, &end.batch(self.now), appended.expect("it was open"));
+        self.store(partition, epoch, &end.batch(self.now, TimestampType::CreateTime), appended.expect("it was open"));
     }
 
     fn store(&mut self, partition: TopicPartition, epoch: i32, batch: &RecordBatch, appended: Appended) {

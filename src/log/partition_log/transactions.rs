@@ -83,7 +83,7 @@ impl PartitionLog {
         self.append_unless_known(batch, Some(guard), leader_epoch, now)
     }
 
-    /// Ends a transaction. From here on nothing of it is appended, whatever this returns.
+    /// Ends a transaction. Nobody begins it here from now on, whatever this returns.
     ///
     /// `None` where there is nothing to end: what ended it is in the log, and durable once the log's present end is.
     /// [`ProducerError::StaleEpoch`] says that it has ended, too, but a later transaction of the producer is open here.
@@ -93,17 +93,17 @@ impl PartitionLog {
         leader_epoch: i32,
         now: TimestampMs,
     ) -> Result<Option<Appended>, AppendError> {
-        let batch = end.batch(now);
-        let batch =
-            AppendBatch { header: *batch.header(), payload: batch.payload(), origin: AppendOrigin::Coordinator };
         let mut writer = lock(&self.writer);
         lock(&self.expected).revoke(end);
         self.make_writable(&mut writer)?;
         let verdict = lock(&self.producers).check_end(end)?;
-        match verdict {
-            EndVerdict::New => self.append_checked(writer, &batch, Some(end.marker()), leader_epoch, now).map(Some),
-            EndVerdict::Over => Ok(None),
+        if verdict == EndVerdict::Over {
+            return Ok(None);
         }
+        let batch = end.batch(now, writer.config.timestamp_type);
+        let batch =
+            AppendBatch { header: *batch.header(), payload: batch.payload(), origin: AppendOrigin::Coordinator };
+        self.append_checked(writer, &batch, Some(end.marker()), leader_epoch, now).map(Some)
     }
 
     /// The producers that it knows, by id.

@@ -3,6 +3,7 @@
 use super::{EndMarker, Producer, ProducerError, ProducerStates};
 use crate::{
     clock::TimestampMs,
+    log::validate::TimestampType,
     protocol::{
         message::Message,
         records::{batch::RecordBatch, builder::BatchBuilder, control::ControlRecordType},
@@ -52,9 +53,9 @@ impl TransactionEnd {
         EndMarker { is_commit: self.is_commit, coordinator_epoch: self.coordinator_epoch }
     }
 
-    /// The control batch, as Kafka writes it.
+    /// The control batch, as Kafka writes it: never compressed, and with the topic's type of timestamps.
     #[must_use]
-    pub fn batch(&self, now: TimestampMs) -> RecordBatch {
+    pub fn batch(&self, now: TimestampMs, timestamp_type: TimestampType) -> RecordBatch {
         let kind = if self.is_commit { ControlRecordType::Commit } else { ControlRecordType::Abort };
         let mut value = Writer::new();
         value.int16(VERSION).expect("it fits");
@@ -62,6 +63,9 @@ impl TransactionEnd {
         marker.encode(&mut value, VERSION).expect("every field has a place in every version");
         let builder = BatchBuilder::new(0).producer(self.producer_id, self.producer_epoch, -1);
         let mut builder = builder.transactional().control();
+        if timestamp_type == TimestampType::LogAppendTime {
+            builder = builder.log_append_time(now);
+        }
         builder.append_control(kind, now, &value.into_bytes()).expect("a marker is small");
         builder.build().expect("it has a record")
     }

@@ -8,7 +8,7 @@ fn after(history: &[(i16, Step)]) -> ProducerStates {
     let mut states = ProducerStates::default();
     for ((epoch, step), offset) in history.iter().zip(0..) {
         let end = TransactionEnd { producer_epoch: *epoch, ..end(TransactionVersion::V1) };
-        let header = BatchHeader { base_offset: offset, ..*end.batch(5).header() };
+        let header = BatchHeader { base_offset: offset, ..*end.batch(5, TimestampType::CreateTime).header() };
         match step {
             Transactional => states.add(&BatchHeader { attributes: 0x10, base_sequence: 0, ..header }),
             Plain => states.add(&BatchHeader { attributes: 0, base_sequence: 0, ..header }),
@@ -88,7 +88,7 @@ fn a_marker_is_kafkas_byte_for_byte() {
     let written = |is_commit| {
         let (version, coordinator_epoch) = (TransactionVersion::V2, 17);
         let end = TransactionEnd { producer_id: 4711, producer_epoch: 3, is_commit, coordinator_epoch, version };
-        let batch = end.batch(1_700_000_000_000);
+        let batch = end.batch(1_700_000_000_000, TimestampType::CreateTime);
         assert_eq!(EndMarker::in_batch(&batch), Some(end.marker()));
         batch.bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>()
     };
@@ -100,4 +100,11 @@ fn a_marker_is_kafkas_byte_for_byte() {
     };
     assert_eq!(written(true), kafkas("0a0bb508", 1));
     assert_eq!(written(false), kafkas("fe356340", 0));
+}
+
+#[test]
+fn a_marker_has_the_topics_type_of_timestamps() {
+    let batch = end(TransactionVersion::V2).batch(5, TimestampType::LogAppendTime);
+    assert_eq!((batch.header().attributes, batch.header().max_timestamp), (0x38, 5));
+    assert_eq!(batch.check_crc(), Ok(()));
 }
