@@ -195,14 +195,16 @@ impl World {
         self.store(partition, epoch, &batch, appended);
     }
 
-    /// Ends a transaction of the producer in the partition that has some.
+    /// Ends the transaction of the producer in the partition that has some, if it is open.
     fn end_transaction(&mut self, broker: &Broker, producer_id: i64, is_commit: bool) {
         let partition = TopicPartition::new("txn", 0);
         let epoch = leader_epoch(broker, &partition);
         let version = TransactionVersion::V1;
         let end = TransactionEnd { producer_id, producer_epoch: 0, is_commit, coordinator_epoch: 1, version };
         let appended = log(broker, &partition).end_transaction(&end, epoch, self.now).expect("appended");
-        self.store(partition, epoch, &end.batch(self.now, TimestampType::CreateTime), appended.expect("it was open"));
+        if let Some(appended) = appended {
+            self.store(partition, epoch, &end.batch(self.now, TimestampType::CreateTime), appended);
+        }
     }
 
     fn store(&mut self, partition: TopicPartition, epoch: i32, batch: &RecordBatch, appended: Appended) {
