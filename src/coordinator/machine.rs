@@ -102,6 +102,18 @@ pub trait Machine: Default + Send + 'static {
     fn is_vacant(&self) -> bool;
 }
 
+/// What becomes of the records of a step where they are more than a batch may have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Fit {
+    /// They are refused.
+    #[default]
+    Whole,
+    /// They come in several batches.
+    Divisible,
+    /// They come in one that is larger.
+    Exempt,
+}
+
 /// What a step of a machine gives out.
 #[derive(Debug)]
 pub struct Outputs<M: Machine> {
@@ -109,7 +121,7 @@ pub struct Outputs<M: Machine> {
     pub(super) replies: Vec<(Ticket, M::Reply)>,
     pub(super) effects: Vec<M::Effect>,
     pub(super) depends_on: i64,
-    pub(super) is_divisible: bool,
+    pub(super) fit: Fit,
     /// So many records no batch has room for. More are not kept, unless they may be split.
     pub(super) too_many: usize,
 }
@@ -121,7 +133,7 @@ impl<M: Machine> Default for Outputs<M> {
             replies: Vec::new(),
             effects: Vec::new(),
             depends_on: -1,
-            is_divisible: false,
+            fit: Fit::default(),
             too_many: usize::MAX,
         }
     }
@@ -131,7 +143,7 @@ impl<M: Machine> Outputs<M> {
     /// Writes a record. Those of a step are appended together or not at all, unless they [may be
     /// split](Self::may_be_split), and what it replies waits for them.
     pub fn write(&mut self, record: M::Record) {
-        if self.is_divisible || self.records.len() < self.too_many {
+        if self.fit == Fit::Divisible || self.records.len() < self.too_many {
             self.records.push(record);
         }
     }
@@ -139,7 +151,13 @@ impl<M: Machine> Outputs<M> {
     /// Those of this step may be appended in several batches, in order, if they are too many for one. Of those before a batch
     /// that is refused each counts; a crash too may come in between.
     pub fn may_be_split(&mut self) {
-        self.is_divisible = true;
+        self.fit = Fit::Divisible;
+    }
+
+    /// Those of this step are appended even if they are larger than the topic's `max.message.bytes`: what they end was
+    /// admitted, and would never end without them.
+    pub fn must_be_written(&mut self) {
+        self.fit = Fit::Exempt;
     }
 
     /// Answers what was asked with this ticket.
@@ -179,5 +197,10 @@ impl<M: Machine> Outputs<M> {
     /// Takes the replies out.
     pub(crate) fn take_replies(&mut self) -> Vec<(Ticket, M::Reply)> {
         std::mem::take(&mut self.replies)
+    }
+
+    /// Takes the effects out.
+    pub(crate) fn take_effects(&mut self) -> Vec<M::Effect> {
+        std::mem::take(&mut self.effects)
     }
 }

@@ -35,11 +35,7 @@ impl<T> Pending<T> {
 
     pub(super) fn decided(answer: Answer<T>, log: &Arc<PartitionLog>) -> Self {
         let is_due = answer.result.is_err() || log.high_watermark() >= answer.after;
-        if is_due {
-            return Self(State::Decided(answer, None));
-        }
-        log.hurry();
-        Self(State::Decided(answer, Some(Arc::clone(log))))
+        if is_due { Self(State::Decided(answer, None)) } else { Self(State::Decided(answer, Some(Arc::clone(log)))) }
     }
 
     pub(super) fn undecided(answer: oneshot::Receiver<Answer<T>>, log: &Arc<PartitionLog>) -> Self {
@@ -50,7 +46,21 @@ impl<T> Pending<T> {
     pub fn now(self) -> Result<Result<T, CoordinatorError>, Self> {
         match self.0 {
             State::Decided(answer, None) => Ok(answer.result),
-            state => Err(Self(state)),
+            State::Decided(answer, Some(log)) => {
+                // It will be waited for.
+                log.hurry();
+                Err(Self(State::Decided(answer, Some(log))))
+            }
+            undecided @ State::Undecided(..) => Err(Self(undecided)),
+        }
+    }
+
+    /// Whether what was asked for was done, for somebody who tells nobody: it may not be durable. `None` while it is not
+    /// decided.
+    pub fn is_done(self) -> Option<Result<(), CoordinatorError>> {
+        match self.0 {
+            State::Decided(answer, _) => Some(answer.result.map(drop)),
+            State::Undecided(..) => None,
         }
     }
 

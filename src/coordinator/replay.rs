@@ -1,11 +1,11 @@
 //! Reading a coordinator's log from its start: the machines that it amounts to.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
-use super::machine::{Machine, Place, Record};
+use super::{
+    machine::{Machine, Place, Record},
+    transaction::Participants,
+};
 use crate::{
     log::{
         batch_reader::{BatchReadError, BatchReader},
@@ -36,15 +36,15 @@ pub(super) enum ReplayError {
     Record { offset: i64, source: DecodeError },
 }
 
-/// The machines of a partition, and which transactions have something pending with which of them.
+/// The machines of a partition, and which of them have something pending of transactions.
 pub(super) struct Machines<M> {
     pub(super) by_id: HashMap<Arc<str>, M>,
-    pub(super) in_transaction: HashMap<i64, HashSet<Arc<str>>>,
+    pub(super) participants: Participants,
 }
 
 impl<M> Default for Machines<M> {
     fn default() -> Self {
-        Self { by_id: HashMap::new(), in_transaction: HashMap::new() }
+        Self { by_id: HashMap::new(), participants: Participants::default() }
     }
 }
 
@@ -92,7 +92,7 @@ impl<M: Machine> Machines<M> {
             self.by_id.insert(Arc::from(id), M::default());
         }
         if let Some(producer_id) = place.producer_id {
-            self.in_transaction.entry(producer_id).or_default().insert(Arc::from(id));
+            self.participants.add(producer_id, id);
         }
         if let Some(machine) = self.by_id.get_mut(id) {
             machine.apply(place, record);
@@ -105,7 +105,7 @@ impl<M: Machine> Machines<M> {
             Ok(ControlRecordType::Abort) => false,
             Ok(_) | Err(_) => return,
         };
-        for id in self.in_transaction.remove(&producer_id).unwrap_or_default() {
+        for id in self.participants.take(producer_id) {
             if let Some(machine) = self.by_id.get_mut(&id) {
                 machine.end_transaction(offset, producer_id, is_commit);
             }

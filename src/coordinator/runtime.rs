@@ -2,7 +2,7 @@
 
 use std::{
     num::NonZeroUsize,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard},
     thread,
 };
 
@@ -17,12 +17,17 @@ use super::{
     machine::{Cx, Machine, Now, Outputs, Ticket},
     pending::Pending,
     placement::partition_for,
-    shard::Shard,
+    shard::{Shard, Step},
     timers,
+    transaction::Transaction,
 };
-use crate::clock::{TimestampMs, monotonic, wall_clock_ms};
+use crate::{
+    clock::{TimestampMs, monotonic, wall_clock_ms},
+    log::{partition_log::TransactionGuard, producer_state::TransactionEnd},
+    protocol::{ids::ProducerIdAndEpoch, transaction_version::TransactionVersion},
+};
 
-pub use super::shard::Home;
+pub use super::home::Home;
 
 /// The machines of a coordinator.
 pub struct Runtime<M: Machine> {
@@ -40,6 +45,13 @@ struct Hosted<M: Machine> {
 impl<M: Machine> Default for Hosted<M> {
     fn default() -> Self {
         Self { shards: Vec::new(), timers: Vec::new() }
+    }
+}
+
+impl<M: Machine> Hosted<M> {
+    fn shard(&self, partition: i32) -> Result<Arc<Shard<M>>, CoordinatorError> {
+        let shard = usize::try_from(partition).ok().and_then(|index| self.shards.get(index));
+        shard.cloned().ok_or(CoordinatorError::NotHere)
     }
 }
 
@@ -86,8 +98,8 @@ impl<M: Machine> Runtime<M> {
     /// may have to wait for the disk.
     pub fn run<T>(&self, id: &str, work: impl FnOnce(&mut M, Cx<'_, M::Settings>, &mut Outputs<M>) -> T) -> Pending<T> {
         match self.shard(id) {
-            Some(shard) => shard.run(id, now(), work),
-            None => Pending::refused(CoordinatorError::NotHere),
+            Ok((_, shard)) => shard.run(Step::of(id, now()), work),
+            Err(error) => Pending::refused(error),
         }
     }
 
@@ -98,8 +110,8 @@ impl<M: Machine> Runtime<M> {
         work: impl FnOnce(&mut M, Cx<'_, M::Settings>, Ticket, &mut Outputs<M>),
     ) -> Pending<M::Reply> {
         match self.shard(id) {
-            Some(shard) => shard.ask(id, now(), work),
-            None => Pending::refused(CoordinatorError::NotHere),
+            Ok((_, shard)) => shard.ask(id, now(), work),
+            Err(error) => Pending::refused(error),
         }
     }
 
@@ -124,16 +136,69 @@ impl<M: Machine> Runtime<M> {
         }
         Ok(())
     }
+}
 
-    fn shards(&self) -> Vec<Arc<Shard<M>>> {
-        self.hosted.read().unwrap_or_else(PoisonError::into_inner).shards.clone()
+/// Transactions.
+impl<M: Machine> Runtime<M> {
+    /// The partition that an id belongs to.
+    pub fn partition_of(&self, id: &str) -> Result<i32, CoordinatorError> {
+        Ok(self.shard(id)?.0)
     }
 
-    fn shard(&self, id: &str) -> Option<Arc<Shard<M>>> {
-        let hosted = self.hosted.read().unwrap_or_else(PoisonError::into_inner);
-        let partitions = i32::try_from(hosted.shards.len()).ok().filter(|count| *count > 0)?;
-        let partition = usize::try_from(partition_for(id, partitions)).ok()?;
-        hosted.shards.get(partition).cloned()
+    /// The partition that an id belongs to, and what lets a producer's transaction begin there; `None` if it has begun. To be
+    /// called before the transaction's coordinator is asked whether the partition is part of it.
+    pub fn expect_transaction(
+        &self,
+        id: &str,
+        producer: ProducerIdAndEpoch,
+        version: TransactionVersion,
+    ) -> Result<(i32, Option<TransactionGuard>), CoordinatorError> {
+        let (partition, shard) = self.shard(id)?;
+        Ok((partition, shard.expect_transaction(producer, version)?))
+    }
+
+    /// Runs the machine of an id as [`Runtime::run`] does; what it writes is part of the transaction that the producer has
+    /// open in the log, or that begins with it by virtue of the guard. Without either it is refused.
+    pub fn run_in_transaction<T>(
+        &self,
+        id: &str,
+        producer: ProducerIdAndEpoch,
+        guard: Option<&TransactionGuard>,
+        work: impl FnOnce(&mut M, Cx<'_, M::Settings>, &mut Outputs<M>) -> T,
+    ) -> Pending<T> {
+        match self.shard(id) {
+            Ok((_, shard)) => shard.run(Step::of(id, now()).within(Transaction { producer, guard }), work),
+            Err(error) => Pending::refused(error),
+        }
+    }
+
+    /// Ends a transaction in a partition of the coordinator's topic: what it has pending there counts, or is forgotten.
+    /// While the partition is being loaded that cannot be done: come again. A stale epoch says that the transaction has ended, but
+    /// a later one is open.
+    pub fn end_transaction(&self, partition: i32, end: &TransactionEnd) -> Pending<()> {
+        let shard = self.hosted().shard(partition);
+        match shard {
+            Ok(shard) => shard.end_transaction(end, now()),
+            Err(error) => Pending::refused(error),
+        }
+    }
+}
+
+/// Shards.
+impl<M: Machine> Runtime<M> {
+    fn hosted(&self) -> RwLockReadGuard<'_, Hosted<M>> {
+        self.hosted.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn shards(&self) -> Vec<Arc<Shard<M>>> {
+        self.hosted().shards.clone()
+    }
+
+    fn shard(&self, id: &str) -> Result<(i32, Arc<Shard<M>>), CoordinatorError> {
+        let hosted = self.hosted();
+        let partitions = i32::try_from(hosted.shards.len()).ok().filter(|count| *count > 0);
+        let partition = partition_for(id, partitions.ok_or(CoordinatorError::NotHere)?);
+        Ok((partition, hosted.shard(partition)?))
     }
 }
 

@@ -10,59 +10,32 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use tokio::sync::{Notify, mpsc::UnboundedSender, oneshot};
 
 use super::{
     effect::{DueEffect, Tenure},
     error::CoordinatorError,
-    machine::{Cx, Machine, Now, Outputs, Place, Record, Ticket},
+    home::Home,
+    machine::{Cx, Fit, Machine, Now, Outputs, Place, Record, Ticket},
     pending::{Answer, Pending},
     replay::{self, Machines, ReplayError},
+    transaction::{Participants, Transaction},
     unflushed::Unflushed,
 };
 use crate::{
     log::{
         batch_reader::BatchReadError,
-        partition_log::{AppendBatch, AppendError, AppendOrigin, PartitionLog, ReadError},
+        partition_log::{AppendError, Appended, PartitionLog, ReadError, TransactionGuard},
+        producer_state::TransactionEnd,
     },
-    protocol::records::{
-        batch::RecordBatch,
-        builder::{BatchBuilder, NewRecord},
-        compression::Compression,
-    },
+    protocol::{ids::ProducerIdAndEpoch, records::batch::RecordBatch, transaction_version::TransactionVersion},
 };
 
 /// How long a flush, or the process, may stand still before time-outs are extended. Much longer than a healthy disk takes.
 pub(super) const STALL: Duration = Duration::from_secs(1);
 
-/// How many times its size a compressed batch may be without compression. It is put together under the shard's lock, and a
-/// replay has to be able to take it apart.
-const EXPANSION_MAX: usize = 16;
-
-/// What a record takes in a batch beside its key and value, at most.
-const RECORD_OVERHEAD: usize = 40;
-
-/// What a record takes in a batch at least: its length, attributes, timestamp, offset, those of key and value, headers.
-const RECORD_SIZE_MIN: usize = 7;
-
 /// Machines that are ticked in one go. Others who want the lock get their turn in between.
 const TICKED_AT_ONCE: usize = 10;
-
-/// What a shard writes to.
-#[derive(Clone)]
-pub struct Home {
-    /// Its partition.
-    pub log: Arc<PartitionLog>,
-    /// Of this broker.
-    pub leader_epoch: i32,
-    /// The largest batch: `max.message.bytes`.
-    pub max_batch_bytes: usize,
-    /// How batches are compressed.
-    pub codec: Compression,
-    /// The codec's level, or its own.
-    pub level: Option<i32>,
-}
 
 /// One partition of a coordinator's topic.
 pub(super) struct Shard<M: Machine> {
@@ -76,7 +49,7 @@ pub(super) struct Shard<M: Machine> {
 
 enum State<M: Machine> {
     Loading,
-    Loaded(Loaded<M>),
+    Loaded(Box<Loaded<M>>),
     /// The log cannot be used, or is gone.
     Gone,
 }
@@ -86,6 +59,7 @@ pub(super) struct Loaded<M: Machine> {
     machines: HashMap<Arc<str>, Entry<M>>,
     /// When machines are due, those that have a deadline. A machine may be due later than it says here, not earlier.
     deadlines: BTreeSet<(Instant, Arc<str>)>,
+    participants: Participants,
     waiting: HashMap<Ticket, oneshot::Sender<Answer<M::Reply>>>,
     next_ticket: u64,
     unflushed: Unflushed,
@@ -104,6 +78,28 @@ struct Entry<M> {
 impl<M> Entry<M> {
     fn new(machine: M) -> Self {
         Self { machine, armed: None }
+    }
+}
+
+/// What a step is about.
+#[derive(Clone, Copy)]
+pub(super) struct Step<'a> {
+    /// Whose machine it is.
+    id: &'a str,
+    now: Now,
+    /// What its records are part of.
+    transaction: Option<Transaction<'a>>,
+}
+
+impl<'a> Step<'a> {
+    /// One outside any transaction.
+    pub(super) fn of(id: &'a str, now: Now) -> Self {
+        Self { id, now, transaction: None }
+    }
+
+    /// The same within one.
+    pub(super) fn within(self, transaction: Transaction<'a>) -> Self {
+        Self { transaction: Some(transaction), ..self }
     }
 }
 
@@ -142,7 +138,7 @@ impl<M: Machine> Shard<M> {
             return;
         }
         *state = match replayed {
-            Ok(machines) => State::Loaded(self.loaded(machines, now)),
+            Ok(machines) => State::Loaded(Box::new(self.loaded(machines, now))),
             Err(ReplayError::Read(BatchReadError::Read(ReadError::Deleted))) => State::Gone,
             Err(error) => {
                 tracing::error!(log = %self.home.log.topic_partition(), %error, "a coordinator's log cannot be used");
@@ -158,6 +154,7 @@ impl<M: Machine> Shard<M> {
         let mut loaded = Loaded {
             machines: machines.by_id.into_iter().map(|(id, machine)| (id, Entry::new(machine))).collect(),
             deadlines: BTreeSet::new(),
+            participants: machines.participants,
             waiting: HashMap::new(),
             next_ticket: 0,
             unflushed: Unflushed::default(),
@@ -165,7 +162,7 @@ impl<M: Machine> Shard<M> {
             tenure: Tenure::default(),
         };
         for id in ids {
-            self.step_alone(&mut loaded, &id, now, |machine, cx, out| machine.loaded(cx, out));
+            self.step_alone(&mut loaded, Step::of(&id, now), |machine, cx, out| machine.loaded(cx, out));
         }
         loaded
     }
@@ -173,16 +170,17 @@ impl<M: Machine> Shard<M> {
     /// Runs a machine that answers at once.
     pub(super) fn run<T>(
         &self,
-        id: &str,
-        now: Now,
+        step: Step<'_>,
         work: impl FnOnce(&mut M, Cx<'_, M::Settings>, &mut Outputs<M>) -> T,
     ) -> Pending<T> {
+        self.decide(|loaded| self.step(loaded, step, work))
+    }
+
+    /// The answer of what is there, if it is there.
+    fn decide<T>(&self, decide: impl FnOnce(&mut Loaded<M>) -> Answer<T>) -> Pending<T> {
         let mut state = self.lock();
         match self.usable(&mut state) {
-            Ok(loaded) => {
-                let answer = self.step(loaded, id, now, work);
-                Pending::decided(answer, &self.home.log)
-            }
+            Ok(loaded) => Pending::decided(decide(loaded), &self.home.log),
             Err(error) => Pending::refused(error),
         }
     }
@@ -203,7 +201,7 @@ impl<M: Machine> Shard<M> {
         loaded.next_ticket += 1;
         let (sender, receiver) = oneshot::channel();
         loaded.waiting.insert(ticket, sender);
-        self.step(loaded, id, now, |machine, cx, out| work(machine, cx, ticket, out));
+        self.step(loaded, Step::of(id, now), |machine, cx, out| work(machine, cx, ticket, out));
         Pending::undecided(receiver, &self.home.log)
     }
 
@@ -221,7 +219,7 @@ impl<M: Machine> Shard<M> {
             let mut state = self.lock();
             let Ok(loaded) = self.usable(&mut state) else { return };
             if loaded.machines.contains_key(&id) {
-                self.step_alone(loaded, &id, now, |machine, cx, out| work(&id, machine, cx, out));
+                self.step_alone(loaded, Step::of(&id, now), |machine, cx, out| work(&id, machine, cx, out));
             }
         }
     }
@@ -255,7 +253,7 @@ impl<M: Machine> Shard<M> {
             self.extend(loaded, now);
         }
         for id in loaded.take_due(now.monotonic) {
-            self.step_alone(loaded, &id, now, |machine, cx, out| machine.tick(cx, out));
+            self.step_alone(loaded, Step::of(&id, now), |machine, cx, out| machine.tick(cx, out));
         }
         Next::Wait(loaded.first_deadline())
     }
@@ -296,43 +294,82 @@ impl<M: Machine> Shard<M> {
     }
 }
 
+/// Transactions.
+impl<M: Machine> Shard<M> {
+    /// Keeps a place for the first batch of a transaction; `None` if that has begun.
+    pub(super) fn expect_transaction(
+        &self,
+        producer: ProducerIdAndEpoch,
+        version: TransactionVersion,
+    ) -> Result<Option<TransactionGuard>, CoordinatorError> {
+        self.usable(&mut self.lock())?;
+        let expected = self.home.log.expect_transaction(producer.id, producer.epoch, version);
+        expected.map_err(|error| CoordinatorError::Append(Arc::new(AppendError::Producer(error))))
+    }
+
+    /// Ends a transaction: appends its marker, and each machine that has something pending of it learns how it ended.
+    pub(super) fn end_transaction(&self, end: &TransactionEnd, now: Now) -> Pending<()> {
+        self.decide(|loaded| match self.home.end_transaction(end, now) {
+            Ok(appended) => Answer { result: Ok(()), after: self.ended(loaded, end, appended, now) },
+            Err(error) => Answer::refused(error),
+        })
+    }
+
+    /// Returns what has to be durable before anybody may know. Where the marker was there before, nothing is pending: it was
+    /// ended here, or by the replay. But it may not be durable yet.
+    fn ended(&self, loaded: &mut Loaded<M>, end: &TransactionEnd, appended: Option<Appended>, now: Now) -> i64 {
+        let after = match appended {
+            Some(appended) => self.appended(loaded, appended, now),
+            None => self.home.log.offsets().log_end(),
+        };
+        for id in loaded.participants.take(end.producer_id) {
+            // One that has been deleted meanwhile has nothing pending.
+            let Some((key, mut entry)) = loaded.machines.remove_entry(&id) else { continue };
+            entry.machine.end_transaction(after - 1, end.producer_id, end.is_commit);
+            if entry.machine.is_vacant() {
+                loaded.vacated_below = loaded.vacated_below.max(after);
+            }
+            self.put_back(loaded, Some(key), &id, entry);
+        }
+        after
+    }
+}
+
 /// Steps.
 impl<M: Machine> Shard<M> {
     /// A step that nobody waits for.
     fn step_alone(
         &self,
         loaded: &mut Loaded<M>,
-        id: &str,
-        now: Now,
+        step: Step<'_>,
         work: impl FnOnce(&mut M, Cx<'_, M::Settings>, &mut Outputs<M>),
     ) {
-        if let Err(error) = self.step(loaded, id, now, work).result {
-            tracing::warn!(log = %self.home.log.topic_partition(), id, %error, "a coordinator could not write");
+        if let Err(error) = self.step(loaded, step, work).result {
+            tracing::warn!(log = %self.home.log.topic_partition(), id = step.id, %error, "a coordinator could not write");
         }
     }
 
     fn step<T>(
         &self,
         loaded: &mut Loaded<M>,
-        id: &str,
-        now: Now,
+        step: Step<'_>,
         work: impl FnOnce(&mut M, Cx<'_, M::Settings>, &mut Outputs<M>) -> T,
     ) -> Answer<T> {
-        let cx = Cx { now, settings: &*self.settings };
-        let (key, mut entry) = match loaded.machines.remove_entry(id) {
+        let cx = Cx { now: step.now, settings: &*self.settings };
+        let (key, mut entry) = match loaded.machines.remove_entry(step.id) {
             Some((key, entry)) => (Some(key), entry),
             None => (None, Entry::new(M::default())),
         };
-        let mut out = Outputs { too_many: self.room(false) / RECORD_SIZE_MIN + 1, ..Outputs::default() };
+        let mut out = Outputs { too_many: self.home.too_many(), ..Outputs::default() };
         if key.is_none() {
             out.depends_on(loaded.vacated_below - 1);
         }
         let value = work(&mut entry.machine, cx, &mut out);
         let has_written = !out.records.is_empty();
-        let answer = match self.write(loaded, &mut entry.machine, id, now, &mut out) {
+        let answer = match self.write(loaded, &mut entry.machine, step, &mut out) {
             Ok(after) => {
                 loaded.release(mem::take(&mut out.replies), after);
-                self.give_out(loaded, id, mem::take(&mut out.effects), after);
+                self.give_out(loaded, step.id, mem::take(&mut out.effects), after);
                 Answer { result: Ok(value), after }
             }
             Err(error) => {
@@ -343,11 +380,15 @@ impl<M: Machine> Shard<M> {
         if entry.machine.is_vacant() && has_written {
             loaded.vacated_below = loaded.vacated_below.max(answer.after);
         }
+        self.put_back(loaded, key, step.id, entry);
+        answer
+    }
+
+    fn put_back(&self, loaded: &mut Loaded<M>, key: Option<Arc<str>>, id: &str, entry: Entry<M>) {
         let is_earlier = loaded.put_back(key, id, entry);
         if is_earlier {
             self.alarm.notify_one();
         }
-        answer
     }
 
     /// Gives out what a step has done by others.
@@ -379,14 +420,15 @@ impl<M: Machine> Shard<M> {
         &self,
         loaded: &mut Loaded<M>,
         machine: &mut M,
-        id: &str,
-        now: Now,
+        step: Step<'_>,
         out: &mut Outputs<M>,
     ) -> Result<i64, CoordinatorError> {
+        assert!(step.transaction.is_none() || out.fit == Fit::Whole, "what is part of a transaction is written whole");
         let (mut written, mut after) = (0, out.depends_on + 1);
         while let left @ [_, ..] = &out.records[written..] {
-            let appended = self.batch(left, out.is_divisible, now).and_then(|(batch, count)| {
-                let end = self.append(loaded, machine, id, now, &batch, &left[..count])?;
+            let batch = self.home.batch(left, out.fit, step.transaction, step.now);
+            let appended = batch.and_then(|(batch, count)| {
+                let end = self.append(loaded, machine, step, &batch, &left[..count])?;
                 Ok((count, end))
             });
             match appended {
@@ -405,63 +447,25 @@ impl<M: Machine> Shard<M> {
         &self,
         loaded: &mut Loaded<M>,
         machine: &mut M,
-        id: &str,
-        now: Now,
+        step: Step<'_>,
         batch: &RecordBatch,
         records: &[M::Record],
     ) -> Result<i64, CoordinatorError> {
-        let batch =
-            AppendBatch { header: *batch.header(), payload: batch.payload(), origin: AppendOrigin::Coordinator };
-        let appended = self.home.log.append(&batch, self.home.leader_epoch, now.wall).map_err(|error| match error {
-            AppendError::Closed => CoordinatorError::NotHere,
-            error => CoordinatorError::Append(Arc::new(error)),
-        })?;
+        let appended = self.home.append(batch, step.transaction, step.now)?;
+        let producer_id = step.transaction.map(|transaction| transaction.producer.id);
         for (offset, record) in (appended.first_offset..).zip(records) {
-            assert_eq!(record.id(), id, "a machine writes its own records");
-            machine.apply(Place { offset, producer_id: None }, record);
+            assert_eq!(record.id(), step.id, "a machine writes its own records");
+            machine.apply(Place { offset, producer_id }, record);
         }
+        producer_id.into_iter().for_each(|producer_id| loaded.participants.add(producer_id, step.id));
+        Ok(self.appended(loaded, appended, step.now))
+    }
+
+    /// Notes what was appended, and says where it ends.
+    fn appended(&self, loaded: &mut Loaded<M>, appended: Appended, now: Now) -> i64 {
         let end = appended.last_offset + 1;
         loaded.unflushed.note(end, now.monotonic, self.home.log.high_watermark());
-        Ok(end)
-    }
-
-    /// A batch of these records, or of as many as have room in it. Says how many that are.
-    fn batch(
-        &self,
-        records: &[M::Record],
-        is_divisible: bool,
-        now: Now,
-    ) -> Result<(RecordBatch, usize), CoordinatorError> {
-        let limit = self.home.max_batch_bytes;
-        let room = self.room(is_divisible);
-        let unwritable = |error: &dyn ToString| CoordinatorError::Unwritable(error.to_string());
-        let mut builder = BatchBuilder::new(0).compression(self.home.codec, self.home.level);
-        let mut count = 0;
-        for record in records {
-            let (key, value) = record.encode().map_err(|error| unwritable(&error))?;
-            let size = key.len() + value.as_ref().map_or(0, Bytes::len) + RECORD_OVERHEAD;
-            if is_divisible && count > 0 && builder.size() + size > room {
-                break;
-            }
-            let record =
-                NewRecord { timestamp: now.wall, key: Some(&key), value: value.as_deref(), ..NewRecord::default() };
-            builder.append(&record).map_err(|error| unwritable(&error))?;
-            if builder.size() > room {
-                return Err(CoordinatorError::TooLarge { size: builder.size(), limit });
-            }
-            count += 1;
-        }
-        let batch = builder.build().map_err(|error| unwritable(&error))?;
-        let size = batch.bytes().len();
-        if size > limit { Err(CoordinatorError::TooLarge { size, limit }) } else { Ok((batch, count)) }
-    }
-
-    /// Bytes that a batch may have before it is compressed.
-    fn room(&self, is_divisible: bool) -> usize {
-        let limit = self.home.max_batch_bytes;
-        let is_compressed = self.home.codec != Compression::None;
-        let room = if is_compressed && !is_divisible { limit.saturating_mul(EXPANSION_MAX) } else { limit };
-        room.min(replay::BATCH_BYTES_MAX)
+        end
     }
 
     /// These records of a step were not written: whoever it would have answered learns why.

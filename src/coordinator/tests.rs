@@ -1,6 +1,7 @@
 //! A machine that keeps a tally, on a simulated disk and at invented times.
 
 mod effects;
+mod transactions;
 
 use std::{
     future::Future,
@@ -18,9 +19,10 @@ use uuid::Uuid;
 use super::{
     effect::DueEffect,
     error::CoordinatorError,
+    home::Home,
     machine::{Cx, Machine, Now, Outputs, Place, Record, Ticket},
     pending::Pending,
-    shard::{Home, Next, STALL, Shard},
+    shard::{Next, STALL, Shard, Step},
 };
 use crate::{
     clock::monotonic,
@@ -28,17 +30,13 @@ use crate::{
         disk::sim::{Crash, SimDisk},
         log_config::LogConfig,
         log_dir::{LogDir, LogDirSettings},
-        partition_log::{
-            AppendBatch, AppendOrigin, PartitionLog,
-            test_batches::{append_confirmed, transaction_end},
-        },
+        partition_log::{AppendBatch, AppendOrigin, PartitionLog},
     },
     protocol::{
         ids::TopicPartition,
         records::{
             builder::{BatchBuilder, NewRecord},
             compression::Compression,
-            control::ControlRecordType,
         },
         wire::{DecodeError, EncodeError},
     },
@@ -205,12 +203,12 @@ impl Fixture {
     }
 
     fn add(&self, id: &str, what: i32) -> Pending<i32> {
-        self.shard.run(id, self.now, |tally, _, out| tally.add(id, what, out))
+        self.shard.run(Step::of(id, self.now), |tally, _, out| tally.add(id, what, out))
     }
 
     /// What everybody may know.
     fn read(&self, id: &str) -> Pending<i32> {
-        self.shard.run(id, self.now, |tally, _, out| {
+        self.shard.run(Step::of(id, self.now), |tally, _, out| {
             tally.written_at.into_iter().for_each(|offset| out.depends_on(offset));
             tally.sum
         })
@@ -231,25 +229,11 @@ impl Fixture {
         self.shard.tick(self.now)
     }
 
-    fn append_transactional(&self, (producer_id, sequence): (i64, i32), id: &str, sum: i32) {
-        let mut builder = BatchBuilder::new(0).producer(producer_id, 0, sequence).transactional();
-        let value = sum.to_be_bytes();
-        builder
-            .append(&NewRecord { key: Some(id.as_bytes()), value: Some(&value), ..NewRecord::default() })
-            .expect("fits");
-        self.append(builder);
-    }
-
-    fn append_marker(&self, producer_id: i64, kind: ControlRecordType) {
-        let end = transaction_end(producer_id, kind == ControlRecordType::Commit);
-        self.shard.log().end_transaction(&end, 0, 0).expect("appended").expect("it was open");
-    }
-
     fn append(&self, builder: BatchBuilder) {
         let batch = builder.build().expect("a batch");
         let origin = AppendOrigin::Coordinator;
         let batch = AppendBatch { header: *batch.header(), payload: batch.payload(), origin };
-        append_confirmed(self.shard.log(), &batch, 0).expect("appended");
+        self.shard.log().append(&batch, 0, 0).expect("appended");
     }
 }
 
@@ -289,7 +273,7 @@ fn a_replay_amounts_to_what_was_durable() {
     drop(f.add("a", 100));
     let f = f.crashed();
     assert_eq!((value(f.read("a")), value(f.read("b"))), (3, 1));
-    drop(f.shard.run("b", f.now, |_, _, out| out.write(Sum("b".into(), None))));
+    drop(f.shard.run(Step::of("b", f.now), |_, _, out| out.write(Sum("b".into(), None))));
     f.flush();
     let f = f.crashed();
     assert_eq!((f.look("a", |tally| tally.sum), f.look("b", |tally| tally.sum)), (Some(3), None));
@@ -300,7 +284,7 @@ fn that_nobody_is_there_is_said_once_it_is_durable() {
     let f = Fixture::new();
     drop((f.add("a", 3), f.add("b", 1)));
     f.flush();
-    drop(f.shard.run("a", f.now, |_, _, out| out.write(Sum("a".into(), None))));
+    drop(f.shard.run(Step::of("a", f.now), |_, _, out| out.write(Sum("a".into(), None))));
     assert_eq!(f.look("a", |_| ()), None);
     assert!(poll(f.read("a")).is_none());
     assert_eq!(value(f.read("b")), 1);
@@ -315,7 +299,7 @@ fn a_refused_append_changes_nothing_and_everybody_learns_it() {
     f.flush();
     let waiting = f.shard.ask("a", f.now, |tally, _, ticket, _| tally.waiting = Some(ticket));
     f.disk.fail_nth(1, ENOSPC);
-    let refused = f.shard.run("a", f.now, |tally, _, out| {
+    let refused = f.shard.run(Step::of("a", f.now), |tally, _, out| {
         out.reply(tally.waiting.take().expect("waits"), 1);
         tally.add("a", 1, out)
     });
@@ -342,7 +326,7 @@ fn a_batch_that_only_compression_makes_small_is_refused() {
     f.shard.load(f.now);
     let id = "x".repeat(200);
     let many = |count: usize| {
-        poll(f.shard.run(&id, f.now, |tally, _, out| {
+        poll(f.shard.run(Step::of(&id, f.now), |tally, _, out| {
             for _ in 0..count {
                 tally.add(&id, 1, out);
             }
@@ -357,7 +341,7 @@ fn a_batch_that_only_compression_makes_small_is_refused() {
 fn no_more_records_are_kept_than_a_batch_could_have() {
     let f = Fixture::new();
     let mut kept = 0;
-    let refused = f.shard.run("a", f.now, |tally, _, out| {
+    let refused = f.shard.run(Step::of("a", f.now), |tally, _, out| {
         for _ in 0..100_000 {
             tally.add("a", 1, out);
         }
@@ -371,7 +355,7 @@ fn no_more_records_are_kept_than_a_batch_could_have() {
 fn what_may_be_split_is_written_in_as_many_batches_as_it_takes() {
     let f = Fixture::new();
     let many = || {
-        f.shard.run("a", f.now, |tally, _, out| {
+        f.shard.run(Step::of("a", f.now), |tally, _, out| {
             out.may_be_split();
             for what in 0..100 {
                 tally.add("a", what, out);
@@ -400,7 +384,7 @@ fn who_waits_is_answered_by_a_later_step_or_a_deadline() {
         })
     };
     let (answered, in_vain) = (ask(&f, "a"), ask(&f, "b"));
-    drop(f.shard.run("a", f.now, |tally, _, out| out.reply(tally.waiting.take().expect("waits"), 7)));
+    drop(f.shard.run(Step::of("a", f.now), |tally, _, out| out.reply(tally.waiting.take().expect("waits"), 7)));
     assert_eq!(value(answered), 7);
     f.pass(10 * SECOND);
     assert!(matches!(f.tick(), Next::Wait(None)));
@@ -413,7 +397,10 @@ fn a_deadline_that_moves_on_is_looked_at_when_the_old_one_comes() {
     let mut f = Fixture::new();
     drop(f.add("a", 1));
     let set = |f: &Fixture, seconds: u32| {
-        drop(f.shard.run("a", f.now, |tally, cx, _| tally.deadline = Some(cx.now.monotonic + seconds * SECOND)));
+        drop(
+            f.shard
+                .run(Step::of("a", f.now), |tally, cx, _| tally.deadline = Some(cx.now.monotonic + seconds * SECOND)),
+        );
     };
     f.flush();
     let begin = f.now.monotonic;
@@ -463,21 +450,6 @@ fn no_time_passes_while_the_process_stands_still() {
 }
 
 #[test]
-fn what_a_transaction_has_pending_counts_once_it_is_committed() {
-    let f = Fixture::new();
-    drop(f.add("a", 1));
-    for (batch, id, sum) in [((7, 0), "a", 10), ((7, 1), "b", 20), ((8, 0), "a", 30), ((9, 0), "c", 40)] {
-        f.append_transactional(batch, id, sum);
-    }
-    f.append_marker(8, ControlRecordType::Abort);
-    f.append_marker(7, ControlRecordType::Commit);
-    f.flush();
-    let f = f.crashed();
-    let sums = ["a", "b", "c"].map(|id| f.look(id, |tally| (tally.sum, tally.pending.len())));
-    assert_eq!(sums, [Some((10, 0)), Some((20, 0)), Some((0, 1))]);
-}
-
-#[test]
 fn nobody_is_served_before_the_log_is_loaded_or_after_it_is_gone() {
     let f = Fixture::loading(&SimDisk::new(1));
     assert!(matches!(poll(f.add("a", 1)), Some(Err(CoordinatorError::Loading))));
@@ -508,7 +480,7 @@ fn many_that_are_due_at_once_are_ticked_by_and_by() {
     let mut f = Fixture::new();
     let ids: Vec<_> = (0..25).map(|number| number.to_string()).collect();
     for id in &ids {
-        drop(f.shard.run(id, f.now, |tally, cx, _| {
+        drop(f.shard.run(Step::of(id, f.now), |tally, cx, _| {
             tally.sum = 1;
             tally.deadline = Some(cx.now.monotonic + *cx.settings);
         }));

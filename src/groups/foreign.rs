@@ -197,6 +197,12 @@ impl Foreign {
         self.member(asking)?.check_epoch(asking.generation)
     }
 
+    /// Whether offsets may be committed with a transaction. Old clients do not say on whose behalf.
+    pub fn check_transactional_commit(&self, id: &str, asking: &Asking) -> Result<(), GroupError> {
+        let is_from_outside = self.has_offsets() && *asking == Asking::default();
+        if is_from_outside { Ok(()) } else { self.check_commit(id, asking) }
+    }
+
     /// Whether offsets may be read.
     pub fn check_fetch(&self, asking: &Asking) -> Result<(), GroupError> {
         if asking.member_id.is_none() && asking.generation.is_none() {

@@ -132,15 +132,25 @@ impl Group {
             Membership::Classic(classic) => classic.check_commit(cx, asking)?,
             Membership::Foreign(foreign) => foreign.check_commit(id, asking)?,
         }
-        let id = StrBytes::from(id);
-        let commit = |offset: &NewOffset| {
-            if offset.has_too_much_metadata(cx.settings.offset_metadata_max_bytes) {
-                return Err(GroupError::OffsetMetadataTooLarge);
-            }
-            out.write(offset.record(id.clone(), cx.now.wall));
-            Ok(())
-        };
-        Ok(offsets.iter().map(commit).collect())
+        Ok(write_offsets(cx, id, offsets, out))
+    }
+
+    /// Commits offsets as part of a transaction, which the step has to be: they count once that is committed, and
+    /// who asks for stable offsets is put off until it has ended. Otherwise as [`Group::commit_offsets`].
+    pub fn commit_offsets_in_transaction(
+        &self,
+        cx: Cx<'_>,
+        id: &str,
+        asking: &Asking,
+        offsets: &[NewOffset],
+        out: &mut Out,
+    ) -> Result<Vec<Result<(), GroupError>>, GroupError> {
+        match &self.membership {
+            Membership::None => self.check_simple_commit(id, asking)?,
+            Membership::Classic(classic) => classic.check_transactional_commit(asking)?,
+            Membership::Foreign(foreign) => foreign.check_transactional_commit(id, asking)?,
+        }
+        Ok(write_offsets(cx, id, offsets, out))
     }
 
     /// The committed offsets of these partitions, in the order given, or of all. With `require_stable` a partition with a
@@ -260,6 +270,19 @@ impl Group {
             Membership::None | Membership::Classic(_) | Membership::Foreign(_) => {}
         }
     }
+}
+
+/// Writes offsets whose metadata are not too large.
+fn write_offsets(cx: Cx<'_>, id: &str, offsets: &[NewOffset], out: &mut Out) -> Vec<Result<(), GroupError>> {
+    let id = StrBytes::from(id);
+    let write = |offset: &NewOffset| {
+        if offset.has_too_much_metadata(cx.settings.offset_metadata_max_bytes) {
+            return Err(GroupError::OffsetMetadataTooLarge);
+        }
+        out.write(offset.record(id.clone(), cx.now.wall));
+        Ok(())
+    };
+    offsets.iter().map(write).collect()
 }
 
 fn tombstone(id: &str) -> GroupRecord {
@@ -437,3 +460,5 @@ impl Group {
 
 #[cfg(test)]
 mod simple_tests;
+#[cfg(test)]
+mod transaction_tests;

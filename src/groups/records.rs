@@ -24,14 +24,14 @@ use bytes::Bytes;
 use self::foreign::ForeignRecord;
 use crate::{
     clock::TimestampMs,
-    coordinator::machine::Record,
+    coordinator::{machine::Record, versioned},
     protocol::{
         message::Message,
         messages::{
             GroupMetadataKey, GroupMetadataValue, LegacyOffsetCommitKey, LegacyOffsetCommitValue, OffsetCommitKey,
             OffsetCommitValue,
         },
-        wire::{DecodeError, EncodeError, Reader, Writer},
+        wire::{DecodeError, EncodeError, Reader},
     },
 };
 
@@ -39,7 +39,6 @@ const LEGACY_OFFSET: i16 = 0;
 const OFFSET: i16 = 1;
 const GROUP: i16 = 2;
 
-const KEY_VERSION: i16 = 0;
 const GROUP_VERSION: i16 = 3;
 const OFFSET_VERSION: i16 = 4;
 /// The only one with an expire timestamp. It knows neither leader epoch nor topic id.
@@ -79,16 +78,16 @@ impl Record for GroupRecord {
         let mut r = Reader::new(key);
         Ok(match r.int16()? {
             LEGACY_OFFSET => {
-                let key = LegacyOffsetCommitKey::decode(&mut r, KEY_VERSION)?;
+                let key = versioned::decode_key(&mut r)?;
                 let value: Option<LegacyOffsetCommitValue> = value.map(decoded).transpose()?;
                 Some(Self::Offset(key_of_legacy(key), value.map(value_of_legacy)))
             }
             OFFSET => {
-                let key = OffsetCommitKey::decode(&mut r, KEY_VERSION)?;
+                let key = versioned::decode_key(&mut r)?;
                 Some(Self::Offset(key, value.map(decoded).transpose()?))
             }
             GROUP => {
-                let key = GroupMetadataKey::decode(&mut r, KEY_VERSION)?;
+                let key = versioned::decode_key(&mut r)?;
                 Some(Self::Group(key, value.map(decoded).transpose()?))
             }
             other => ForeignRecord::decode(other, r, key, value)?.map(Self::Foreign),
@@ -106,26 +105,12 @@ fn encoded<V: Message>(
     version_of: impl FnOnce(&V) -> i16,
     value: Option<&V>,
 ) -> Result<(Bytes, Option<Bytes>), EncodeError> {
-    let key = prefixed(record_type, KEY_VERSION, key)?;
-    let value = value.map(|value| {
-        let version = version_of(value);
-        prefixed(version, version, value)
-    });
-    Ok((key, value.transpose()?))
+    let value = value.map(|value| versioned::encode_value(version_of(value), value)).transpose()?;
+    Ok((versioned::encode_key(record_type, key)?, value))
 }
 
-fn prefixed(prefix: i16, version: i16, message: &impl Message) -> Result<Bytes, EncodeError> {
-    let mut w = Writer::new();
-    w.int16(prefix)?;
-    message.encode(&mut w, version)?;
-    Ok(w.into_bytes())
-}
-
-/// What follows the message is left alone, as Kafka leaves it.
 fn decoded<V: Message>(value: &Bytes) -> Result<V, DecodeError> {
-    let mut r = Reader::new(value);
-    let version = r.int16()?;
-    V::decode(&mut r, version)
+    versioned::decode_value(value).map(|(_, value)| value)
 }
 
 fn key_of_legacy(key: LegacyOffsetCommitKey) -> OffsetCommitKey {

@@ -53,6 +53,36 @@ pub fn random_uuid() -> Uuid {
     }
 }
 
+/// A producer id and the epoch of its instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ProducerIdAndEpoch {
+    /// The id.
+    pub id: i64,
+    /// The epoch.
+    pub epoch: i16,
+}
+
+impl ProducerIdAndEpoch {
+    /// The last epoch that a client gets is one below the greatest: that one is left for the marker with which a client is
+    /// shut out.
+    #[must_use]
+    pub const fn is_exhausted(self) -> bool {
+        self.epoch >= i16::MAX - 1
+    }
+
+    /// The same producer in the next epoch; in the same if there is none.
+    #[must_use]
+    pub const fn bumped(self) -> Self {
+        Self { id: self.id, epoch: self.epoch.saturating_add(1) }
+    }
+
+    /// A producer id that is new.
+    #[must_use]
+    pub const fn first(id: i64) -> Self {
+        Self { id, epoch: 0 }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

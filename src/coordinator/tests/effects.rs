@@ -1,6 +1,7 @@
 //! What machines have others do.
 
 use super::*;
+use crate::coordinator::runtime::Runtime;
 
 /// Whose it is, what, and whether it may be done; `None` if it has to wait.
 type Due = (String, i32, Option<Result<(), CoordinatorError>>);
@@ -17,7 +18,7 @@ fn due(f: &mut Fixture) -> Vec<Due> {
 fn an_effect_is_due_once_what_its_step_wrote_is_durable() {
     let mut f = Fixture::new();
     let add = |f: &Fixture, id: &str, what| {
-        drop(f.shard.run(id, f.now, |tally, _, out| {
+        drop(f.shard.run(Step::of(id, f.now), |tally, _, out| {
             out.effect(what);
             tally.add(id, what, out);
         }));
@@ -38,7 +39,7 @@ fn an_effect_that_rests_on_what_was_read_waits_for_that() {
     let mut f = Fixture::new();
     drop(f.add("a", 1));
     let look = |f: &Fixture| {
-        drop(f.shard.run("a", f.now, |tally, _, out| {
+        drop(f.shard.run(Step::of("a", f.now), |tally, _, out| {
             tally.written_at.into_iter().for_each(|offset| out.depends_on(offset));
             out.effect(tally.sum);
         }));
@@ -54,7 +55,7 @@ fn an_effect_that_rests_on_what_was_read_waits_for_that() {
 fn a_refused_step_has_no_effect() {
     let mut f = Fixture::new();
     f.disk.fail_nth(1, ENOSPC);
-    let refused = f.shard.run("a", f.now, |tally, _, out| {
+    let refused = f.shard.run(Step::of("a", f.now), |tally, _, out| {
         out.effect(1);
         tally.add("a", 1, out)
     });
@@ -77,7 +78,7 @@ fn what_a_load_and_a_deadline_have_done_is_given_out() {
 #[test]
 fn effects_of_a_shard_that_is_gone_are_void() {
     let give = |f: &mut Fixture| {
-        drop(f.shard.run("a", f.now, |_, _, out| out.effect(1)));
+        drop(f.shard.run(Step::of("a", f.now), |_, _, out| out.effect(1)));
         f.effects.try_recv().expect("given out")
     };
     let mut f = Fixture::new();
@@ -89,4 +90,25 @@ fn effects_of_a_shard_that_is_gone_are_void() {
     let effect = give(&mut f);
     f.dir.delete_partitions(std::slice::from_ref(f.shard.log().topic_partition()), f.now.monotonic).expect("deleted");
     assert!(effect.is_void() && matches!(poll_once(effect.durable()), Some(Err(CoordinatorError::NotHere))));
+}
+
+#[tokio::test]
+async fn effects_are_kept_until_they_are_received_or_their_shards_replaced() {
+    let f = Fixture::new();
+    drop(f.add("a", 7));
+    f.flush();
+    let home = |log: &Arc<PartitionLog>| Home {
+        log: Arc::clone(log),
+        leader_epoch: 3,
+        max_batch_bytes: 1000,
+        codec: Compression::None,
+        level: None,
+    };
+    let (runtime, mut effects) = Runtime::<Tally>::new(10 * SECOND);
+    runtime.host(vec![home(f.shard.log())]).await;
+    let due = effects.try_recv().expect("given out while it was loaded");
+    assert_eq!((&*due.id, due.effect, due.leader_epoch, due.is_void()), ("a", 7, 3, false));
+    runtime.host(vec![home(f.shard.log())]).await;
+    let again = effects.try_recv().expect("given out by the successor");
+    assert!(due.is_void() && !again.is_void());
 }

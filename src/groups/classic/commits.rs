@@ -13,11 +13,7 @@ impl Classic {
         if *asking == Asking::default() {
             return Err(GroupError::UnknownMemberId);
         }
-        let member_id = asking.member_id.as_deref().unwrap_or_default();
-        self.members.check(member_id, asking.group_instance_id.as_deref())?;
-        if asking.generation != Some(self.generation) {
-            return Err(GroupError::IllegalGeneration);
-        }
+        let member_id = self.check_member(asking)?;
         match self.state {
             State::CompletingRebalance => Err(GroupError::RebalanceInProgress),
             State::Empty | State::PreparingRebalance(_) | State::Stable => {
@@ -25,6 +21,21 @@ impl Classic {
                 Ok(())
             }
         }
+    }
+
+    /// Whether whoever asks may commit offsets with a transaction. It is a producer that says on whose behalf (KIP-447), which
+    /// does not tell that the member is alive; nor does the state matter. Old clients say nothing.
+    pub fn check_transactional_commit(&self, asking: &Asking) -> Result<(), GroupError> {
+        let is_from_outside = asking.generation.is_none() && self.is_empty() || *asking == Asking::default();
+        if is_from_outside { Ok(()) } else { self.check_member(asking).map(drop) }
+    }
+
+    /// Whether it is a member of this generation; who.
+    fn check_member<'a>(&self, asking: &'a Asking) -> Result<&'a str, GroupError> {
+        let member_id = asking.member_id.as_deref().unwrap_or_default();
+        self.members.check(member_id, asking.group_instance_id.as_deref())?;
+        self.check_generation(asking.generation.ok_or(GroupError::IllegalGeneration)?)?;
+        Ok(member_id)
     }
 
     /// Whether a member subscribes to the topic; `None` if that is not known: the members are no consumers, or say it in

@@ -70,9 +70,18 @@ impl World {
             commit_timestamp: None,
             retention_ms: None,
         };
-        let id = Arc::from(self.id);
-        let asking = asking(member_id, generation);
-        self.step(|group, cx, out| group.commit_offsets(cx, &id, &asking, &[offset], out)).0.map(drop)
+        let (id, asking) = (self.id, asking(member_id, generation));
+        self.step(|group, cx, out| group.commit_offsets(cx, id, &asking, &[offset], out)).0.map(drop)
+    }
+
+    /// Whether a producer may commit with its transaction.
+    fn check_transactional_commit(
+        &mut self,
+        member_id: Option<&str>,
+        generation: Option<i32>,
+    ) -> Result<(), GroupError> {
+        let (id, asking) = (self.id, asking(member_id, generation));
+        self.decide(|group, cx, out| group.commit_offsets_in_transaction(cx, id, &asking, &[], out)).0.map(drop)
     }
 
     fn fetch(&mut self, member_id: Option<&str>, generation: Option<i32>) -> Result<Vec<Option<i64>>, GroupError> {
@@ -201,8 +210,29 @@ fn members_commit_under_their_epoch() {
 }
 
 #[test]
+fn a_producer_commits_for_a_member_under_its_epoch_or_says_nothing() {
+    use GroupError::{StaleMemberEpoch, UnknownMemberId};
+    for (id, offset, member) in [("consumer-asked", 9, CONSUMER), ("streams-asked", 63, STREAMS)] {
+        let mut world = World::new(id, offset);
+        assert_eq!(world.check_transactional_commit(None, None), Ok(()));
+        assert_eq!(world.check_transactional_commit(Some("nobody"), Some(2)), Err(UnknownMemberId));
+        assert_eq!(world.check_transactional_commit(None, Some(2)), Err(UnknownMemberId));
+        assert_eq!(world.check_transactional_commit(Some(member), Some(1)), Err(StaleMemberEpoch));
+        assert_eq!(world.check_transactional_commit(Some(member), Some(3)), Err(StaleMemberEpoch));
+        assert_eq!(world.check_transactional_commit(Some(member), Some(2)), Ok(()));
+    }
+    for (id, offset) in [("regex-group", 105), ("streams-asked", 69)] {
+        let mut world = World::new(id, offset);
+        assert_eq!(world.check_transactional_commit(Some("nobody"), Some(2)), Err(UnknownMemberId));
+        assert_eq!(world.check_transactional_commit(Some("nobody"), None), Ok(()));
+    }
+}
+
+#[test]
 fn a_classic_member_among_consumers_has_a_generation() {
     let mut world = World::new("consumer-asked", 16);
+    assert_eq!(world.check_transactional_commit(Some("nobody"), Some(2)), Err(GroupError::IllegalGeneration));
+    assert_eq!(world.check_transactional_commit(Some("nobody"), Some(3)), Ok(()));
     assert_eq!(world.commit(Some("nobody"), Some(2)), Err(GroupError::IllegalGeneration));
     assert_eq!(world.commit(Some("nobody"), Some(3)), Ok(()));
 }
@@ -224,6 +254,7 @@ fn a_share_group_has_no_offsets() {
     for offset in [46, 51] {
         let mut world = World::new("share-asked", offset);
         assert_eq!(world.commit(None, None), Err(not_found("share-asked")));
+        assert_eq!(world.check_transactional_commit(None, None), Err(not_found("share-asked")));
         assert_eq!(world.fetch(Some("nobody"), Some(3)), Ok(vec![None]));
         assert_eq!(world.delete_offset("one"), Err(not_found("share-asked")));
     }

@@ -3,9 +3,13 @@ use std::{sync::mpsc, thread};
 use super::*;
 use crate::{
     broker,
-    coordinator::placement::partition_for,
-    groups::group::{Asking, NewOffset, Topics},
-    log::disk::sim::SimDisk,
+    coordinator::{error::CoordinatorError, placement::partition_for},
+    groups::{
+        error::GroupError,
+        group::{Asking, NewOffset, OffsetOf, Topics},
+    },
+    log::{disk::sim::SimDisk, producer_state::TransactionEnd},
+    protocol::{ids::ProducerIdAndEpoch, transaction_version::TransactionVersion},
 };
 
 fn new_offset(topic: &str, id: Uuid) -> NewOffset {
@@ -27,14 +31,25 @@ fn group_in(partition: i32) -> String {
     names.find(|name| partition_for(name, 50) == partition).expect("there is one")
 }
 
-/// How many offsets a group has.
-fn count(coordinator: &GroupCoordinator, group: &str) -> usize {
+/// What a group has committed.
+fn fetch(coordinator: &GroupCoordinator, group: &str, topics: &Topics, require_stable: bool) -> Vec<OffsetOf> {
     let (sender, receiver) = mpsc::channel();
     drop(coordinator.runtime().run(group, |group, _, out| {
-        let offsets = group.fetch_offsets(&Asking::default(), &Topics::All, false, out).expect("fetched");
-        sender.send(offsets.len()).expect("it is waited for");
+        let offsets = group.fetch_offsets(&Asking::default(), topics, require_stable, out).expect("fetched");
+        sender.send(offsets).expect("it is waited for");
     }));
     receiver.recv().expect("the group is there")
+}
+
+fn count(coordinator: &GroupCoordinator, group: &str) -> usize {
+    fetch(coordinator, group, &Topics::All, false).len()
+}
+
+/// Nothing else flushes.
+fn flush(broker: &Broker, partition: i32) {
+    let topic = broker.topic(GROUP_METADATA_TOPIC).expect("there");
+    let (log, _) = topic.partition(partition).expect("there");
+    log.commit_now().expect("flushed");
 }
 
 async fn create(broker: &Arc<Broker>, name: &str) -> Uuid {
@@ -81,4 +96,46 @@ async fn offsets_of_a_topic_that_is_created_meanwhile_are_not_forgotten() {
     holding.join().expect("committed");
     forgetting.join().expect("forgotten");
     assert_eq!(count(&coordinator, &second), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transactions_offsets_are_pending_until_its_marker_across_a_restart() {
+    let broker = broker::tests::open(&SimDisk::new(1)).expect("opened");
+    let id = create(&broker, "topic").await;
+    let coordinator = GroupCoordinator::start(Arc::clone(&broker));
+    coordinator.ensure_topic().await.expect("created");
+    let (group, producer) = (group_in(7), ProducerIdAndEpoch { id: 9, epoch: 0 });
+    let runtime = coordinator.runtime();
+    let (partition, guard) = runtime.expect_transaction(&group, producer, TransactionVersion::V2).expect("loaded");
+    let commit = runtime.run_in_transaction(&group, producer, guard.as_ref(), |state, cx, out| {
+        state.commit_offsets_in_transaction(cx, &group, &Asking::default(), &[new_offset("topic", id)], out)
+    });
+    flush(&broker, partition);
+    assert_eq!(commit.done().await.expect("written"), Ok(vec![Ok(())]));
+
+    let topics = Topics::These(vec![("topic".into(), Some(id), vec![0])]);
+    let stable = |coordinator: &GroupCoordinator| {
+        let committed = fetch(coordinator, &group, &topics, true).remove(0).committed;
+        committed.map(|committed| committed.map(|committed| committed.offset))
+    };
+    assert_eq!(stable(&coordinator), Err(GroupError::UnstableOffsetCommit));
+    drop((guard, coordinator));
+    let coordinator = GroupCoordinator::start(Arc::clone(&broker));
+    let end = TransactionEnd {
+        producer_id: 9,
+        producer_epoch: 1,
+        is_commit: true,
+        coordinator_epoch: 0,
+        version: TransactionVersion::V2,
+    };
+    let ended = loop {
+        match coordinator.runtime().end_transaction(partition, &end).now() {
+            Ok(Err(CoordinatorError::Loading)) => tokio::task::yield_now().await,
+            Ok(ended) => panic!("{ended:?}"),
+            Err(ended) => break ended,
+        }
+    };
+    flush(&broker, partition);
+    ended.done().await.expect("written");
+    assert_eq!((partition, stable(&coordinator)), (7, Ok(Some(42))));
 }

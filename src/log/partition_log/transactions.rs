@@ -112,6 +112,12 @@ impl PartitionLog {
         lock(&self.producers).describe()
     }
 
+    /// Whether a producer has a transaction open here, in whatever epoch.
+    #[must_use]
+    pub fn has_open_transaction(&self, producer_id: i64) -> bool {
+        lock(&self.producers).get(producer_id).is_some_and(|producer| producer.open_transaction.is_some())
+    }
+
     /// The open transaction that began first.
     #[must_use]
     pub fn oldest_open_transaction(&self) -> Option<OpenTransaction> {

@@ -45,6 +45,8 @@ pub enum DecodeReason {
     TrailingBytes(usize),
     #[error("version {version} is outside {lowest}-{highest}")]
     Version { version: i16, lowest: i16, highest: i16 },
+    #[error("{0} stands for nothing that is known")]
+    Unknown(i64),
 }
 
 /// A message that could not be written.

@@ -250,6 +250,10 @@ impl Context {
         self.step(check).expect("nothing is written")
     }
 
+    pub(super) fn check_transactional_commit(&self, asking: &Asking) -> Result<(), GroupError> {
+        self.classic().check_transactional_commit(asking)
+    }
+
     #[track_caller]
     pub(super) fn waits(&self, ticket: Ticket) {
         assert!(self.open.contains_key(&ticket), "answered: {:?}", self.answers.get(&ticket));

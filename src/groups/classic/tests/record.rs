@@ -188,6 +188,38 @@ fn who_may_commit_depends_on_the_state() {
 }
 
 #[test]
+fn who_may_commit_with_a_transaction_does_not_depend_on_the_state() {
+    let mut context = Context::new();
+    let (ids, generation) = context.completing(vec![join("a"), join("b")]);
+    let me = Some(&*ids[0]);
+    let check = |context: &Context| {
+        let unknown = || Err(GroupError::UnknownMemberId);
+        assert_eq!(context.check_transactional_commit(&asking(me, Some(generation))), Ok(()));
+        assert_eq!(context.check_transactional_commit(&asking(None, None)), Ok(()), "an old client");
+        let of_another = asking(me, Some(generation - 1));
+        assert_eq!(context.check_transactional_commit(&of_another), Err(GroupError::IllegalGeneration));
+        assert_eq!(context.check_transactional_commit(&asking(me, None)), Err(GroupError::IllegalGeneration));
+        assert_eq!(context.check_transactional_commit(&asking(Some("who"), Some(generation))), unknown());
+        assert_eq!(context.check_transactional_commit(&asking(Some("who"), None)), unknown());
+        assert_eq!(context.check_transactional_commit(&asking(None, Some(generation))), unknown());
+        let named = Asking { group_instance_id: Some("who".into()), ..asking(None, None) };
+        assert_eq!(context.check_transactional_commit(&named), unknown());
+    };
+    check(&context);
+    context.sync_all(&ids, generation);
+    check(&context);
+    context.join(join("c"));
+    check(&context);
+
+    context.restart();
+    context.leave(&[by_id(&ids[0]), by_id(&ids[1])]);
+    assert_eq!(context.check_transactional_commit(&asking(None, None)), Ok(()));
+    assert_eq!(context.check_transactional_commit(&asking(Some("who"), None)), Ok(()));
+    let gone = context.check_transactional_commit(&asking(me, Some(generation)));
+    assert_eq!(gone, Err(GroupError::UnknownMemberId));
+}
+
+#[test]
 fn who_commits_is_alive() {
     let mut context = Context::new();
     let (ids, generation) = context.stable(vec![join("a")]);
@@ -196,6 +228,16 @@ fn who_commits_is_alive() {
         assert_eq!(context.check_commit(&asking(Some(&ids[0]), Some(generation))), Ok(()));
     }
     assert_eq!(context.state(), "Stable");
+}
+
+#[test]
+fn whose_producer_commits_is_not_alive_for_that() {
+    let mut context = Context::new();
+    let (ids, generation) = context.stable(vec![join("a")]);
+    context.pass(secs(9));
+    assert_eq!(context.check_transactional_commit(&asking(Some(&ids[0]), Some(generation))), Ok(()));
+    context.pass(secs(2));
+    assert_eq!(context.state(), "Empty");
 }
 
 #[test]

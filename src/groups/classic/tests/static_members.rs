@@ -77,6 +77,7 @@ fn the_older_self_is_fenced() {
     let mut asking =
         Asking { member_id: Some(ids[1].clone()), group_instance_id: instance, generation: Some(generation) };
     assert_eq!(context.check_commit(&asking), Err(GroupError::FencedInstanceId));
+    assert_eq!(context.check_transactional_commit(&asking), Err(GroupError::FencedInstanceId));
     asking.member_id = Some(new);
     assert_eq!(context.check_commit(&asking), Ok(()));
     assert_eq!(context.heartbeat(&ids[1], generation), Err(GroupError::UnknownMemberId), "without its instance id");
