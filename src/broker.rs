@@ -368,7 +368,10 @@ impl Broker {
 
     /// An id that no producer has had.
     pub async fn new_producer_id(self: &Arc<Self>) -> Result<i64, ProducerIdError> {
-        if let Some(id) = self.producer_ids.lock().unwrap_or_else(PoisonError::into_inner).next() {
+        // Whoever fetches a block holds the lock for as long as the disk takes.
+        if let Ok(mut ids) = self.producer_ids.try_lock()
+            && let Some(id) = ids.next()
+        {
             return Ok(id);
         }
         let broker = Arc::clone(self);

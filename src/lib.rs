@@ -18,6 +18,7 @@ pub mod auth;
 pub mod broker;
 pub mod groups;
 pub mod network;
+pub mod transactions;
 
 pub mod handlers;
 

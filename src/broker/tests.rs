@@ -1,4 +1,14 @@
-use std::path::Path;
+use std::{
+    future::{self, Future},
+    path::Path,
+    pin::pin,
+    sync::{LazyLock, mpsc},
+    task::Poll,
+    thread,
+    time::Duration,
+};
+
+use tokio::runtime;
 
 use super::*;
 use crate::{
@@ -8,6 +18,7 @@ use crate::{
             Disk,
             sim::{Crash, SimDisk},
         },
+        group_commit::Durability,
         log_dir::LogDirSettings,
         partition_log::{AppendBatch, AppendError, AppendOrigin, test_batches::batch},
     },
@@ -24,16 +35,34 @@ use crate::{
 
 const ENOSPC: i32 = 28;
 
+static DEFAULTS: LazyLock<BrokerConfig> = LazyLock::new(|| {
+    let (config, _) = crate::config::load(&CommandLine::default(), std::iter::empty()).expect("the defaults");
+    config
+});
+
 fn open_logs(disk: &SimDisk) -> Result<LogDir, LogDirError> {
-    let settings = LogDirSettings::for_tests();
-    LogDir::open(Arc::new(disk.clone()), Path::new("/data"), &settings, 0)
+    open_logs_with(disk, &LogDirSettings::for_tests())
+}
+
+fn open_logs_with(disk: &SimDisk, settings: &LogDirSettings) -> Result<LogDir, LogDirError> {
+    LogDir::open(Arc::new(disk.clone()), Path::new("/data"), settings, 0)
 }
 
 /// A broker with the default settings.
 pub(crate) fn open(disk: &SimDisk) -> Result<Arc<Broker>, LoadError> {
-    let logs = open_logs(disk)?;
-    let (mut config, _) = crate::config::load(&CommandLine::default(), std::iter::empty()).expect("the defaults");
+    open_with(disk, Durability::Fsync, |_| {})
+}
+
+/// A broker with other settings.
+pub(crate) fn open_with(
+    disk: &SimDisk,
+    durability: Durability,
+    change: impl FnOnce(&mut BrokerConfig),
+) -> Result<Arc<Broker>, LoadError> {
+    let logs = open_logs_with(disk, &LogDirSettings { durability, ..LogDirSettings::for_tests() })?;
+    let mut config = DEFAULTS.clone();
     config.metadata_log_max_record_bytes_between_snapshots = 1;
+    change(&mut config);
     let identity = Identity { cluster_id: "c".to_owned(), directory_id: Uuid::from_u128(9) };
     Broker::load(config, identity, logs).map(Arc::new)
 }
@@ -279,6 +308,26 @@ fn producer_ids_end_with_an_error() {
         assert_eq!(broker.new_producer_id_blocking().expect("of the last block"), i64::MAX - 1000 + left);
     }
     assert!(matches!(broker.new_producer_id_blocking(), Err(ProducerIdError::Exhausted)));
+}
+
+#[test]
+fn who_asks_for_a_producer_id_while_a_block_is_fetched_does_not_hold_up_a_thread_of_sockets() {
+    let broker = open(&SimDisk::new(1)).expect("opened");
+    let fetching = broker.producer_ids.lock().expect("nobody panics");
+    let (polled, has_polled) = mpsc::channel();
+    let asking = Arc::clone(&broker);
+    let asker = thread::spawn(move || {
+        let runtime = runtime::Builder::new_current_thread().build().expect("built");
+        runtime.block_on(async {
+            let mut id = pin!(asking.new_producer_id());
+            let is_pending = future::poll_fn(|cx| Poll::Ready(id.as_mut().poll(cx).is_pending())).await;
+            polled.send(is_pending).expect("the test waits");
+            id.await
+        })
+    });
+    assert!(has_polled.recv_timeout(Duration::from_secs(10)).expect("the thread is not held up"));
+    drop(fetching);
+    asker.join().expect("no panic").expect("an id");
 }
 
 /// The names in the data directory that end with `suffix`.

@@ -361,6 +361,13 @@ pub const BROKER_KEYS: &[BrokerKey] = &[
         .doc("The most bytes of a request. A connection that announces more is closed."),
     broker("socket.send.buffer.bytes", Int, Some("102400"), Any, High)
         .doc("The size of each socket's send buffer; -1 leaves it to the system."),
+    broker("transaction.abort.timed.out.transaction.cleanup.interval.ms", Int, Some("10000"), AtLeast(1), Low)
+        .doc("How often transactions are looked at that may have timed out. Here they end when their time comes.")
+        .without_effect(),
+    broker("transaction.max.timeout.ms", Int, Some("900000"), AtLeast(1), High)
+        .doc("How long a transaction may stay open at most, whatever its producer asks for."),
+    broker("transaction.remove.expired.transaction.cleanup.interval.ms", Int, Some("3600000"), AtLeast(1), Low)
+        .doc("How often transactional ids are looked at that may have expired."),
     broker("transaction.state.log.load.buffer.size", Int, Some("5242880"), AtLeast(1), High)
         .doc("How much of __transaction_state is read at a time.")
         .without_effect(),
@@ -368,14 +375,14 @@ pub const BROKER_KEYS: &[BrokerKey] = &[
         .doc("The replicas of __transaction_state that must have a record.")
         .without_effect(),
     broker("transaction.state.log.num.partitions", Int, Some("50"), AtLeast(1), High)
-        .doc("The partitions of __transaction_state.")
-        .without_effect(),
+        .doc("The partitions of __transaction_state, when it is created."),
     broker("transaction.state.log.replication.factor", Short, Some("3"), AtLeast(1), High)
         .doc("The replicas of __transaction_state.")
         .without_effect(),
     broker("transaction.state.log.segment.bytes", Int, Some("104857600"), AtLeast(1), High)
-        .doc("The segment size of __transaction_state.")
-        .without_effect(),
+        .doc("The segment size of __transaction_state, when it is created."),
+    broker("transactional.id.expiration.ms", Int, Some("604800000"), AtLeast(1), High)
+        .doc("How long a transactional id is kept that has no transaction."),
     broker("unclean.leader.election.enable", Boolean, Some("false"), Any, High)
         .doc("The default of the topic key unclean.leader.election.enable.")
         .cluster_wide()
@@ -453,6 +460,8 @@ pub struct BrokerConfig {
     pub num_partitions: i32,
     /// `producer.id.expiration.ms`.
     pub producer_id_expiration_ms: i64,
+    /// `transaction.*` and `transactional.id.*`.
+    pub transactions: TransactionConfig,
     /// `socket.receive.buffer.bytes`; `None` leaves it to the system.
     pub socket_receive_buffer_bytes: Option<u32>,
     /// `socket.request.max.bytes`.
@@ -486,6 +495,21 @@ pub struct GroupConfig {
     pub offsets_topic_num_partitions: i32,
     /// `offsets.topic.segment.bytes`.
     pub offsets_topic_segment_bytes: u32,
+}
+
+/// How transactions are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransactionConfig {
+    /// `transactional.id.expiration.ms`.
+    pub id_expiration_ms: i64,
+    /// `transaction.remove.expired.transaction.cleanup.interval.ms`.
+    pub id_expiration_check_interval: Duration,
+    /// `transaction.max.timeout.ms`.
+    pub max_timeout: Duration,
+    /// `transaction.state.log.num.partitions`.
+    pub topic_num_partitions: i32,
+    /// `transaction.state.log.segment.bytes`.
+    pub topic_segment_bytes: u32,
 }
 
 /// How logs are compacted.
@@ -552,7 +576,7 @@ impl BrokerValues {
         self.set.contains_key(name)
     }
 
-    pub(super) fn set(&mut self, name: &'static str, value: Value) {
+    pub(crate) fn set(&mut self, name: &'static str, value: Value) {
         self.set.insert(name, value);
     }
 }
@@ -593,6 +617,7 @@ impl BrokerConfig {
             metadata_max_retention_ms: Some(values.long("metadata.max.retention.ms")).filter(|ms| *ms >= 0),
             num_partitions: values.int("num.partitions"),
             producer_id_expiration_ms: values.long("producer.id.expiration.ms"),
+            transactions: TransactionConfig::new(&values),
             socket_receive_buffer_bytes: values.buffer("socket.receive.buffer.bytes"),
             socket_request_max_bytes: values.size("socket.request.max.bytes"),
             socket_send_buffer_bytes: values.buffer("socket.send.buffer.bytes"),
@@ -617,6 +642,20 @@ impl GroupConfig {
                 .expect("the codec was checked"),
             offsets_topic_num_partitions: values.int("offsets.topic.num.partitions"),
             offsets_topic_segment_bytes: values.size("offsets.topic.segment.bytes"),
+        }
+    }
+}
+
+impl TransactionConfig {
+    fn new(values: &BrokerValues) -> Self {
+        Self {
+            id_expiration_ms: values.long("transactional.id.expiration.ms"),
+            id_expiration_check_interval: values
+                .duration("transaction.remove.expired.transaction.cleanup.interval.ms")
+                .unwrap_or_default(),
+            max_timeout: values.duration("transaction.max.timeout.ms").unwrap_or_default(),
+            topic_num_partitions: values.int("transaction.state.log.num.partitions"),
+            topic_segment_bytes: values.size("transaction.state.log.segment.bytes"),
         }
     }
 }

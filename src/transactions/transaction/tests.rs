@@ -1,0 +1,7 @@
+mod context;
+mod end;
+mod partitions;
+mod producers;
+mod replay;
+mod simulation;
+mod time_outs;
