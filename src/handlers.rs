@@ -1,5 +1,7 @@
 //! One file an API, or a tight family: from the wire to the domain and back. No I/O of their own.
 
+pub mod add_offsets_to_txn;
+pub mod add_partitions_to_txn;
 pub mod api;
 pub mod api_versions;
 pub mod context;
@@ -9,7 +11,10 @@ pub mod delete_groups;
 pub mod delete_topics;
 pub mod describe_cluster;
 pub mod describe_groups;
+pub mod describe_producers;
 pub mod describe_topic_partitions;
+pub mod describe_transactions;
+pub mod end_txn;
 pub mod errors;
 pub mod fetch;
 pub mod find_coordinator;
@@ -20,7 +25,9 @@ pub mod join_group;
 pub mod leave_group;
 pub mod list_groups;
 pub mod list_offsets;
+pub mod list_transactions;
 pub mod metadata;
+pub mod new_offsets;
 pub mod offset_commit;
 pub mod offset_delete;
 pub mod offset_fetch;
@@ -29,4 +36,6 @@ pub mod produce;
 pub mod repeated;
 pub mod sync_group;
 pub mod topic_entry;
+pub mod transactional;
+pub mod txn_offset_commit;
 pub mod unsupported;

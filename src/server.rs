@@ -15,7 +15,7 @@ use std::{
 
 use tokio::task::{JoinError, JoinHandle};
 
-use self::compaction::Cleaners;
+use self::{compaction::Cleaners, maintenance::Coordinators};
 use crate::{
     broker::{Broker, CloseError, Identity, LoadError},
     clock::wall_clock_ms,
@@ -31,9 +31,11 @@ use crate::{
         log_config::LogConfig,
         log_dir::{LogDir, LogDirError, LogDirSettings},
         meta_properties::{MetaProperties, MetaPropertiesError},
+        producer_state::TransactionEnd,
     },
     network::{self, BindError, Endpoint, Network, NetworkCounters, NetworkSettings, Shutdown},
     protocol::ids::{random_uuid, uuid_to_base64},
+    transactions::service::{DueEnds, TransactionCoordinator},
 };
 
 /// Open files assumed where the system does not tell.
@@ -50,6 +52,7 @@ pub struct Server {
     broker: Arc<Broker>,
     shutdown: Shutdown,
     serving: JoinHandle<()>,
+    ends: JoinHandle<()>,
     maintenance: JoinHandle<()>,
     flusher: thread::JoinHandle<()>,
     cleaners: Cleaners,
@@ -126,18 +129,26 @@ impl Server {
         let bound = bound.collect();
         let shutdown = Shutdown::default();
         let groups = GroupCoordinator::start(Arc::clone(&broker));
-        let services = Arc::new(Services::new(Arc::clone(&broker), Arc::clone(&groups), shutdown.clone()));
+        let (transactions, due_ends) = start_transactions(&broker, &groups);
+        let services =
+            Services::new(Arc::clone(&broker), Arc::clone(&groups), Arc::clone(&transactions), shutdown.clone());
+        let services = Arc::new(services);
         let dispatcher = Dispatcher::new(services);
         let api_counters = dispatcher.counters();
         let network = Network::new(Arc::new(dispatcher), settings);
         let network_counters = network.counters();
         let until = shutdown.clone();
         let serving = tokio::spawn(async move { network.serve(listeners, &until).await });
-        let maintenance = tokio::spawn(maintenance::run(Arc::clone(&broker), groups, shutdown.clone()));
+        let until = shutdown.clone();
+        let carried_out = Arc::clone(&transactions).carry_out(due_ends, async move { until.begun().await });
+        let ends = tokio::spawn(carried_out);
+        let coordinators = Coordinators { groups, transactions };
+        let maintenance = tokio::spawn(maintenance::run(Arc::clone(&broker), coordinators, shutdown.clone()));
         Ok(Self {
             broker,
             shutdown,
             serving,
+            ends,
             maintenance,
             flusher,
             cleaners,
@@ -180,7 +191,7 @@ impl Server {
     pub async fn stop(self) -> Result<(), StopError> {
         self.shutdown.begin();
         // Whatever became of them, the data is still to be closed.
-        let (served, maintained) = (self.serving.await, self.maintenance.await);
+        let (served, ended, maintained) = (self.serving.await, self.ends.await, self.maintenance.await);
         let (broker, flusher, cleaners) = (self.broker, self.flusher, self.cleaners);
         let close = move || {
             let compacted = cleaners.stop();
@@ -196,8 +207,17 @@ impl Server {
         };
         tokio::task::spawn_blocking(close).await??;
         served?;
+        ended?;
         Ok(maintained?)
     }
+}
+
+/// Starts the transaction coordinator. What it ends in `__consumer_offsets` the group coordinator writes.
+fn start_transactions(broker: &Arc<Broker>, groups: &Arc<GroupCoordinator>) -> (Arc<TransactionCoordinator>, DueEnds) {
+    let groups = Arc::clone(groups);
+    let end_offsets =
+        Box::new(move |partition: i32, end: &TransactionEnd| groups.runtime().end_transaction(partition, end));
+    TransactionCoordinator::start(Arc::clone(broker), end_offsets)
 }
 
 /// Starts the thread that makes appends durable.

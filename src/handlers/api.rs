@@ -15,6 +15,8 @@ use std::{
 use bytes::Bytes;
 
 use super::{
+    add_offsets_to_txn::add_offsets_to_txn,
+    add_partitions_to_txn::add_partitions_to_txn,
     api_versions::{self, api_versions},
     context::{Context, Services},
     create_topics::create_topics,
@@ -22,7 +24,10 @@ use super::{
     delete_topics::delete_topics,
     describe_cluster::describe_cluster,
     describe_groups::describe_groups,
+    describe_producers::describe_producers,
     describe_topic_partitions::describe_topic_partitions,
+    describe_transactions::describe_transactions,
+    end_txn::end_txn,
     fetch::fetch,
     find_coordinator::find_coordinator,
     heartbeat::heartbeat,
@@ -31,6 +36,7 @@ use super::{
     leave_group::leave_group,
     list_groups::list_groups,
     list_offsets::list_offsets,
+    list_transactions::list_transactions,
     metadata::metadata,
     offset_commit::offset_commit,
     offset_delete::offset_delete,
@@ -38,6 +44,7 @@ use super::{
     offset_for_leader_epoch::offset_for_leader_epoch,
     produce::produce,
     sync_group::sync_group,
+    txn_offset_commit::txn_offset_commit,
     unsupported,
 };
 use crate::{
@@ -46,12 +53,13 @@ use crate::{
         frame::Frame,
         message::{Message, Request},
         messages::{
-            ApiKey, ApiVersionsRequest, CreateTopicsRequest, DeleteGroupsRequest, DeleteTopicsRequest,
-            DescribeClusterRequest, DescribeGroupsRequest, DescribeTopicPartitionsRequest, FetchRequest,
-            FindCoordinatorRequest, HeartbeatRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest,
-            ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest,
-            OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest, RequestHeader, ResponseHeader,
-            SyncGroupRequest,
+            AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, ApiKey, ApiVersionsRequest, CreateTopicsRequest,
+            DeleteGroupsRequest, DeleteTopicsRequest, DescribeClusterRequest, DescribeGroupsRequest,
+            DescribeProducersRequest, DescribeTopicPartitionsRequest, DescribeTransactionsRequest, EndTxnRequest,
+            FetchRequest, FindCoordinatorRequest, HeartbeatRequest, InitProducerIdRequest, JoinGroupRequest,
+            LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest, ListTransactionsRequest, MetadataRequest,
+            OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest,
+            RequestHeader, ResponseHeader, SyncGroupRequest, TxnOffsetCommitRequest,
         },
         wire::{DecodeReason, Reader, Writer},
     },
@@ -152,9 +160,16 @@ apis! {
     DeleteTopicsRequest 0..=6 delete_topics;
     InitProducerIdRequest 0..=5 init_producer_id;
     OffsetForLeaderEpochRequest 0..=4 offset_for_leader_epoch;
+    AddPartitionsToTxnRequest 0..=5 add_partitions_to_txn;
+    AddOffsetsToTxnRequest 0..=4 add_offsets_to_txn;
+    EndTxnRequest 0..=5 end_txn;
+    TxnOffsetCommitRequest 0..=6 txn_offset_commit;
     DeleteGroupsRequest 0..=3 delete_groups;
     OffsetDeleteRequest 0..=0 offset_delete;
     DescribeClusterRequest 0..=2 describe_cluster;
+    DescribeProducersRequest 0..=0 describe_producers;
+    DescribeTransactionsRequest 0..=0 describe_transactions;
+    ListTransactionsRequest 0..=2 list_transactions;
     DescribeTopicPartitionsRequest 0..=0 describe_topic_partitions;
 }
 

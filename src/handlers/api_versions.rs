@@ -9,12 +9,15 @@ use crate::{
             ApiKey, ApiVersionsRequest, ApiVersionsResponse,
             api_versions_response::{ApiVersion, FinalizedFeatureKey, SupportedFeatureKey},
         },
+        transaction_version::{TRANSACTION_VERSION_FEATURE, TransactionVersion},
     },
 };
 
 /// The features whose levels records and protocols depend on, and the highest level that is supported of each.
-const FEATURES: &[(&str, i16, i16)] =
-    &[(METADATA_VERSION_FEATURE, MetadataLevel::LOWEST.number(), MetadataLevel::LATEST.number())];
+const FEATURES: &[(&str, i16, i16)] = &[
+    (METADATA_VERSION_FEATURE, MetadataLevel::LOWEST.number(), MetadataLevel::LATEST.number()),
+    (TRANSACTION_VERSION_FEATURE, 0, TransactionVersion::LATEST.level()),
+];
 
 /// From this version on a feature that begins at level 0 can be named (KAFKA-17011).
 const FEATURES_FROM_LEVEL_0: i16 = 4;

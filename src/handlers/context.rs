@@ -11,24 +11,38 @@ use crate::{
     groups::service::GroupCoordinator,
     network::{ConnectionContext, Shutdown},
     protocol::wire::StrBytes,
+    transactions::service::TransactionCoordinator,
 };
 
 /// What all requests share.
 pub struct Services {
     broker: Arc<Broker>,
     groups: Arc<GroupCoordinator>,
+    transactions: Arc<TransactionCoordinator>,
     fetch_sessions: SessionCache,
     heavy_work: HeavyWork,
     shutdown: Shutdown,
 }
 
 impl Services {
-    /// Handlers' services over a broker and its group coordinator; what waits gives up when the shutdown begins.
+    /// Handlers' services over a broker and its coordinators; what waits gives up when the shutdown begins.
     #[must_use]
-    pub fn new(broker: Arc<Broker>, groups: Arc<GroupCoordinator>, shutdown: Shutdown) -> Self {
+    pub fn new(
+        broker: Arc<Broker>,
+        groups: Arc<GroupCoordinator>,
+        transactions: Arc<TransactionCoordinator>,
+        shutdown: Shutdown,
+    ) -> Self {
         let slots = broker.config().max_incremental_fetch_session_cache_slots;
         let slots = usize::try_from(slots).unwrap_or(usize::MAX);
-        Self { broker, groups, fetch_sessions: SessionCache::new(slots), heavy_work: HeavyWork::default(), shutdown }
+        Self {
+            broker,
+            groups,
+            transactions,
+            fetch_sessions: SessionCache::new(slots),
+            heavy_work: HeavyWork::default(),
+            shutdown,
+        }
     }
 }
 
@@ -72,6 +86,11 @@ impl Context {
     /// The groups of consumers.
     pub(super) fn groups(&self) -> &Arc<GroupCoordinator> {
         &self.services.groups
+    }
+
+    /// The transactions of producers.
+    pub(super) fn transactions(&self) -> &Arc<TransactionCoordinator> {
+        &self.services.transactions
     }
 
     /// The fetch sessions of all clients.

@@ -15,6 +15,19 @@ pub fn check_group(cx: &Context, operation: Operation, id: &str) -> Result<(), E
     if id.is_empty() { Err(ErrorCode::InvalidGroupId) } else { Ok(()) }
 }
 
+/// Whether the client may write as the transactional producer of this id.
+pub fn check_transactional_id(cx: &Context, id: &str) -> Result<(), ErrorCode> {
+    let allowed = cx.authorize(Operation::Write, Resource::TransactionalId(id));
+    allowed.map_err(|_| ErrorCode::TransactionalIdAuthorizationFailed)?;
+    if id.is_empty() { Err(ErrorCode::InvalidRequest) } else { Ok(()) }
+}
+
+/// Clients of versions before `known_from` do not know the error of a producer that has been shut out.
+pub fn fenced_in_version(cx: &Context, known_from: i16, error: ErrorCode) -> ErrorCode {
+    let is_unknown = error == ErrorCode::ProducerFenced && cx.version < known_from;
+    if is_unknown { ErrorCode::InvalidProducerEpoch } else { error }
+}
+
 /// A response of what a coordinator answers.
 pub fn answer<T, R>(
     pending: Pending<T>,
@@ -48,6 +61,11 @@ where
             Answer::Later(Box::pin(async move { Some(response(until(&shutdown, pending).await)) }))
         }
     }
+}
+
+/// The answer, unless the shutdown begins first.
+pub async fn until_shutdown<T>(cx: &Context, pending: Pending<T>) -> Result<T, CoordinatorError> {
+    until(cx.shutdown(), pending).await
 }
 
 async fn until<T>(shutdown: &Shutdown, pending: Pending<T>) -> Result<T, CoordinatorError> {

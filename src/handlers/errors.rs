@@ -12,6 +12,7 @@ use crate::{
     },
     metadata::{journal::CommitError, topics::CreateTopicError},
     protocol::error_code::ErrorCode,
+    transactions::{error::TransactionError, service::Unanswered},
 };
 
 /// A batch that does not satisfy the rules.
@@ -159,4 +160,43 @@ pub fn coordinator(error: &CoordinatorError) -> ErrorCode {
 /// What a group answers through its coordinator.
 pub fn group_answer<T>(answer: Result<Result<T, GroupError>, CoordinatorError>) -> Result<T, ErrorCode> {
     answer.map_err(|error| coordinator(&error))?.map_err(|error| group(&error))
+}
+
+/// What a transactional id refuses.
+#[must_use]
+pub fn transaction(error: &TransactionError) -> ErrorCode {
+    match error {
+        TransactionError::TransactionalIdNotFound => ErrorCode::TransactionalIdNotFound,
+        TransactionError::InvalidProducerIdMapping => ErrorCode::InvalidProducerIdMapping,
+        TransactionError::ProducerFenced => ErrorCode::ProducerFenced,
+        TransactionError::ConcurrentTransactions => ErrorCode::ConcurrentTransactions,
+        TransactionError::InvalidTxnState => ErrorCode::InvalidTxnState,
+    }
+}
+
+/// What a transactional id answers through its coordinator.
+pub fn transaction_answer<T>(answer: Result<Result<T, TransactionError>, CoordinatorError>) -> Result<T, ErrorCode> {
+    answer.map_err(|error| coordinator(&error))?.map_err(|error| transaction(&error))
+}
+
+/// The same where a producer id may have been needed.
+pub fn producer_answer<T>(answer: Result<Result<T, TransactionError>, Unanswered>) -> Result<T, ErrorCode> {
+    let answer = answer.map_err(|error| match error {
+        Unanswered::Coordinator(error) => coordinator(&error),
+        Unanswered::ProducerId(error) => producer_id(&error),
+    });
+    answer?.map_err(|error| transaction(&error))
+}
+
+/// Why records do not become part of a transaction, in words that a producer of records knows: what passes is to be tried
+/// again (`ReplicaManager`, `AddPartitionsToTxnManager`).
+#[must_use]
+pub fn verification(error: ErrorCode) -> ErrorCode {
+    match error {
+        ErrorCode::ConcurrentTransactions | ErrorCode::CoordinatorLoadInProgress | ErrorCode::NotCoordinator => {
+            ErrorCode::NotEnoughReplicas
+        }
+        ErrorCode::ProducerFenced => ErrorCode::InvalidProducerEpoch,
+        other => other,
+    }
 }

@@ -1,8 +1,5 @@
-//! `FindCoordinator` (key 10): which broker coordinates a group. It is always this one.
-//!
-//! Transactions have no coordinator yet. COORDINATOR_NOT_AVAILABLE would have producers ask for ever, so the answer is the
-//! one to every API that is not built, UNSUPPORTED_VERSION, with which they give up. Share groups get INVALID_REQUEST,
-//! which is what a Kafka without a coordinator of them says.
+//! `FindCoordinator` (key 10): which broker coordinates a group, or a transactional id. It is always this one. Share groups
+//! get INVALID_REQUEST, which is what a Kafka without a coordinator of them says.
 
 use super::context::Context;
 use crate::{
@@ -31,14 +28,13 @@ const GROUP_DENIED: Refusal = (ErrorCode::GroupAuthorizationFailed, "Group autho
 const TRANSACTION_DENIED: Refusal =
     (ErrorCode::TransactionalIdAuthorizationFailed, "Transactional Id authorization failed.");
 const NOT_AVAILABLE: Refusal = (ErrorCode::CoordinatorNotAvailable, "The coordinator is not available.");
-const NOT_BUILT: Refusal = (ErrorCode::UnsupportedVersion, "The version of API is not supported.");
 const INVALID: Refusal = (
     ErrorCode::InvalidRequest,
     "This most likely occurs because of a request being malformed by the client library or the message was sent to an \
      incompatible broker. See the broker logs for more details.",
 );
 
-/// Makes sure that there are groups, and answers for each key.
+/// Makes sure that there is the coordinator, and answers for each key.
 pub async fn find_coordinator(cx: &Context, request: FindCoordinatorRequest) -> FindCoordinatorResponse {
     let is_batched = cx.version >= BATCHED_FROM;
     let keys = if is_batched { request.coordinator_keys } else { vec![request.key] };
@@ -56,13 +52,14 @@ async fn find(cx: &Context, key_type: i8, keys: &[StrBytes]) -> Vec<Result<(), R
     if !allowed.iter().any(Result::is_ok) {
         return allowed;
     }
-    let available = match key_type {
-        GROUP => cx.groups().ensure_topic().await.map_err(|error| {
-            tracing::warn!(%error, "the topic of the group coordinator could not be created");
-            NOT_AVAILABLE
-        }),
-        _ => Err(NOT_BUILT),
+    let ensured = match key_type {
+        TRANSACTION => cx.transactions().ensure_topic().await,
+        _ => cx.groups().ensure_topic().await,
     };
+    let available = ensured.map_err(|error| {
+        tracing::warn!(%error, "the topic of a coordinator could not be created");
+        NOT_AVAILABLE
+    });
     allowed.into_iter().map(|allowed| allowed.and(available)).collect()
 }
 

@@ -1,9 +1,12 @@
 //! `Produce` (key 0). Each partition has its own result; nothing of a refused batch is written.
 
+mod admission;
+
 use std::{collections::HashSet, sync::Arc};
 
 use uuid::Uuid;
 
+use self::admission::Admission;
 use super::{api::Answer, context::Context, errors, repeated::repeated};
 use crate::{
     auth::{Operation, Resource},
@@ -11,7 +14,7 @@ use crate::{
     clock::wall_clock_ms,
     config::topic_name,
     log::{
-        partition_log::{AppendBatch, AppendError, AppendOrigin, PartitionLog},
+        partition_log::{AppendBatch, AppendError, AppendOrigin, PartitionLog, TransactionGuard},
         validate::{self, Rules, ValidBatch, ValidateError},
     },
     network::Refusal,
@@ -22,7 +25,7 @@ use crate::{
             produce_request::{PartitionProduceData, TopicProduceData},
             produce_response::{BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse},
         },
-        records::{Records, batch::BatchHeader},
+        records::Records,
         wire::StrBytes,
     },
 };
@@ -69,7 +72,10 @@ struct Uncommitted {
 /// Appends each partition's batch. The appends have taken effect when this returns; with `acks=all` the answer waits until
 /// they are on disk.
 pub async fn produce(cx: &Context, request: ProduceRequest) -> Answer<ProduceResponse> {
-    let refusal = refusal_of_all(&request);
+    let (refusal, mut admission) = match admit(cx, &request).await {
+        Ok(admission) => (None, admission),
+        Err(refusal) => (Some(refusal), Admission::default()),
+    };
     let repeated = repeated_partitions(&request.topic_data);
     let mut responses = Vec::with_capacity(request.topic_data.len());
     let mut failed = None;
@@ -88,7 +94,10 @@ pub async fn produce(cx: &Context, request: ProduceRequest) -> Answer<ProduceRes
                     Err(NotWritten::Refused(ErrorCode::InvalidRequest, "The request names this partition twice."))
                 }
                 (None, Err(error)) => Err(NotWritten::Refused(*error, "")),
-                (None, Ok(hosted)) => write(cx, hosted, partition).await,
+                (None, Ok(hosted)) => match admission.take(topic, partition) {
+                    Ok(guard) => write(cx, hosted, partition, guard.as_ref()).await,
+                    Err(error) => Err(NotWritten::Refused(error, "")),
+                },
             };
             if let Ok(Written { log, last_offset, .. }) = &result
                 && request.acks == ACKS_ALL
@@ -161,26 +170,12 @@ fn without_response(failed: Option<i16>) -> Answer<ProduceResponse> {
     }
 }
 
-/// Why nothing of the request can be written, if that is so.
-fn refusal_of_all(request: &ProduceRequest) -> Option<(ErrorCode, &'static str)> {
+/// What may be written of a request that is not refused as a whole.
+async fn admit(cx: &Context, request: &ProduceRequest) -> Result<Admission, (ErrorCode, &'static str)> {
     if !(-1..=1).contains(&request.acks) {
-        return Some((ErrorCode::InvalidRequiredAcks, ""));
+        return Err((ErrorCode::InvalidRequiredAcks, ""));
     }
-    if request.transactional_id.is_some() {
-        return Some((ErrorCode::InvalidTxnState, "No transaction is open under this transactional id."));
-    }
-    let partitions = request.topic_data.iter().flat_map(|topic| &topic.partition_data);
-    if partitions.into_iter().any(is_transactional) {
-        return Some((ErrorCode::TransactionalIdAuthorizationFailed, "The request has no transactional id."));
-    }
-    None
-}
-
-/// Whether the records are part of a transaction. A request has one batch for a partition; of another one that is
-/// refused later it does not matter.
-fn is_transactional(partition: &PartitionProduceData) -> bool {
-    let Some(Records::Bytes(bytes)) = &partition.records else { return false };
-    BatchHeader::parse(bytes).is_ok_and(|header| header.is_transactional())
+    Admission::of(cx, request).await.map_err(|error| (error, ""))
 }
 
 /// A partition as the request names it.
@@ -215,7 +210,12 @@ fn find(cx: &Context, topic: &TopicProduceData) -> Result<Arc<HostedTopic>, Erro
     }
 }
 
-async fn write(cx: &Context, topic: &HostedTopic, partition: &PartitionProduceData) -> Result<Written, NotWritten> {
+async fn write(
+    cx: &Context,
+    topic: &HostedTopic,
+    partition: &PartitionProduceData,
+    guard: Option<&TransactionGuard>,
+) -> Result<Written, NotWritten> {
     let unknown = NotWritten::Refused(ErrorCode::UnknownTopicOrPartition, "");
     let (log, leader_epoch) = topic.partition(partition.index).ok_or(unknown)?;
     if topic_name::is_internal(topic.name()) && !cx.is_admin_client {
@@ -223,7 +223,7 @@ async fn write(cx: &Context, topic: &HostedTopic, partition: &PartitionProduceDa
     }
     let now = wall_clock_ms();
     let valid = validated(cx, partition.records.as_ref(), topic.rules(), now).await?;
-    append(log, leader_epoch, valid, now)
+    append(log, leader_epoch, valid, guard, now)
 }
 
 /// Validates here where that is quick, on a thread of its own where it is not.
@@ -241,10 +241,20 @@ async fn validated(cx: &Context, records: Option<&Records>, rules: &Rules, now: 
     cx.heavy_work().run(work).await.map_err(NotWritten::Invalid)
 }
 
-fn append(log: &Arc<PartitionLog>, leader_epoch: i32, valid: ValidBatch, now: i64) -> Result<Written, NotWritten> {
+fn append(
+    log: &Arc<PartitionLog>,
+    leader_epoch: i32,
+    valid: ValidBatch,
+    guard: Option<&TransactionGuard>,
+    now: i64,
+) -> Result<Written, NotWritten> {
     let log_append_time_ms = valid.header.is_log_append_time().then_some(valid.header.max_timestamp);
     let batch = AppendBatch { header: valid.header, payload: valid.payload, origin: AppendOrigin::Client };
-    let appended = log.append(&batch, leader_epoch, now).map_err(NotWritten::Append)?;
+    let appended = match guard {
+        Some(guard) => log.append_verified(&batch, guard, leader_epoch, now),
+        None => log.append(&batch, leader_epoch, now),
+    };
+    let appended = appended.map_err(NotWritten::Append)?;
     // A batch that is sent again has the time that it got at first.
     let log_append_time_ms = log_append_time_ms.map(|time| appended.duplicate_of.unwrap_or(time));
     let log_start_offset = log.offsets().log_start();
@@ -313,16 +323,6 @@ impl NotWritten {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::records::builder::{BatchBuilder, NewRecord};
-
-    fn request(batch: BatchBuilder) -> ProduceRequest {
-        let mut batch = batch;
-        batch.append(&NewRecord::default()).expect("a small record");
-        let records = Records::Bytes(batch.build().expect("a batch").bytes().clone());
-        let partition = PartitionProduceData { records: Some(records), ..Default::default() };
-        let topic = TopicProduceData { partition_data: vec![partition], ..Default::default() };
-        ProduceRequest { acks: -1, topic_data: vec![topic], ..Default::default() }
-    }
 
     #[test]
     fn a_turn_ends_with_its_partitions_or_its_bytes() {
@@ -336,14 +336,5 @@ mod tests {
         };
         assert_eq!([0, 1, 64, 65, 128, 129].map(|count| turns(10, count)), [0, 0, 0, 1, 1, 2]);
         assert_eq!([1, 2, 3].map(|count| turns(TURN_BYTES, count)), [0, 1, 2]);
-    }
-
-    #[test]
-    fn records_of_a_transaction_need_a_transactional_id_whoever_produced_them() {
-        let refusal = |batch| refusal_of_all(&request(batch)).map(|(error, _)| error);
-        let refused = Some(ErrorCode::TransactionalIdAuthorizationFailed);
-        assert_eq!(refusal(BatchBuilder::new(0).transactional()), refused);
-        assert_eq!(refusal(BatchBuilder::new(0).producer(7, 0, 0).transactional()), refused);
-        assert_eq!(refusal(BatchBuilder::new(0)), None);
     }
 }

@@ -39,6 +39,7 @@ use crate::{
         message::Message,
         messages::{AbortTransactionRecord, BeginTransactionRecord, EndTransactionRecord, voters_record::Endpoint},
         records::{batch::RecordBatch, control::ControlRecordType},
+        transaction_version::{TRANSACTION_VERSION_FEATURE, TransactionVersion},
         wire::EncodeError,
     },
 };
@@ -235,10 +236,12 @@ impl Journal {
                 // The levels of a directory that Kafka formatted stay as they are.
                 Some(level) => is_unformatted && level == MetadataLevel::UNFORMATTED,
             };
-            let records = if is_missing { formatted_with.unwrap_or_default() } else { Vec::new() };
-            let level = is_missing && !records.iter().any(is_metadata_level);
-            let level = level.then(|| feature_record(METADATA_VERSION_FEATURE, MetadataLevel::LATEST.number()));
-            Ok::<_, CommitError>((level.into_iter().chain(records).collect(), ()))
+            let records = match formatted_with {
+                _ if !is_missing => Vec::new(),
+                Some(records) if records.iter().any(is_metadata_level) => records,
+                Some(_) | None => latest_levels().into(),
+            };
+            Ok::<_, CommitError>((records, ()))
         })
     }
 }
@@ -266,12 +269,16 @@ fn format(
 ) -> Result<(), SnapshotError> {
     replayed.quorum = Quorum::alone(settings.node_id, settings.directory_id, settings.controller.clone());
     let level = MetadataLevel::LATEST;
-    let snapshot = Snapshot {
-        quorum: replayed.quorum.clone(),
-        last_timestamp: now,
-        records: vec![feature_record(METADATA_VERSION_FEATURE, level.number())],
-    };
+    let snapshot = Snapshot { quorum: replayed.quorum.clone(), last_timestamp: now, records: latest_levels().into() };
     snapshot::write(disk, dir, SnapshotId::BOOTSTRAP, &snapshot, level, now)
+}
+
+/// The levels of the features in a directory that is new.
+fn latest_levels() -> [MetadataRecord; 2] {
+    [
+        feature_record(METADATA_VERSION_FEATURE, MetadataLevel::LATEST.number()),
+        feature_record(TRANSACTION_VERSION_FEATURE, TransactionVersion::LATEST.level()),
+    ]
 }
 
 fn is_metadata_level(record: &MetadataRecord) -> bool {

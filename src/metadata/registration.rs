@@ -10,9 +10,12 @@ use super::{
     quorum::KRAFT_VERSION,
     record::MetadataRecord,
 };
-use crate::protocol::messages::{
-    BrokerRegistrationChangeRecord, PartitionChangeRecord, RegisterBrokerRecord,
-    register_broker_record::{BrokerEndpoint, BrokerFeature},
+use crate::protocol::{
+    messages::{
+        BrokerRegistrationChangeRecord, PartitionChangeRecord, RegisterBrokerRecord,
+        register_broker_record::{BrokerEndpoint, BrokerFeature},
+    },
+    transaction_version::{TRANSACTION_VERSION_FEATURE, TransactionVersion},
 };
 
 /// A node that starts.
@@ -81,6 +84,7 @@ pub fn register(image: &Image, node: &Node) -> (MetadataRecord, i64) {
         features: vec![
             feature(METADATA_VERSION_FEATURE, MetadataLevel::LOWEST.number(), MetadataLevel::LATEST.number()),
             feature("kraft.version", 0, KRAFT_VERSION),
+            feature(TRANSACTION_VERSION_FEATURE, 0, TransactionVersion::LATEST.level()),
         ],
         rack: None,
         fenced: true,

@@ -13,6 +13,7 @@ use crate::{
     groups::service::GroupCoordinator,
     log::scrub::Scrub,
     network::Shutdown,
+    transactions::service::TransactionCoordinator,
 };
 
 /// How often flushes that are due and files that are to be removed are looked for.
@@ -24,8 +25,15 @@ const RETENTION_FIRST: Duration = Duration::from_secs(30);
 /// A longer interval is cut: no process waits for its end, and a clock can be asked for this one.
 const INTERVAL_MAX: Duration = Duration::from_hours(10 * 365 * 24);
 
+/// The coordinators, whose records expire.
+#[derive(Clone)]
+pub(super) struct Coordinators {
+    pub(super) groups: Arc<GroupCoordinator>,
+    pub(super) transactions: Arc<TransactionCoordinator>,
+}
+
 /// Runs until the shutdown begins.
-pub(super) async fn run(broker: Arc<Broker>, groups: Arc<GroupCoordinator>, shutdown: Shutdown) {
+pub(super) async fn run(broker: Arc<Broker>, coordinators: Coordinators, shutdown: Shutdown) {
     let mut schedule = Schedule::new(clock::monotonic(), Intervals::of(broker.config()));
     let scrub = Arc::new(Mutex::new(Scrub::new(clock::monotonic())));
     let mut steady = SteadyClock::new(clock::wall_clock_ms(), clock::monotonic());
@@ -36,11 +44,14 @@ pub(super) async fn run(broker: Arc<Broker>, groups: Arc<GroupCoordinator>, shut
         }
         let due = schedule.take_due(clock::monotonic());
         let now = steady.read(clock::wall_clock_ms(), clock::monotonic());
-        let (broker, groups, scrub) = (Arc::clone(&broker), Arc::clone(&groups), Arc::clone(&scrub));
+        let (broker, coordinators, scrub) = (Arc::clone(&broker), coordinators.clone(), Arc::clone(&scrub));
         let work = move || {
             work(&broker, due, now);
             if due.offsets {
-                groups.expire_offsets(now);
+                coordinators.groups.expire_offsets(now);
+            }
+            if due.transactional_ids {
+                coordinators.transactions.expire_ids(now);
             }
             if due.tick {
                 let mut scrub = scrub.lock().unwrap_or_else(PoisonError::into_inner);
@@ -88,6 +99,7 @@ struct Schedule {
     checkpoint: Every,
     retention: Every,
     offsets: Every,
+    transactional_ids: Every,
 }
 
 /// What is set of it.
@@ -95,12 +107,16 @@ struct Schedule {
 struct Intervals {
     retention: Duration,
     offsets: Duration,
+    transactional_ids: Duration,
 }
 
 impl Intervals {
     fn of(config: &BrokerConfig) -> Self {
-        let offsets = config.groups.offsets_retention_check_interval;
-        Self { retention: config.log_retention_check_interval, offsets }
+        Self {
+            retention: config.log_retention_check_interval,
+            offsets: config.groups.offsets_retention_check_interval,
+            transactional_ids: config.transactions.id_expiration_check_interval,
+        }
     }
 }
 
@@ -111,21 +127,24 @@ struct Due {
     checkpoint: bool,
     retention: bool,
     offsets: bool,
+    transactional_ids: bool,
 }
 
 impl Schedule {
     fn new(now: Instant, intervals: Intervals) -> Self {
-        let Intervals { retention, offsets } = intervals;
+        let Intervals { retention, offsets, transactional_ids } = intervals;
         Self {
             tick: Every::new(now, TICK, TICK),
             checkpoint: Every::new(now, CHECKPOINT_INTERVAL, CHECKPOINT_INTERVAL),
             retention: Every::new(now, RETENTION_FIRST.min(retention), retention),
             offsets: Every::new(now, offsets, offsets),
+            transactional_ids: Every::new(now, transactional_ids, transactional_ids),
         }
     }
 
     fn next(&self) -> Instant {
-        self.tick.at.min(self.checkpoint.at).min(self.retention.at).min(self.offsets.at)
+        let all = [&self.checkpoint, &self.retention, &self.offsets, &self.transactional_ids];
+        all.into_iter().map(|every| every.at).fold(self.tick.at, Instant::min)
     }
 
     fn take_due(&mut self, now: Instant) -> Due {
@@ -134,6 +153,7 @@ impl Schedule {
             checkpoint: self.checkpoint.take_due(now),
             retention: self.retention.take_due(now),
             offsets: self.offsets.take_due(now),
+            transactional_ids: self.transactional_ids.take_due(now),
         }
     }
 }
@@ -165,7 +185,7 @@ mod tests {
     const DAY: Duration = Duration::from_hours(24);
 
     fn intervals(retention: Duration, offsets: Duration) -> Intervals {
-        Intervals { retention, offsets }
+        Intervals { retention, offsets, transactional_ids: DAY }
     }
 
     #[test]

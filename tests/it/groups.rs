@@ -21,7 +21,6 @@ use crate::support::{BrokerProcess, RawClient, TestBroker, error, within};
 /// What every member here asks for.
 const SESSION_TIMEOUT_MS: i32 = 30_000;
 const GROUP: i8 = 0;
-const TRANSACTION: i8 = 1;
 const SHARE: i8 = 2;
 /// The bit field of an omitted answer.
 const OMITTED: i32 = i32::MIN;
@@ -260,8 +259,6 @@ async fn what_has_no_coordinator_is_refused_for_good() {
             assert_eq!(refusals, [(expected, -1, "", -1); 2], "version {version}");
         }
     }
-    let found = client.call(&find(TRANSACTION, &["t"]), 6).await.coordinators;
-    assert_eq!(refusal(&found[0]), (ErrorCode::UnsupportedVersion, -1, "", -1));
     assert_eq!(client.call(&find(GROUP, &[]), 4).await.coordinators, []);
 }
 

@@ -456,7 +456,8 @@ async fn nobody_s_transaction_is_written_to() {
         transactional_id: Some("mine".into()),
         ..produce_request(&topic, vec![(0, Some(transactional))])
     };
-    assert_eq!(error(results(client.call(&named, BY_NAME).await)[0].error_code), ErrorCode::InvalidTxnState);
+    let refused = results(client.call(&named, BY_NAME).await)[0].error_code;
+    assert_eq!(error(refused), ErrorCode::NotEnoughReplicas, "nobody has asked for a coordinator yet");
     for partition in [0, 1] {
         assert_eq!(client.append(&topic, partition, &["c"]).await, 0);
     }

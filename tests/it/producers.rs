@@ -54,10 +54,6 @@ async fn an_id_is_given_once() {
         ids.push(new_producer(&mut client).await);
     }
     assert!(ids[0] >= 0 && ids.is_sorted_by(|a, b| a < b), "{ids:?}");
-    for (transactional_id, refusal) in [("", ErrorCode::InvalidRequest), ("t", ErrorCode::UnsupportedVersion)] {
-        let request = InitProducerIdRequest { transactional_id: Some(transactional_id.into()), ..Default::default() };
-        assert_eq!(error(client.call(&request, 4).await.error_code), refusal);
-    }
 }
 
 #[tokio::test]

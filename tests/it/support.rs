@@ -108,8 +108,14 @@ impl TestBroker {
 
     /// Stops cleanly and starts again on the same directory.
     pub(crate) async fn restarted(self) -> Self {
+        self.restarted_after(|_| {}).await
+    }
+
+    /// The same with something done to the directory in between.
+    pub(crate) async fn restarted_after(self, change: impl FnOnce(&Path)) -> Self {
         let Self { server, command_line, directory } = self;
         within(server.stop()).await.expect("a clean stop");
+        change(directory.path());
         let server = serve(&command_line).await;
         Self { server, command_line, directory }
     }
@@ -437,7 +443,7 @@ pub(crate) fn records(partition: &PartitionData) -> Vec<(i64, String)> {
 }
 
 /// The settings that every librdkafka client gets.
-fn client_config(address: SocketAddr, settings: &[(&str, &str)]) -> ClientConfig {
+pub(crate) fn client_config(address: SocketAddr, settings: &[(&str, &str)]) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", address.to_string()).set("message.timeout.ms", "20000");
     for (key, value) in settings {

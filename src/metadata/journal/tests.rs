@@ -107,11 +107,12 @@ fn an_empty_directory_is_formatted() {
     let snapshot = snapshot::read(&disk, Path::new(DIR), SnapshotId::BOOTSTRAP).expect("is there");
     let quorum = Quorum::alone(1, Uuid::from_u128(9), settings().controller);
     assert_eq!(snapshot.quorum, quorum);
-    assert_eq!(snapshot.records, [feature_record(METADATA_VERSION_FEATURE, 33)]);
+    let levels = [feature_record(METADATA_VERSION_FEATURE, 33), feature_record(TRANSACTION_VERSION_FEATURE, 2)];
+    assert_eq!(snapshot.records, levels);
     let state = read_file(&disk, &Path::new(DIR).join("quorum-state")).expect("read");
     assert!(String::from_utf8_lossy(&state).contains(r#""leaderEpoch":1,"#), "{state:?}");
-    // Leader change, version, voters, level.
-    assert_eq!(journal.image().offset(), 4);
+    // Leader change, version, voters, levels.
+    assert_eq!(journal.image().offset(), 5);
 }
 
 #[test]
@@ -121,7 +122,7 @@ fn each_start_begins_an_epoch_and_keeps_what_was_there() {
     disk.crash(Crash::LoseAll);
     let journal = open(&disk);
     assert_eq!((journal.epoch, journal.log().leader_epoch()), (2, Some(2)));
-    assert_eq!(journal.image().offset(), 7, "one more leader change, and no second set of voters");
+    assert_eq!(journal.image().offset(), 8, "one more leader change, and no second set of voters");
     assert_eq!(journal.image().topic("t").expect("is there").partitions[0].leader_epoch, 3);
 }
 
@@ -258,7 +259,7 @@ fn a_log_that_lost_what_its_snapshot_sums_up_is_refused() {
     let log = disk.open(&Path::new(DIR).join("00000000000000000000.log"), OpenMode::Existing).expect("there");
     log.set_len(70).expect("cut");
     let error = open_with(&disk, settings()).err().expect("refused").to_string();
-    assert_eq!(error, "the metadata log ends at offset 0, and its snapshot at offset 6");
+    assert_eq!(error, "the metadata log ends at offset 0, and its snapshot at offset 7");
 }
 
 const KEEP_ONE: Retention = Retention { bytes: Some(0), ms: None };
