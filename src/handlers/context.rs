@@ -58,13 +58,7 @@ pub struct Context {
     pub version: i16,
     /// What the client calls itself, if it does.
     pub client_id: Option<StrBytes>,
-    /// Whether the client calls itself what Kafka's own tools do when they write to internal topics
-    /// (`AdminUtils.ADMIN_CLIENT_ID`).
-    pub is_admin_client: bool,
 }
-
-/// The client id of those.
-const ADMIN_CLIENT_ID: &str = "__admin_client";
 
 impl Context {
     pub(super) fn new(
@@ -78,7 +72,6 @@ impl Context {
             broker: Arc::clone(&services.broker),
             connection: Arc::clone(connection),
             version,
-            is_admin_client: client_id.as_deref() == Some(ADMIN_CLIENT_ID),
             client_id,
         }
     }

@@ -218,7 +218,7 @@ async fn write(
 ) -> Result<Written, NotWritten> {
     let unknown = NotWritten::Refused(ErrorCode::UnknownTopicOrPartition, "");
     let (log, leader_epoch) = topic.partition(partition.index).ok_or(unknown)?;
-    if topic_name::is_internal(topic.name()) && !cx.is_admin_client {
+    if topic_name::is_internal(topic.name()) {
         return Err(NotWritten::Refused(ErrorCode::InvalidTopicException, ""));
     }
     let now = wall_clock_ms();
