@@ -36,7 +36,7 @@ pub(crate) fn check(history: &History) -> Vec<Anomaly> {
     order::check(&facts, &mut found);
     cycles::check(&facts, &mut found);
     pipeline::check(&facts, &mut found);
-    found.sort_by_key(|anomaly| anomaly.class);
+    found.sort_by(|a, b| (a.class, &a.operations).cmp(&(b.class, &b.operations)));
     found
 }
 

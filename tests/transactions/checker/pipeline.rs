@@ -21,7 +21,8 @@ pub(super) fn check(facts: &Facts<'_>, found: &mut Vec<Anomaly>) {
             [_] => {}
             several => {
                 let made = several.iter().filter_map(|output| facts.writers.get(output)).map(|output| output.operation);
-                let text = format!("of {input} of {key} there are {} outputs: {several:?}", several.len());
+                let names: Vec<String> = several.iter().map(Value::to_string).collect();
+                let text = format!("of {input} of {key} there are {} outputs: {}", names.len(), names.join(", "));
                 found.push(Anomaly::new(Class::ProcessedTwice, writer.into_iter().chain(made), text));
             }
         }
