@@ -3,6 +3,7 @@
 mod groups;
 mod librdkafka;
 mod raw;
+mod transactions;
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
@@ -94,6 +95,11 @@ pub(crate) fn loads() -> Vec<Load> {
     loads.push(load("heartbeats", groups::heartbeats));
     loads.push(load("offset commits", groups::commits));
     loads.push(load("a group of 500 rebalances", groups::rebalance));
+    for producers in [1, 10, 100] {
+        let name = format!("transactions of {producers} producers");
+        loads.push(load(name, move |name, broker, sizes| transactions::commit(name, broker, producers, sizes)));
+    }
+    loads.push(load("consume transactions of 100 records", transactions::read));
     loads
 }
 

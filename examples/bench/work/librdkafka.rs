@@ -95,9 +95,12 @@ fn config(broker: &Broker) -> ClientConfig {
 }
 
 /// A consumer of all partitions from their start.
-fn reader(broker: &Broker, topic: &str, partitions: i32) -> Result<BaseConsumer> {
+fn reader(broker: &Broker, topic: &str, partitions: i32, settings: &[(&str, &str)]) -> Result<BaseConsumer> {
     let mut config = config(broker);
     config.set("group.id", "bench").set("enable.auto.commit", "false").set("queued.max.messages.kbytes", "262144");
+    for (name, value) in settings {
+        config.set(*name, *value);
+    }
     let consumer: BaseConsumer = config.create()?;
     let mut assigned = TopicPartitionList::new();
     for partition in 0..partitions {
@@ -119,6 +122,17 @@ fn receive(consumer: &BaseConsumer, count: usize, mut each: impl FnMut(&[u8])) -
     Ok(first.map(|first| first.elapsed()).unwrap_or_default())
 }
 
+/// Reads so many records of all partitions from their start, and returns the time from the first to the last.
+pub(super) fn read_all(
+    broker: &Broker,
+    topic: &str,
+    partitions: i32,
+    settings: &[(&str, &str)],
+    count: usize,
+) -> Result<Duration> {
+    receive(&reader(broker, topic, partitions, settings)?, count, |_| ())
+}
+
 /// Writes records as fast as they are taken, then reads them back.
 pub(super) fn write_and_read(name: &str, broker: &Broker, writing: Writing, sizes: &Sizes) -> Result<Vec<Figure>> {
     let Writing { acks, record_bytes, codec, partitions } = writing;
@@ -133,7 +147,7 @@ pub(super) fn write_and_read(name: &str, broker: &Broker, writing: Writing, size
             }
             writer.finish()
         })?;
-        let (time, read) = measure(broker, || receive(&reader(broker, topic, partitions)?, count, |_| ()))?;
+        let (time, read) = measure(broker, || read_all(broker, topic, partitions, &[], count))?;
         let read = Cost { time, ..read };
         let bytes = count * record_bytes;
         let mut figures = written.of_bytes(&format!("produce {name}"), bytes);
@@ -148,7 +162,7 @@ pub(super) fn write_and_read(name: &str, broker: &Broker, writing: Writing, size
 pub(super) fn paced(name: &str, broker: &Broker, acks: &str, sizes: &Sizes) -> Result<Vec<Figure>> {
     let count = usize::try_from(sizes.paced_seconds * RATE)?;
     with_topic(broker, PACED_PARTITIONS, |topic| {
-        let consumer = reader(broker, topic, PACED_PARTITIONS)?;
+        let consumer = reader(broker, topic, PACED_PARTITIONS, &[])?;
         let settings = [("acks", acks), ("linger.ms", "0"), ("socket.nagle.disable", "true")];
         let writer = Writer::new(broker, &settings)?;
         // Connections and first requests are not what is measured.
