@@ -123,6 +123,16 @@ impl Producer {
         self.batches.iter().find(is_same).filter(|_| header.producer_epoch == self.epoch)
     }
 
+    /// The batch that is sent again. One of a transaction that has ended is not: its producer has given up what it did not
+    /// know to be written, and numbers the next transaction's records alike (librdkafka, where an epoch lasts). Kafka
+    /// acknowledges those, and they are lost.
+    fn find_again(&self, header: &BatchHeader) -> Option<&ProducedBatch> {
+        let is_of_it = |known: &&ProducedBatch| {
+            !header.is_transactional() || self.open_transaction.is_some_and(|first| known.first_offset() >= first)
+        };
+        self.find(header).filter(is_of_it)
+    }
+
     fn enter_epoch(&mut self, epoch: i16) {
         if self.epoch != epoch {
             self.epoch = epoch;
@@ -322,7 +332,7 @@ impl ProducerStates {
 
     /// Whether a client's batch follows what its producer has appended before.
     ///
-    /// A batch that comes again is known whatever else is wrong with it. Then the epoch counts before the transaction: a producer that is
+    /// A batch that comes again, within its transaction, is known whatever else is wrong with it. Then the epoch counts before the transaction: a producer that is
     /// shut out may learn that and begin anew, while it takes a wrong state for the end (KAFKA-19690). The sequence
     /// comes last, as in Kafka.
     pub fn check(&self, header: &BatchHeader, confirmation: Confirmation) -> Result<Verdict, ProducerError> {
@@ -330,7 +340,7 @@ impl ProducerStates {
             return Ok(Verdict::New);
         }
         let producer = self.get(header.producer_id);
-        if let Some(known) = producer.and_then(|producer| producer.find(header)) {
+        if let Some(known) = producer.and_then(|producer| producer.find_again(header)) {
             return Ok(Verdict::Duplicate(*known));
         }
         check_transaction(header, producer, confirmation)?;

@@ -137,8 +137,8 @@ fn a_delayed_produce_is_not_part_of_the_next_transaction() {
         states.check(&BatchHeader { producer_id: 8, ..next }, Absent),
         Err(ProducerError::NoTransaction { producer_id: 8, epoch: 0 })
     );
-    for confirmation in [Absent, V1, Withdrawn] {
-        assert!(matches!(states.check(&first, confirmation), Ok(Verdict::Duplicate(_))), "it is in the log");
+    for confirmation in [Absent, Withdrawn] {
+        assert_eq!(states.check(&first, confirmation), refused, "it came in one that has ended");
     }
     states.add(&BatchHeader { base_offset: 13, ..next });
     let late = transactional(header(0, 3, 1, 14));
@@ -320,4 +320,18 @@ fn an_earlier_batch_is_the_one_right_before_as_it_was_sent() {
         assert_eq!(wanted.after(&other), None, "{other:?}");
     }
     assert_eq!(WantedBatches { count: 0, ..wanted }.after(&found), None);
+}
+
+#[test]
+fn what_came_in_a_transaction_that_has_ended_does_not_come_again_in_the_next() {
+    let begun = transactional(header(0, 0, 1, 10));
+    let mut states = after(&[begun]);
+    assert!(matches!(states.check(&begun, Absent), Ok(Verdict::Duplicate(known)) if known.first_offset() == 10));
+    states.add_marker(&marker(PRODUCER, 11), ABORT);
+    let refused = |last| Err(ProducerError::OutOfOrder { producer_id: PRODUCER, sequence: 0, last });
+    assert_eq!(states.check(&begun, V1), refused(0), "as the first of the next");
+    let next = transactional(header(0, 1, 1, 12));
+    states.add(&next);
+    assert_eq!(states.check(&begun, Absent), refused(1), "within the next");
+    assert!(matches!(states.check(&next, Absent), Ok(Verdict::Duplicate(known)) if known.first_offset() == 12));
 }

@@ -183,19 +183,24 @@ fn stale_epoch_first_and_duplicates_before_it_all() {
     for sequence in 0..3 {
         let late = expect(&log, 0, TransactionVersion::V1);
         append_confirmed(&log, &transactional(0, sequence), 1).expect("appended");
-        log.end_transaction(&end(TransactionVersion::V1), 0, 1).expect("appended").expect("it was open");
         let again = log.append_verified(&transactional(0, sequence), &late, 0, 1).expect("known");
         assert!(again.duplicate_of.is_some());
+        if sequence < 2 {
+            log.end_transaction(&end(TransactionVersion::V1), 0, 1).expect("appended").expect("it was open");
+            let over = ProducerError::NoTransaction { producer_id: PRODUCER, epoch: 0 };
+            assert_eq!(refusal(log.append_verified(&transactional(0, sequence), &late, 0, 1)), over);
+        }
     }
+    log.append(&transactional(0, 3), 0, 1).expect("the third is open");
     dir.close(1).expect("closed");
     drop((dir, log));
     let (_dir, log) = open(&disk, small());
     // A snapshot tells of the last batch alone.
-    let again = log.append(&transactional(0, 1), 0, 1).expect("known");
-    assert_eq!((again.first_offset, again.duplicate_of), (2, Some(1000)));
+    let again = log.append(&transactional(0, 2), 0, 1).expect("known");
+    assert_eq!((again.first_offset, again.duplicate_of), (4, Some(1000)));
     log.end_transaction(&end(TransactionVersion::V2), 0, 1).expect("appended").expect("a higher epoch");
     let stale = ProducerError::StaleEpoch { producer_id: PRODUCER, epoch: 0, current: 1 };
-    assert_eq!(refusal(log.append(&transactional(0, 3), 0, 1)), stale);
+    assert_eq!(refusal(log.append(&transactional(0, 4), 0, 1)), stale);
     assert_eq!(log.expect_transaction(PRODUCER, 0, TransactionVersion::V1).expect_err("stale"), stale);
     assert_eq!(places(&log), 0);
 }
