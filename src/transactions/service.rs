@@ -9,7 +9,7 @@ use super::{
     error::TransactionError,
     settings::TransactionSettings,
     state::Outcome,
-    transaction::{End, Ending, Initialisation, Transaction},
+    transaction::{Cx, End, Ending, Initialisation, Out, Transaction},
 };
 use crate::{
     broker::{Broker, CoordinatorTopic, CreateTopicFailure, ProducerIdError},
@@ -55,6 +55,9 @@ pub enum Unanswered {
 
 /// What a transactional id answers through its coordinator.
 pub type Answered<T> = Result<Result<T, TransactionError>, Unanswered>;
+
+/// What a transactional id decides about its producer; `None` if that takes a producer id that is new.
+type Decided = Result<Option<ProducerIdAndEpoch>, TransactionError>;
 
 /// The transaction coordinator.
 pub struct TransactionCoordinator {
@@ -107,23 +110,23 @@ impl TransactionCoordinator {
 
     /// A producer begins. The answer is durable.
     pub async fn init_producer(&self, id: &str, init: Initialisation) -> Answered<ProducerIdAndEpoch> {
-        let mut fresh = None;
-        loop {
-            let done =
-                self.runtime().run(id, |transaction, cx, out| transaction.init_producer(cx, id, init, fresh, out));
-            match done.done().await? {
-                Ok(None) => fresh = Some(self.topic.broker().new_producer_id().await?),
-                Ok(Some(producer)) => return Ok(Ok(producer)),
-                Err(error) => return Ok(Err(error)),
-            }
-        }
+        self.decide(id, |transaction, cx, fresh, out| transaction.init_producer(cx, id, init, fresh, out)).await
     }
 
     /// A transaction ends. The answer, with the producer that the client goes on with, is durable.
     pub async fn end(&self, id: &str, ending: Ending) -> Answered<ProducerIdAndEpoch> {
+        self.decide(id, |transaction, cx, fresh, out| transaction.end(cx, ending, fresh, out)).await
+    }
+
+    /// Has an id decide; anew, with a producer id that is new, if that takes one.
+    async fn decide(
+        &self,
+        id: &str,
+        work: impl Fn(&mut Transaction, Cx<'_>, Option<i64>, &mut Out) -> Decided,
+    ) -> Answered<ProducerIdAndEpoch> {
         let mut fresh = None;
         loop {
-            let done = self.runtime().run(id, |transaction, cx, out| transaction.end(cx, ending, fresh, out));
+            let done = self.runtime().run(id, |transaction, cx, out| work(transaction, cx, fresh, out));
             match done.done().await? {
                 Ok(None) => fresh = Some(self.topic.broker().new_producer_id().await?),
                 Ok(Some(producer)) => return Ok(Ok(producer)),
