@@ -56,10 +56,8 @@ async fn transactional(
     id: &StrBytes,
     request: &InitProducerIdRequest,
 ) -> Result<ProducerIdAndEpoch, ErrorCode> {
-    let allowed = cx.authorize(Operation::Write, Resource::TransactionalId(id));
-    allowed.map_err(|_| ErrorCode::TransactionalIdAuthorizationFailed)?;
-    let expected = expected(request)?;
     check_transactional_id(cx, id)?;
+    let expected = expected(request)?;
     let max_timeout = cx.transactions().runtime().settings().max_timeout;
     check_timeout(request.transaction_timeout_ms, max_timeout)?;
     let init = Initialisation { timeout_ms: request.transaction_timeout_ms, expected };

@@ -42,6 +42,12 @@ pub async fn verify(
     errors::transaction_answer(verified.done().await)
 }
 
+/// What to tell a client whose partition does not take part: one that knows of it can abort, for older ones it is the end.
+#[must_use]
+pub fn not_in_transaction(knows_abortable: bool) -> ErrorCode {
+    if knows_abortable { ErrorCode::TransactionAbortable } else { ErrorCode::InvalidTxnState }
+}
+
 /// The partition of `__consumer_offsets` that has a group's offsets.
 pub async fn offsets_partition(cx: &Context, group: &str) -> Result<i32, ErrorCode> {
     let groups = cx.groups();

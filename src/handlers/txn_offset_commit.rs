@@ -117,15 +117,12 @@ async fn admit(
         transactional::add(cx, id, producer, partitions, version, PATIENCE).await
     } else {
         let named = [(Arc::from(GROUP_METADATA_TOPIC), partition)];
+        let not_in_it = transactional::not_in_transaction(cx.version >= ABORTABLE_FROM);
         let verified = transactional::verify(cx, id, producer, &named).await;
-        verified.and_then(|are_in_it| if are_in_it == [true] { Ok(()) } else { Err(not_in_transaction(cx.version)) })
+        verified.and_then(|are_in_it| if are_in_it == [true] { Ok(()) } else { Err(not_in_it) })
     };
     confirmed.map_err(verification)?;
     Ok(Some(guard))
-}
-
-fn not_in_transaction(version: i16) -> ErrorCode {
-    if version >= ABORTABLE_FROM { ErrorCode::TransactionAbortable } else { ErrorCode::InvalidTxnState }
 }
 
 /// In words that clients of coordinators know.
@@ -169,6 +166,7 @@ mod tests {
                 .map(|error| in_version(version, error).code())
         });
         assert_eq!(errors, [[15, 22, 22], [14, 22, 22], [14, 22, 22], [14, 69, 113]]);
-        assert_eq!([3, 4].map(|version| not_in_transaction(version).code()), [48, 120]);
+        let not_in_it = |version| transactional::not_in_transaction(version >= ABORTABLE_FROM).code();
+        assert_eq!([3, 4].map(not_in_it), [48, 120]);
     }
 }

@@ -84,7 +84,7 @@ impl Admission {
         } else {
             transactional::verify(cx, id, producer, &named).await
         };
-        let not_in_it = not_in_transaction(cx.version);
+        let not_in_it = transactional::not_in_transaction(cx.version >= ABORTABLE_FROM);
         for (number, (part, guard)) in parts.into_iter().enumerate() {
             let admitted = match &answers {
                 Ok(are_in_it) if are_in_it[number] => Ok(Some(guard)),
@@ -107,11 +107,6 @@ impl Admission {
         }
         self.0.remove(&key(topic, partition)).unwrap_or(Ok(None))
     }
-}
-
-/// What to tell a client whose partition does not take part: newer ones can abort, for older ones it is the end.
-fn not_in_transaction(version: i16) -> ErrorCode {
-    if version >= ABORTABLE_FROM { ErrorCode::TransactionAbortable } else { ErrorCode::InvalidTxnState }
 }
 
 fn client_version(version: i16) -> TransactionVersion {
