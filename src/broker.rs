@@ -3,6 +3,7 @@
 //! A topic is hosted when its logs are open. That follows the metadata log, live and at start, so that a crash between
 //! the two is mended by the next start.
 
+mod configs;
 mod coordinator_topic;
 mod hosted_topic;
 mod producer_ids;
@@ -17,8 +18,12 @@ use std::{
 
 use uuid::Uuid;
 
-pub use self::{coordinator_topic::CoordinatorTopic, hosted_topic::HostedTopic};
-use self::{hosted_topic::codec, producer_ids::ProducerIds};
+pub use self::{configs::Altered, coordinator_topic::CoordinatorTopic, hosted_topic::HostedTopic};
+use self::{
+    configs::{Watcher, effective_config},
+    hosted_topic::codec,
+    producer_ids::ProducerIds,
+};
 use crate::{
     clock::{TimestampMs, monotonic, wall_clock_ms},
     config::{
@@ -55,7 +60,9 @@ const LOCALHOST: &str = "localhost";
 
 /// Everything that handlers work on.
 pub struct Broker {
-    config: BrokerConfig,
+    /// With what was altered since the start.
+    config: RwLock<Arc<BrokerConfig>>,
+    watchers: Mutex<Vec<Watcher>>,
     cluster_id: String,
     home: Home,
     /// Epoch of this start's registration.
@@ -63,7 +70,7 @@ pub struct Broker {
     logs: LogDir,
     journal: Journal,
     hosted: RwLock<Hosted>,
-    /// Topics are hosted and retired one change at a time.
+    /// Topics and settings are changed one at a time, and so is what follows from that.
     changing: Mutex<()>,
     producer_ids: Mutex<ProducerIds>,
 }
@@ -200,7 +207,7 @@ impl Broker {
             directory_id: identity.directory_id,
             default_partitions: config.num_partitions,
         };
-        let found = read_metadata(&config, &identity, &logs).inspect_err(|_| logs.leave_as_found())?;
+        let (found, config) = read_metadata(&config, &identity, &logs).inspect_err(|_| logs.leave_as_found())?;
         let (journal, removed) = Journal::open(found, wall_clock_ms())?;
         let node = Node {
             id: config.node_id,
@@ -210,7 +217,8 @@ impl Broker {
         };
         let broker_epoch = take_over(&journal, &node, !logs.was_clean())?;
         let broker = Self {
-            config,
+            config: RwLock::new(Arc::new(config)),
+            watchers: Mutex::default(),
             cluster_id: identity.cluster_id,
             home,
             broker_epoch,
@@ -290,10 +298,10 @@ impl Broker {
 
 /// What there is.
 impl Broker {
-    /// The settings.
+    /// The settings as of now.
     #[must_use]
-    pub fn config(&self) -> &BrokerConfig {
-        &self.config
+    pub fn config(&self) -> Arc<BrokerConfig> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The cluster's id.
@@ -310,9 +318,10 @@ impl Broker {
 
     /// What the listener of this name advertises.
     #[must_use]
-    pub fn advertised(&self, listener: &str) -> Option<&Advertised> {
-        let listener = self.config.listeners.iter().find(|known| known.endpoint.name == listener)?;
-        Some(&listener.advertised)
+    pub fn advertised(&self, listener: &str) -> Option<Advertised> {
+        let config = self.config();
+        let listener = config.listeners.iter().find(|known| known.endpoint.name == listener)?;
+        Some(listener.advertised.clone())
     }
 
     /// The metadata as of now.
@@ -354,7 +363,7 @@ impl Broker {
 
     /// Whether a topic could be created, and what it would be.
     pub fn validate_topic(&self, topic: &NewTopic) -> Result<CreatedTopic, CreateTopicFailure> {
-        TopicConfig::resolve(&self.config.values, &topic.configs)?;
+        TopicConfig::resolve(&self.config().values, &topic.configs)?;
         let records = topics::create(&self.image(), topic, self.home, Uuid::nil())?;
         Ok(CreatedTopic { id: Uuid::nil(), partitions: partitions_in(&records) })
     }
@@ -445,7 +454,7 @@ impl Broker {
         records: &mut Vec<MetadataRecord>,
         topic: &NewTopic,
     ) -> Result<CreatedTopic, CreateTopicFailure> {
-        TopicConfig::resolve(&self.config.values, &topic.configs)?;
+        TopicConfig::resolve(&self.config().values, &topic.configs)?;
         let id = random_uuid();
         let new = topics::create(draft, topic, self.home, id)?;
         for record in &new {
@@ -484,7 +493,7 @@ impl Broker {
 
     /// Opens the logs of a topic, creating those that are missing.
     fn host(&self, image: &Image, topic: &Topic) -> Result<(), HostError> {
-        let config = topic_config(&self.config, image, topic)?;
+        let config = topic_config(&self.config(), image, topic)?;
         let log_config = hosted_topic::log_config(&config);
         let mut logs = Vec::with_capacity(topic.partitions.len());
         for (index, partition) in (0..).zip(&topic.partitions) {
@@ -506,11 +515,16 @@ impl Broker {
             let epoch = partition.leader_epoch;
             logs.push(self.logs.create_partition(&name, topic.id, log_config, epoch, wall_clock_ms())?);
         }
-        let hosted = Arc::new(HostedTopic::new(topic, config, logs));
-        let mut all = self.hosted.write().unwrap_or_else(PoisonError::into_inner);
-        all.by_id.insert(topic.id, Arc::clone(&hosted));
-        all.by_name.insert(topic.name.clone(), hosted);
+        self.publish(HostedTopic::new(topic, config, logs));
         Ok(())
+    }
+
+    /// Has a topic found.
+    fn publish(&self, topic: HostedTopic) {
+        let topic = Arc::new(topic);
+        let mut all = self.hosted.write().unwrap_or_else(PoisonError::into_inner);
+        all.by_id.insert(topic.id(), Arc::clone(&topic));
+        all.by_name.insert(topic.name().into(), topic);
     }
 
     /// What [`Broker::delete_topic`] does, on the caller's thread.
@@ -534,8 +548,13 @@ impl Broker {
     }
 }
 
-/// Reads the metadata log. What this broker cannot host is refused before anything is written.
-fn read_metadata(config: &BrokerConfig, identity: &Identity, logs: &LogDir) -> Result<Found, LoadError> {
+/// Reads the metadata log, and what it says of the settings. What this broker cannot host is refused before anything is
+/// written.
+fn read_metadata(
+    config: &BrokerConfig,
+    identity: &Identity,
+    logs: &LogDir,
+) -> Result<(Found, BrokerConfig), LoadError> {
     let log = metadata_log(logs)?;
     log.set_config(metadata_log_config(config));
     let settings = JournalSettings {
@@ -548,11 +567,12 @@ fn read_metadata(config: &BrokerConfig, identity: &Identity, logs: &LogDir) -> R
     };
     let dir = logs.path().join(TopicPartition::new(CLUSTER_METADATA_TOPIC, 0).to_string());
     let found = Found::read(log, Arc::clone(logs.disk()), dir, settings)?;
+    let config = effective_config(config, found.image());
     for topic in found.image().topics() {
-        topic_config(config, found.image(), topic)
+        topic_config(&config, found.image(), topic)
             .map_err(|source| LoadError::TopicConfig { topic: topic.name.clone(), source })?;
     }
-    Ok(found)
+    Ok((found, config))
 }
 
 /// The settings of a topic that the metadata has.

@@ -4,18 +4,21 @@
 //! words are Kafka's, so that its configuration files and habits carry over. Nothing here knows the log, the network or
 //! the protocol: whoever assembles the broker hands on what they need.
 
-use std::{collections::BTreeMap, io, path::PathBuf};
+use std::{io, path::PathBuf};
 
 use self::{
     broker::{BrokerConfig, BrokerValues, OFFSETS_CODEC, broker_key},
+    consistency::Inconsistent,
     key::{InvalidValue, Value, one_line},
     listener::{Endpoint, Listener, ListenerError},
     properties::MalformedEscape,
     sources::{CommandLine, Origin, Setting, Settings},
-    topic::{TOPIC_KEYS, TopicCompression, TopicConfig, TopicConfigError},
+    topic::TopicCompression,
 };
 
 pub mod broker;
+pub mod consistency;
+pub mod dynamic;
 pub mod key;
 pub mod listener;
 pub mod properties;
@@ -81,32 +84,11 @@ pub enum ConfigError {
     },
     /// Values that do not go together.
     #[error("{origin}: {source}")]
-    TopicDefaults {
+    Inconsistent {
         /// Where one of them was said.
         origin: Origin,
-        /// Which, in the names of the topic keys.
-        source: TopicConfigError,
-    },
-    /// Too little memory for the keys that compaction compares.
-    #[error(
-        "{origin}: log.cleaner.dedupe.buffer.size={size} must be more than {DEDUPE_BUFFER_MIN} for each of {threads} \
-         log.cleaner.threads"
-    )]
-    DedupeBuffer {
-        /// Where it was said.
-        origin: Origin,
-        /// `log.cleaner.dedupe.buffer.size`.
-        size: i64,
-        /// `log.cleaner.threads`.
-        threads: i64,
-    },
-    /// A share that is none.
-    #[error("{origin}: log.cleaner.io.buffer.load.factor={value} must be more than 0 and at most 1")]
-    LoadFactor {
-        /// Where it was said.
-        origin: Origin,
-        /// What was said.
-        value: f64,
+        /// Which.
+        source: Inconsistent,
     },
     /// Two ids for one broker.
     #[error("{origin}: `node.id` and `broker.id` must be set to the same value, they are {node_id} and {broker_id}")]
@@ -136,9 +118,6 @@ pub enum ConfigError {
     },
 }
 
-/// Bytes that a thread of the log cleaner needs more of for keys: Kafka's bound.
-const DEDUPE_BUFFER_MIN: i64 = 1024 * 1024;
-
 /// What a start should mention.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Warning {
@@ -154,8 +133,7 @@ pub fn load(
 ) -> Result<(BrokerConfig, Vec<Warning>), ConfigError> {
     let (settings, warning) = sources::gather(command_line, environment)?;
     let mut values = parse_all(&settings)?;
-    check_topic_defaults(&settings, &values)?;
-    check_cleaner(&settings, &values)?;
+    check_together(&settings, &values)?;
     check_offsets_codec(&settings, &values)?;
     values.set("node.id", node_id(&settings)?);
     let data_dir = data_dir(&settings, &mut values)?;
@@ -175,42 +153,13 @@ fn parse_all(settings: &Settings) -> Result<BrokerValues, ConfigError> {
     Ok(values)
 }
 
-/// Topics are created with these defaults later, when it is too late to stop the start.
-fn check_topic_defaults(settings: &Settings, values: &BrokerValues) -> Result<(), ConfigError> {
-    for row in TOPIC_KEYS {
-        let Some((value, Some(synonym))) = row.default_from(values) else { continue };
-        let Some(setting) = settings.get(synonym.name) else { continue };
-        let refuse = |source: InvalidValue| ConfigError::Invalid {
-            origin: setting.origin.clone(),
-            source: InvalidValue { key: synonym.name.to_owned(), ..source },
-            allowed: broker_key(synonym.name).expect("a test finds every synonym").key.config_type.to_string(),
-        };
-        row.key.validate(&value).map_err(refuse)?;
-        if row.key.name == "retention.ms" && value == Value::Long(0) {
-            return Err(refuse(row.key.refuse("0", "Value must be unlimited (-1) or at least 1")));
-        }
-    }
-    let lag = settings.either("log.cleaner.min.compaction.lag.ms", "log.cleaner.max.compaction.lag.ms");
-    let origin = lag.map_or(Origin::Default, |setting| setting.origin.clone());
-    let together = TopicConfig::resolve(values, &BTreeMap::new());
-    together.map(drop).map_err(|source| ConfigError::TopicDefaults { origin, source })
-}
-
-/// The log cleaner needs room for some keys.
-fn check_cleaner(settings: &Settings, values: &BrokerValues) -> Result<(), ConfigError> {
-    let [size, threads] = ["log.cleaner.dedupe.buffer.size", "log.cleaner.threads"];
-    let origin = |setting: Option<&Setting>| setting.map_or(Origin::Default, |setting| setting.origin.clone());
-    let number = |name| values.get(name).and_then(|value| value.as_long()).unwrap_or_default();
-    if number(threads) > 0 && number(size) / number(threads) <= DEDUPE_BUFFER_MIN {
-        let origin = origin(settings.either(size, threads));
-        return Err(ConfigError::DedupeBuffer { origin, size: number(size), threads: number(threads) });
-    }
-    let load_factor = "log.cleaner.io.buffer.load.factor";
-    let value = values.get(load_factor).and_then(|value| value.as_double()).unwrap_or_default();
-    if value > 0.0 && value <= 1.0 {
-        return Ok(());
-    }
-    Err(ConfigError::LoadFactor { origin: origin(settings.get(load_factor)), value })
+/// Later it would be too late to stop the start.
+fn check_together(settings: &Settings, values: &BrokerValues) -> Result<(), ConfigError> {
+    consistency::check(values).map_err(|source| {
+        let [one, other] = source.keys();
+        let origin = settings.either(one, other).map_or(Origin::Default, |setting| setting.origin.clone());
+        ConfigError::Inconsistent { origin, source }
+    })
 }
 
 /// Kafka finds out when it starts its coordinator.

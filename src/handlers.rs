@@ -2,6 +2,8 @@
 
 pub mod add_offsets_to_txn;
 pub mod add_partitions_to_txn;
+pub mod alter_configs;
+pub mod alteration;
 pub mod api;
 pub mod api_versions;
 pub mod context;
@@ -20,12 +22,14 @@ pub mod fetch;
 pub mod find_coordinator;
 pub mod heartbeat;
 pub mod heavy_work;
+pub mod incremental_alter_configs;
 pub mod init_producer_id;
 pub mod join_group;
 pub mod leave_group;
 pub mod list_groups;
 pub mod list_offsets;
 pub mod list_transactions;
+pub mod loggers;
 pub mod metadata;
 pub mod new_offsets;
 pub mod offset_commit;

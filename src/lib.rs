@@ -6,6 +6,7 @@
 mod sys;
 
 pub mod clock;
+pub mod logging;
 pub mod protocol;
 
 pub mod config;

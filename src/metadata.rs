@@ -1,6 +1,7 @@
 //! What the cluster is: topics, partitions and configurations, a fold over the records of `__cluster_metadata`.
 
 mod batches;
+pub mod configs;
 pub mod image;
 pub mod journal;
 pub mod kept;

@@ -33,6 +33,7 @@ use crate::{
         meta_properties::{MetaProperties, MetaPropertiesError},
         producer_state::TransactionEnd,
     },
+    logging::LogLevels,
     network::{self, BindError, Endpoint, Network, NetworkCounters, NetworkSettings, Shutdown},
     protocol::ids::{random_uuid, uuid_to_base64},
     transactions::service::{DueEnds, TransactionCoordinator},
@@ -55,7 +56,7 @@ pub struct Server {
     ends: JoinHandle<()>,
     maintenance: JoinHandle<()>,
     flusher: thread::JoinHandle<()>,
-    cleaners: Cleaners,
+    cleaners: Arc<Cleaners>,
     network_counters: Arc<NetworkCounters>,
     api_counters: Arc<ApiCounters>,
     listeners: Vec<Bound>,
@@ -101,14 +102,19 @@ pub enum StopError {
 }
 
 impl Server {
-    /// Opens the data directory, then the listeners. Clients are served when this returns.
+    /// Starts without loggers of its own.
     pub async fn start(config: BrokerConfig) -> Result<Self, StartError> {
+        Self::start_with(config, LogLevels::detached()).await
+    }
+
+    /// Opens the data directory, then the listeners. Clients are served when this returns.
+    pub async fn start_with(config: BrokerConfig, levels: LogLevels) -> Result<Self, StartError> {
         let open_files = network::raise_open_file_limit().unwrap_or(OPEN_FILES_ASSUMED);
         let files = FileShares::new(open_files);
         let settings = network_settings(&config, &files);
         let broker = {
-            let config = config.clone();
-            Arc::new(tokio::task::spawn_blocking(move || open(config, files.segments)).await??)
+            let (config, open_files_max) = (config.clone(), files.segments);
+            Arc::new(tokio::task::spawn_blocking(move || open(config, open_files_max)).await??)
         };
         let listeners = match bind(&config, &settings).await {
             Ok(listeners) => listeners,
@@ -130,13 +136,20 @@ impl Server {
         let shutdown = Shutdown::default();
         let groups = GroupCoordinator::start(Arc::clone(&broker));
         let (transactions, due_ends) = start_transactions(&broker, &groups);
-        let services =
-            Services::new(Arc::clone(&broker), Arc::clone(&groups), Arc::clone(&transactions), shutdown.clone());
+        let services = Services::new(
+            Arc::clone(&broker),
+            Arc::clone(&groups),
+            Arc::clone(&transactions),
+            levels,
+            shutdown.clone(),
+        );
         let services = Arc::new(services);
         let dispatcher = Dispatcher::new(services);
         let api_counters = dispatcher.counters();
         let network = Network::new(Arc::new(dispatcher), settings);
         let network_counters = network.counters();
+        let set_max_connections = network.set_max_connections();
+        broker.watch_config(move |config| set_max_connections(max_connections(config, &files)));
         let until = shutdown.clone();
         let serving = tokio::spawn(async move { network.serve(listeners, &until).await });
         let until = shutdown.clone();
@@ -261,11 +274,16 @@ fn network_settings(config: &BrokerConfig, files: &FileShares) -> NetworkSetting
     NetworkSettings {
         request_max_bytes: to_usize(config.socket_request_max_bytes),
         max_idle: config.connections_max_idle.unwrap_or(std::time::Duration::MAX),
-        max_connections: to_usize(config.max_connections).min(files.connections),
+        max_connections: max_connections(config, files),
         socket_send_buffer: config.socket_send_buffer_bytes.map(to_usize),
         socket_receive_buffer: config.socket_receive_buffer_bytes.map(to_usize),
         ..defaults
     }
+}
+
+/// As many as the settings allow, and the system.
+fn max_connections(config: &BrokerConfig, files: &FileShares) -> usize {
+    usize::try_from(config.max_connections).unwrap_or(usize::MAX).min(files.connections)
 }
 
 /// Opens the data directory and everything in it. Blocks.

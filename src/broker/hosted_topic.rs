@@ -40,6 +40,17 @@ impl HostedTopic {
         }
     }
 
+    /// The same topic with other settings.
+    pub(super) fn reconfigured(topic: &Self, config: TopicConfig) -> Self {
+        Self {
+            name: Arc::clone(&topic.name),
+            id: topic.id,
+            rules: rules(&config),
+            config,
+            partitions: topic.partitions.clone(),
+        }
+    }
+
     /// The name.
     #[must_use]
     pub fn name(&self) -> &str {

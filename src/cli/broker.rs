@@ -3,20 +3,24 @@
 //! Values are texts here. The configuration checks them together with those of the other sources, so that a mistake is
 //! told in the same words wherever it was made.
 
-use std::{io::IsTerminal, process::ExitCode};
+use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 use crate::{
     config::{self, ConfigError, Warning, broker::BrokerConfig, sources::CommandLine},
+    logging::LogLevels,
     server::Server,
 };
 
 /// Names the environment variable with the log's levels, as in `info,ottla::network=debug`.
 const LOG_LEVELS: &str = "OTTLA_LOG";
+/// Names that of the level of everything in Kafka's image.
+const ROOT_LEVEL: &str = "KAFKA_LOG4J_ROOT_LOGLEVEL";
+/// The level of everything, if nobody says otherwise.
+const DEFAULT_LEVEL: &str = "info";
 
 /// The arguments.
 #[derive(Args, Clone, Debug, Default)]
@@ -73,12 +77,12 @@ pub fn load(
 /// Is the broker, until a signal ends it.
 pub fn run(args: BrokerArgs) -> anyhow::Result<ExitCode> {
     let (config, warnings) = load(args, environment())?;
-    log_to_stderr();
+    let levels = log_to_stderr()?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let served = runtime.block_on(serve(config));
+    let served = runtime.block_on(serve(config, levels));
     // What a signal interrupted is not waited for.
     runtime.shutdown_background();
     served.map(|()| ExitCode::SUCCESS)
@@ -89,21 +93,21 @@ fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
-fn log_to_stderr() {
-    let levels = EnvFilter::try_from_env(LOG_LEVELS).unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(levels)
-        .with_target(false)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
+/// Logs with the levels that the environment names.
+fn log_to_stderr() -> anyhow::Result<LogLevels> {
+    let variable = if std::env::var_os(LOG_LEVELS).is_some() { LOG_LEVELS } else { ROOT_LEVEL };
+    let directives = std::env::var_os(variable).unwrap_or_else(|| DEFAULT_LEVEL.into());
+    let directives = directives.to_string_lossy();
+    LogLevels::log_to_stderr(&directives).map_err(|error| {
+        anyhow!("{variable}={directives}: {error}; a level such as debug is expected, or some, as in info,ottla::network=debug")
+    })
 }
 
-async fn serve(config: BrokerConfig) -> anyhow::Result<()> {
+async fn serve(config: BrokerConfig, levels: LogLevels) -> anyhow::Result<()> {
     // The handlers stand before the ready line, so that whoever waits for it may signal at once.
     let mut signals = Signals::new()?;
     let server = tokio::select! {
-        server = Server::start(config) => server?,
+        server = Server::start_with(config, levels) => server?,
         name = signals.next() => bail!("{name} before the start was complete"),
     };
     tracing::info!("{server}");

@@ -7,6 +7,7 @@
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 use super::{
+    dynamic::Scope,
     key::{
         ConfigKey, ConfigType,
         ConfigType::{Boolean, Double, Int, List, Long, Short, String as Text},
@@ -529,10 +530,31 @@ pub struct CleanerConfig {
     pub io_max_bytes_per_second: f64,
 }
 
-/// The value of each broker key: what was set, else the table's default.
+/// The value of each broker key: what was set, by whoever goes first, else the table's default.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct BrokerValues {
-    set: BTreeMap<&'static str, Value>,
+    /// Set for this broker while it runs, and kept by the metadata.
+    of_broker: Values,
+    /// Set as the default of all brokers while they run, and kept by the metadata.
+    of_cluster: Values,
+    /// Set by the command line, the environment or the file.
+    of_start: Values,
+}
+
+/// Parsed values by key.
+pub type Values = BTreeMap<&'static str, Value>;
+
+/// Who set the value of a broker key. The first that did counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueSource {
+    /// Somebody, for this broker while it runs.
+    Broker,
+    /// Somebody, as the default of all brokers while they run.
+    Cluster,
+    /// The command line, the environment or the file.
+    Start,
+    /// Nobody: it is the table's default.
+    Default,
 }
 
 /// The row of a broker key.
@@ -567,17 +589,40 @@ impl BrokerValues {
     /// The value of a key; `None` if it is not set and has no default, or is not a broker key.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Value> {
-        self.set.get(name).cloned().or_else(|| broker_key(name)?.key.default_value())
+        self.in_order(name).next().map(|(value, _)| value)
+    }
+
+    /// The values of a key and who set them: the first counts, each other would if those before it were not.
+    pub fn in_order(&self, name: &str) -> impl Iterator<Item = (Value, ValueSource)> {
+        let set = [
+            (&self.of_broker, ValueSource::Broker),
+            (&self.of_cluster, ValueSource::Cluster),
+            (&self.of_start, ValueSource::Start),
+        ];
+        let set = set.into_iter().filter_map(|(values, source)| Some((values.get(name)?.clone(), source)));
+        let default = std::iter::once_with(move || broker_key(name)?.key.default_value()).flatten();
+        set.chain(default.map(|value| (value, ValueSource::Default)))
     }
 
     /// Whether the key was set, be it to its default.
     #[must_use]
     pub fn is_set(&self, name: &str) -> bool {
-        self.set.contains_key(name)
+        self.in_order(name).next().is_some_and(|(_, source)| source != ValueSource::Default)
     }
 
     pub(crate) fn set(&mut self, name: &'static str, value: Value) {
-        self.set.insert(name, value);
+        self.of_start.insert(name, value);
+    }
+
+    /// These, with other values in place of those that were set in a scope while the broker runs.
+    #[must_use]
+    pub fn with(&self, scope: Scope, set: Values) -> Self {
+        let mut values = self.clone();
+        match scope {
+            Scope::Broker => values.of_broker = set,
+            Scope::Cluster => values.of_cluster = set,
+        }
+        values
     }
 }
 
@@ -623,6 +668,12 @@ impl BrokerConfig {
             socket_send_buffer_bytes: values.buffer("socket.send.buffer.bytes"),
             values,
         }
+    }
+
+    /// The same broker with other values.
+    pub(super) fn with_values(&self, values: BrokerValues) -> Self {
+        let (cluster_id, data_dir) = (self.cluster_id.clone(), self.data_dir.clone());
+        Self { controller: self.controller.clone(), ..Self::new(values, cluster_id, data_dir, self.listeners.clone()) }
     }
 }
 

@@ -1,8 +1,8 @@
-use std::{io::Write, path::Path, time::Duration};
+use std::{collections::BTreeMap, io::Write, path::Path, time::Duration};
 
 use tempfile::NamedTempFile;
 
-use super::*;
+use super::{topic::TopicConfig, *};
 
 /// A start: a properties file, variables, and the words of a command line.
 #[derive(Default)]

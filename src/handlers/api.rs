@@ -17,6 +17,7 @@ use bytes::Bytes;
 use super::{
     add_offsets_to_txn::add_offsets_to_txn,
     add_partitions_to_txn::add_partitions_to_txn,
+    alter_configs::alter_configs,
     api_versions::{self, api_versions},
     context::{Context, Services},
     create_topics::create_topics,
@@ -31,6 +32,7 @@ use super::{
     fetch::fetch,
     find_coordinator::find_coordinator,
     heartbeat::heartbeat,
+    incremental_alter_configs::incremental_alter_configs,
     init_producer_id::init_producer_id,
     join_group::join_group,
     leave_group::leave_group,
@@ -53,13 +55,14 @@ use crate::{
         frame::Frame,
         message::{Message, Request},
         messages::{
-            AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, ApiKey, ApiVersionsRequest, CreateTopicsRequest,
-            DeleteGroupsRequest, DeleteTopicsRequest, DescribeClusterRequest, DescribeGroupsRequest,
-            DescribeProducersRequest, DescribeTopicPartitionsRequest, DescribeTransactionsRequest, EndTxnRequest,
-            FetchRequest, FindCoordinatorRequest, HeartbeatRequest, InitProducerIdRequest, JoinGroupRequest,
-            LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest, ListTransactionsRequest, MetadataRequest,
-            OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest,
-            RequestHeader, ResponseHeader, SyncGroupRequest, TxnOffsetCommitRequest,
+            AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AlterConfigsRequest, ApiKey, ApiVersionsRequest,
+            CreateTopicsRequest, DeleteGroupsRequest, DeleteTopicsRequest, DescribeClusterRequest,
+            DescribeGroupsRequest, DescribeProducersRequest, DescribeTopicPartitionsRequest,
+            DescribeTransactionsRequest, EndTxnRequest, FetchRequest, FindCoordinatorRequest, HeartbeatRequest,
+            IncrementalAlterConfigsRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest,
+            ListGroupsRequest, ListOffsetsRequest, ListTransactionsRequest, MetadataRequest, OffsetCommitRequest,
+            OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest, RequestHeader,
+            ResponseHeader, SyncGroupRequest, TxnOffsetCommitRequest,
         },
         wire::{DecodeReason, Reader, Writer},
     },
@@ -164,7 +167,9 @@ apis! {
     AddOffsetsToTxnRequest 0..=4 add_offsets_to_txn;
     EndTxnRequest 0..=5 end_txn;
     TxnOffsetCommitRequest 0..=6 txn_offset_commit;
+    AlterConfigsRequest 0..=2 alter_configs;
     DeleteGroupsRequest 0..=3 delete_groups;
+    IncrementalAlterConfigsRequest 0..=1 incremental_alter_configs;
     OffsetDeleteRequest 0..=0 offset_delete;
     DescribeClusterRequest 0..=2 describe_cluster;
     DescribeProducersRequest 0..=0 describe_producers;

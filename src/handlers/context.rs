@@ -9,6 +9,7 @@ use crate::{
     broker::Broker,
     config::listener::Advertised,
     groups::service::GroupCoordinator,
+    logging::LogLevels,
     network::{ConnectionContext, Shutdown},
     protocol::wire::StrBytes,
     transactions::service::TransactionCoordinator,
@@ -19,6 +20,7 @@ pub struct Services {
     broker: Arc<Broker>,
     groups: Arc<GroupCoordinator>,
     transactions: Arc<TransactionCoordinator>,
+    levels: LogLevels,
     fetch_sessions: SessionCache,
     heavy_work: HeavyWork,
     shutdown: Shutdown,
@@ -31,6 +33,7 @@ impl Services {
         broker: Arc<Broker>,
         groups: Arc<GroupCoordinator>,
         transactions: Arc<TransactionCoordinator>,
+        levels: LogLevels,
         shutdown: Shutdown,
     ) -> Self {
         let slots = broker.config().max_incremental_fetch_session_cache_slots;
@@ -39,6 +42,7 @@ impl Services {
             broker,
             groups,
             transactions,
+            levels,
             fetch_sessions: SessionCache::new(slots),
             heavy_work: HeavyWork::default(),
             shutdown,
@@ -86,6 +90,11 @@ impl Context {
         &self.services.transactions
     }
 
+    /// How much is logged.
+    pub(super) fn log_levels(&self) -> &LogLevels {
+        &self.services.levels
+    }
+
     /// The fetch sessions of all clients.
     pub(super) fn fetch_sessions(&self) -> &SessionCache {
         &self.services.fetch_sessions
@@ -118,8 +127,8 @@ impl Context {
         let local = self.connection.local;
         match self.broker.advertised(&self.connection.listener) {
             Some(Advertised::Fixed { host, port }) => {
-                let port = if *port == 0 { local.port() } else { *port };
-                (host.as_str().into(), i32::from(port))
+                let port = if port == 0 { local.port() } else { port };
+                (host.into(), i32::from(port))
             }
             Some(Advertised::AsConnected) | None => (host_of(local), i32::from(local.port())),
         }

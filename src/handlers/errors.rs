@@ -3,6 +3,7 @@
 
 use crate::{
     broker::{CreateTopicFailure, DeleteTopicFailure, ProducerIdError},
+    config::dynamic::DynamicConfigError,
     coordinator::error::CoordinatorError,
     groups::error::GroupError,
     log::{
@@ -10,7 +11,7 @@ use crate::{
         producer_state::ProducerError,
         validate::ValidateError,
     },
-    metadata::{journal::CommitError, topics::CreateTopicError},
+    metadata::{configs::AlterConfigError, journal::CommitError, topics::CreateTopicError},
     protocol::error_code::ErrorCode,
     transactions::{error::TransactionError, service::Unanswered},
 };
@@ -61,6 +62,26 @@ pub fn read(error: &ReadError) -> ErrorCode {
         ReadError::Corrupt { .. } => ErrorCode::CorruptMessage,
         ReadError::Io { .. } => ErrorCode::KafkaStorageError,
         ReadError::Deleted => ErrorCode::UnknownTopicOrPartition,
+    }
+}
+
+/// A configuration that was not altered.
+#[must_use]
+pub fn alter_config(error: &AlterConfigError) -> ErrorCode {
+    match error {
+        AlterConfigError::UnknownTopic(_) => ErrorCode::UnknownTopicOrPartition,
+        AlterConfigError::NotAList { .. }
+        | AlterConfigError::Topic(_)
+        | AlterConfigError::Uncompacted { .. }
+        | AlterConfigError::Unused(_) => ErrorCode::InvalidConfig,
+        AlterConfigError::Broker(error) => match error {
+            DynamicConfigError::Unknown(_) => ErrorCode::InvalidConfig,
+            // Kafka has this code for them, though the request is well-formed (KAFKA-13609).
+            DynamicConfigError::ReadOnly(_)
+            | DynamicConfigError::PerBroker(_)
+            | DynamicConfigError::Invalid(_)
+            | DynamicConfigError::Inconsistent(_) => ErrorCode::InvalidRequest,
+        },
     }
 }
 

@@ -103,6 +103,11 @@ impl LogCleaner {
         Self { settings, throttle, is_stopped: Mutex::new(false), stopped: Condvar::new() }
     }
 
+    /// Changes how many bytes a second they read and write at most, while they work.
+    pub fn set_rate(&self, bytes_per_second: f64) {
+        self.throttle.set_rate(bytes_per_second);
+    }
+
     /// Interrupts all cleaners, and lets none begin again.
     pub fn stop(&self) {
         *self.is_stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;

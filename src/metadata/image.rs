@@ -68,11 +68,31 @@ pub struct ConfigResource {
 impl ConfigResource {
     /// Resource type of a topic.
     pub const TOPIC: i8 = 2;
+    /// Resource type of a broker; without a name, of all brokers.
+    pub const BROKER: i8 = 4;
+    /// Resource type of a broker's loggers.
+    pub const BROKER_LOGGER: i8 = 8;
+    /// Resource type of a subscription to clients' metrics.
+    pub const CLIENT_METRICS: i8 = 16;
+    /// Resource type of a group.
+    pub const GROUP: i8 = 32;
 
     /// The configuration of a topic.
     #[must_use]
     pub fn topic(name: &str) -> Self {
         Self { kind: Self::TOPIC, name: name.to_owned() }
+    }
+
+    /// What is set for one broker.
+    #[must_use]
+    pub fn broker(id: i32) -> Self {
+        Self { kind: Self::BROKER, name: id.to_string() }
+    }
+
+    /// What is set as the default of all brokers.
+    #[must_use]
+    pub fn brokers() -> Self {
+        Self { kind: Self::BROKER, name: String::new() }
     }
 }
 

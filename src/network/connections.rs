@@ -6,7 +6,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     task::Waker,
     time::Instant,
@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 /// The set of open connections.
 #[derive(Debug)]
 pub(super) struct Connections {
-    limit: usize,
+    limit: AtomicUsize,
     next_id: AtomicU64,
     open: Mutex<HashMap<u64, Option<Waker>>>,
     stop_at: OnceLock<Instant>,
@@ -26,14 +26,24 @@ pub(super) struct Connections {
 
 impl Connections {
     pub(super) fn new(limit: usize) -> Arc<Self> {
-        let open = Mutex::default();
+        let (limit, open) = (AtomicUsize::new(limit), Mutex::default());
         Arc::new(Self { limit, next_id: AtomicU64::new(0), open, stop_at: OnceLock::new(), empty: Notify::new() })
+    }
+
+    /// How many there may be.
+    pub(super) fn limit(&self) -> usize {
+        self.limit.load(Relaxed)
+    }
+
+    /// Changes how many there may be. Those that are open stay.
+    pub(super) fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Relaxed);
     }
 
     /// A place for one more connection, if there is one.
     pub(super) fn enter(self: &Arc<Self>) -> Option<Entry> {
         let mut open = self.open();
-        if open.len() >= self.limit {
+        if open.len() >= self.limit() {
             return None;
         }
         let id = self.next_id.fetch_add(1, Relaxed);

@@ -205,6 +205,12 @@ impl<S: Service> Network<S> {
         Self { shared, connections }
     }
 
+    /// What changes `max.connections` while it serves.
+    pub fn set_max_connections(&self) -> impl Fn(usize) + Send + Sync + 'static + use<S> {
+        let connections = Arc::clone(&self.connections);
+        move |limit| connections.set_limit(limit)
+    }
+
     /// What is counted.
     #[must_use]
     pub fn counters(&self) -> Arc<NetworkCounters> {
@@ -273,7 +279,7 @@ impl<S: Service> Acceptor<S> {
         let Some(entry) = self.connections.enter() else {
             self.shared.counters.over_limit.fetch_add(1, Relaxed);
             if !self.was_full.swap(true, Relaxed) {
-                let limit = self.shared.settings.max_connections;
+                let limit = self.connections.limit();
                 tracing::warn!("connection from {peer} to {} closed: max.connections={limit} are open", self.listener);
             }
             return;

@@ -10,26 +10,77 @@ use super::steady_clock::SteadyClock;
 use crate::{
     broker::Broker,
     clock::{monotonic, wall_clock_ms},
-    config::broker::CleanerConfig,
+    config::broker::{BrokerConfig, CleanerConfig},
     log::cleaner::{CleanerSettings, LogCleaner},
 };
 
-/// Cleaners at work. None, where nothing is compacted.
+/// Cleaners at work, as many as the settings say. None, where nothing is compacted.
 pub(super) struct Cleaners {
+    broker: Arc<Broker>,
+    /// What is deleted too early stays deleted when somebody sets the clock right.
+    clock: Arc<Mutex<SteadyClock>>,
+    /// Nothing after the stop.
+    crew: Mutex<Option<Crew>>,
+}
+
+/// Threads that share settings.
+struct Crew {
+    config: Option<CleanerConfig>,
     cleaner: Arc<LogCleaner>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Cleaners {
-    /// Starts as many as the settings say.
-    pub(super) fn start(broker: &Arc<Broker>) -> io::Result<Self> {
-        let config = broker.config().log_cleaner;
+    /// Starts them, and has them follow the settings.
+    pub(super) fn start(broker: &Arc<Broker>) -> io::Result<Arc<Self>> {
+        let cleaners = Arc::new(Self {
+            broker: Arc::clone(broker),
+            clock: Arc::new(Mutex::new(SteadyClock::new(wall_clock_ms(), monotonic()))),
+            crew: Mutex::default(),
+        });
+        *cleaners.crew() = Some(cleaners.hire(broker.config().log_cleaner)?);
+        let follower = Arc::downgrade(&cleaners);
+        broker.watch_config(move |config| {
+            if let Some(cleaners) = follower.upgrade() {
+                cleaners.follow(config);
+            }
+        });
+        Ok(cleaners)
+    }
+
+    /// Interrupts them and waits for their end. An error if one of them has panicked.
+    pub(super) fn stop(&self) -> thread::Result<()> {
+        let crew = self.crew().take();
+        crew.map_or(Ok(()), Crew::dismiss)
+    }
+
+    /// Goes by other settings. Of a change of the rate alone the work under way hears; else it is begun anew.
+    fn follow(&self, config: &BrokerConfig) {
+        let config = config.log_cleaner;
+        let mut crew = self.crew();
+        let Some(at_work) = crew.as_mut().filter(|crew| crew.config != config) else { return };
+        if let (Some(before), Some(now)) = (at_work.config, config)
+            && before == (CleanerConfig { io_max_bytes_per_second: before.io_max_bytes_per_second, ..now })
+        {
+            at_work.cleaner.set_rate(now.io_max_bytes_per_second);
+            at_work.config = config;
+            return;
+        }
+        if crew.take().is_some_and(|crew| crew.dismiss().is_err()) {
+            tracing::error!("a thread that compacts logs has failed");
+        }
+        match self.hire(config) {
+            Ok(next) => *crew = Some(next),
+            Err(error) => tracing::error!(%error, "nothing is compacted until the next start: no threads"),
+        }
+    }
+
+    fn hire(&self, config: Option<CleanerConfig>) -> io::Result<Crew> {
         let cleaner = Arc::new(LogCleaner::new(config.as_ref().map_or_else(CleanerSettings::default, settings)));
-        let mut cleaners = Self { cleaner, threads: Vec::new() };
-        // What is deleted too early stays deleted when somebody sets the clock right.
-        let clock = Arc::new(Mutex::new(SteadyClock::new(wall_clock_ms(), monotonic())));
+        let mut crew = Crew { config, cleaner, threads: Vec::new() };
         for n in 0..config.map_or(0, |config| config.threads) {
-            let (cleaner, broker, clock) = (Arc::clone(&cleaners.cleaner), Arc::clone(broker), Arc::clone(&clock));
+            let (cleaner, broker, clock) =
+                (Arc::clone(&crew.cleaner), Arc::clone(&self.broker), Arc::clone(&self.clock));
             let backoff = config.map(|config| config.backoff).unwrap_or_default();
             let now = move || {
                 let mut clock = clock.lock().unwrap_or_else(PoisonError::into_inner);
@@ -41,18 +92,24 @@ impl Cleaners {
                 }
             };
             match thread::Builder::new().name(format!("cleaner-{n}")).spawn(work) {
-                Ok(thread) => cleaners.threads.push(thread),
+                Ok(thread) => crew.threads.push(thread),
                 Err(error) => {
-                    drop(cleaners.stop());
+                    drop(crew.dismiss());
                     return Err(error);
                 }
             }
         }
-        Ok(cleaners)
+        Ok(crew)
     }
 
+    fn crew(&self) -> std::sync::MutexGuard<'_, Option<Crew>> {
+        self.crew.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Crew {
     /// Interrupts them and waits for their end. An error if one of them has panicked.
-    pub(super) fn stop(self) -> thread::Result<()> {
+    fn dismiss(self) -> thread::Result<()> {
         self.cleaner.stop();
         let results: Vec<_> = self.threads.into_iter().map(JoinHandle::join).collect();
         results.into_iter().collect()

@@ -34,7 +34,7 @@ pub(super) struct Coordinators {
 
 /// Runs until the shutdown begins.
 pub(super) async fn run(broker: Arc<Broker>, coordinators: Coordinators, shutdown: Shutdown) {
-    let mut schedule = Schedule::new(clock::monotonic(), Intervals::of(broker.config()));
+    let mut schedule = Schedule::new(clock::monotonic(), Intervals::of(&broker.config()));
     let scrub = Arc::new(Mutex::new(Scrub::new(clock::monotonic())));
     let mut steady = SteadyClock::new(clock::wall_clock_ms(), clock::monotonic());
     loop {

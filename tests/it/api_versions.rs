@@ -8,13 +8,14 @@ use ottla::{
         error_code::ErrorCode,
         message::{Message, Request},
         messages::{
-            AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, ApiKey, ApiVersionsRequest, ApiVersionsResponse,
-            CreateTopicsRequest, DeleteGroupsRequest, DeleteTopicsRequest, DescribeClusterRequest,
+            AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AlterConfigsRequest, ApiKey, ApiVersionsRequest,
+            ApiVersionsResponse, CreateTopicsRequest, DeleteGroupsRequest, DeleteTopicsRequest, DescribeClusterRequest,
             DescribeGroupsRequest, DescribeProducersRequest, DescribeTopicPartitionsRequest,
             DescribeTransactionsRequest, EndTxnRequest, FetchRequest, FindCoordinatorRequest, HeartbeatRequest,
-            InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest,
-            ListTransactionsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest,
-            OffsetForLeaderEpochRequest, ProduceRequest, SyncGroupRequest, TxnOffsetCommitRequest,
+            IncrementalAlterConfigsRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest,
+            ListGroupsRequest, ListOffsetsRequest, ListTransactionsRequest, MetadataRequest, OffsetCommitRequest,
+            OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest, SyncGroupRequest,
+            TxnOffsetCommitRequest,
         },
         schemas::schemas,
     },
@@ -82,6 +83,8 @@ async fn call_minimally(client: &mut RawClient, key: ApiKey, version: i16) {
         ApiKey::ListTransactions => answers(client, &ListTransactionsRequest::default(), version).await,
         ApiKey::DescribeCluster => answers(client, &DescribeClusterRequest::default(), version).await,
         ApiKey::DescribeTopicPartitions => answers(client, &DescribeTopicPartitionsRequest::default(), version).await,
+        ApiKey::AlterConfigs => answers(client, &AlterConfigsRequest::default(), version).await,
+        ApiKey::IncrementalAlterConfigs => answers(client, &IncrementalAlterConfigsRequest::default(), version).await,
         other => panic!("{} is served: it needs a request here", other.name()),
     }
 }

@@ -13,30 +13,39 @@ const PAUSE_MAX: Duration = Duration::from_millis(300);
 
 /// Hands out time for bytes.
 pub(super) struct Throttle {
+    pace: Mutex<Pace>,
+}
+
+struct Pace {
     bytes_per_second: f64,
     /// When the bytes so far would have been done at that speed.
-    due: Mutex<Option<Instant>>,
+    due: Option<Instant>,
 }
 
 impl Throttle {
     /// For this many bytes a second.
     pub(super) fn new(bytes_per_second: f64) -> Self {
-        Self { bytes_per_second, due: Mutex::new(None) }
+        Self { pace: Mutex::new(Pace { bytes_per_second, due: None }) }
+    }
+
+    /// Changes the speed, from the next bytes on.
+    pub(super) fn set_rate(&self, bytes_per_second: f64) {
+        *lock(&self.pace) = Pace { bytes_per_second, due: None };
     }
 
     /// For how long to wait after `bytes` more, at `now`.
     #[expect(clippy::cast_precision_loss, reason = "less than 2^53")]
     pub(super) fn pause(&self, bytes: usize, now: Instant) -> Duration {
-        if self.bytes_per_second == f64::MAX {
+        let mut pace = lock(&self.pace);
+        if pace.bytes_per_second == f64::MAX {
             // The default: no limit.
             return Duration::ZERO;
         }
-        let takes = Duration::try_from_secs_f64(bytes as f64 / self.bytes_per_second).unwrap_or(Duration::MAX);
-        let mut due = lock(&self.due);
+        let takes = Duration::try_from_secs_f64(bytes as f64 / pace.bytes_per_second).unwrap_or(Duration::MAX);
         // What was not used before is not saved up.
-        let from = due.map_or(now, |due| due.max(now));
+        let from = pace.due.map_or(now, |due| due.max(now));
         let next = from.checked_add(takes).unwrap_or(from);
-        *due = Some(next);
+        pace.due = Some(next);
         next.saturating_duration_since(now).min(PAUSE_MAX)
     }
 }
@@ -57,6 +66,8 @@ mod tests {
         assert_eq!(now - begin, Duration::from_secs(5));
         now += Duration::from_secs(100);
         assert_eq!(throttle.pause(100, now), Duration::from_millis(100), "idle time is not saved up");
+        throttle.set_rate(10_000.0);
+        assert_eq!(throttle.pause(100, now), Duration::from_millis(10), "from now on it is faster");
     }
 
     #[test]

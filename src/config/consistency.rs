@@ -1,0 +1,100 @@
+//! What the values of the broker's keys must satisfy together, at the start and whenever one of them is changed.
+
+use std::collections::BTreeMap;
+
+use super::{
+    broker::{BrokerValues, broker_key},
+    key::{InvalidValue, Value},
+    topic::{TOPIC_KEYS, TopicConfig, TopicConfigError},
+};
+
+/// Bytes that a thread of the log cleaner needs more of for keys: Kafka's bound.
+const DEDUPE_BUFFER_MIN: i64 = 1024 * 1024;
+
+/// Memory for keys, and who shares it.
+const DEDUPE_BUFFER: [&str; 2] = ["log.cleaner.dedupe.buffer.size", "log.cleaner.threads"];
+const LOAD_FACTOR: &str = "log.cleaner.io.buffer.load.factor";
+const COMPACTION_LAGS: [&str; 2] = ["log.cleaner.min.compaction.lag.ms", "log.cleaner.max.compaction.lag.ms"];
+
+/// Values that each key allows, and that cannot be all the same.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Inconsistent {
+    /// No topic could have it as its default.
+    #[error("{source} (allowed: {allowed})")]
+    TopicDefault {
+        /// The broker's key and its value.
+        source: InvalidValue,
+        /// The key in the table.
+        key: &'static str,
+        /// What the key allows.
+        allowed: String,
+    },
+    /// No topic could have them together, in the names of the topic keys.
+    #[error(transparent)]
+    TopicDefaults(TopicConfigError),
+    /// Too little memory for the keys that compaction compares.
+    #[error(
+        "log.cleaner.dedupe.buffer.size={size} must be more than {DEDUPE_BUFFER_MIN} for each of {threads} \
+         log.cleaner.threads"
+    )]
+    DedupeBuffer {
+        /// `log.cleaner.dedupe.buffer.size`.
+        size: i64,
+        /// `log.cleaner.threads`.
+        threads: i64,
+    },
+    /// A share that is none.
+    #[error("log.cleaner.io.buffer.load.factor={0} must be more than 0 and at most 1")]
+    LoadFactor(f64),
+}
+
+impl Inconsistent {
+    /// The keys that are to blame, one of them at least.
+    #[must_use]
+    pub fn keys(&self) -> [&'static str; 2] {
+        match self {
+            Self::TopicDefault { key, .. } => [key, key],
+            Self::TopicDefaults(_) => COMPACTION_LAGS,
+            Self::DedupeBuffer { .. } => DEDUPE_BUFFER,
+            Self::LoadFactor(_) => [LOAD_FACTOR; 2],
+        }
+    }
+}
+
+/// Holds the values against each other.
+pub fn check(values: &BrokerValues) -> Result<(), Inconsistent> {
+    check_topic_defaults(values)?;
+    check_cleaner(values)
+}
+
+/// Topics have these defaults, whether that is found out now or when one is created.
+fn check_topic_defaults(values: &BrokerValues) -> Result<(), Inconsistent> {
+    for row in TOPIC_KEYS {
+        let Some((value, Some(synonym))) = row.default_from(values) else { continue };
+        if !values.is_set(synonym.name) {
+            continue;
+        }
+        let key = &broker_key(synonym.name).expect("a test finds every synonym").key;
+        let refuse = |source: InvalidValue| Inconsistent::TopicDefault {
+            source: InvalidValue { key: synonym.name.to_owned(), ..source },
+            key: synonym.name,
+            allowed: key.config_type.to_string(),
+        };
+        row.key.validate(&value).map_err(refuse)?;
+        if row.key.name == "retention.ms" && value == Value::Long(0) {
+            return Err(refuse(row.key.refuse("0", "Value must be unlimited (-1) or at least 1")));
+        }
+    }
+    TopicConfig::resolve(values, &BTreeMap::new()).map(drop).map_err(Inconsistent::TopicDefaults)
+}
+
+/// The log cleaner needs room for some keys.
+fn check_cleaner(values: &BrokerValues) -> Result<(), Inconsistent> {
+    let [size, threads] =
+        DEDUPE_BUFFER.map(|name| values.get(name).and_then(|value| value.as_long()).unwrap_or_default());
+    if threads > 0 && size / threads <= DEDUPE_BUFFER_MIN {
+        return Err(Inconsistent::DedupeBuffer { size, threads });
+    }
+    let load_factor = values.get(LOAD_FACTOR).and_then(|value| value.as_double()).unwrap_or_default();
+    if load_factor > 0.0 && load_factor <= 1.0 { Ok(()) } else { Err(Inconsistent::LoadFactor(load_factor)) }
+}

@@ -1,0 +1,38 @@
+//! `AlterConfigs` (key 33).
+
+use super::{
+    alteration::{Asked, Op, alter},
+    context::Context,
+};
+use crate::protocol::messages::{
+    AlterConfigsRequest, AlterConfigsResponse, alter_configs_response::AlterConfigsResourceResponse,
+};
+
+/// Replaces all that is set.
+pub async fn alter_configs(cx: &Context, request: AlterConfigsRequest) -> AlterConfigsResponse {
+    let asked: Vec<_> = request
+        .resources
+        .into_iter()
+        .map(|resource| Asked {
+            resource_type: resource.resource_type,
+            name: resource.resource_name,
+            configs: resource.configs.into_iter().map(|config| (config.name, Op::Set, config.value)).collect(),
+            replaces: true,
+        })
+        .collect();
+    let outcomes = alter(cx, &asked, request.validate_only).await;
+    let responses = asked.into_iter().zip(outcomes).map(|(asked, outcome)| {
+        let (error_code, error_message) = match outcome {
+            Ok(()) => (0, None),
+            Err(refusal) => (refusal.error.code(), Some(refusal.message.into())),
+        };
+        AlterConfigsResourceResponse {
+            error_code,
+            error_message,
+            resource_type: asked.resource_type,
+            resource_name: asked.name,
+            ..AlterConfigsResourceResponse::default()
+        }
+    });
+    AlterConfigsResponse { responses: responses.collect(), ..AlterConfigsResponse::default() }
+}

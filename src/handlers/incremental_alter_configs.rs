@@ -1,0 +1,46 @@
+//! `IncrementalAlterConfigs` (key 44).
+
+use super::{
+    alteration::{Asked, alter},
+    context::Context,
+};
+use crate::protocol::messages::{
+    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
+    incremental_alter_configs_response::AlterConfigsResourceResponse,
+};
+
+/// Edits what is set, key by key.
+pub async fn incremental_alter_configs(
+    cx: &Context,
+    request: IncrementalAlterConfigsRequest,
+) -> IncrementalAlterConfigsResponse {
+    let asked: Vec<_> = request
+        .resources
+        .into_iter()
+        .map(|resource| Asked {
+            resource_type: resource.resource_type,
+            name: resource.resource_name,
+            configs: resource
+                .configs
+                .into_iter()
+                .map(|config| (config.name, config.config_operation.into(), config.value))
+                .collect(),
+            replaces: false,
+        })
+        .collect();
+    let outcomes = alter(cx, &asked, request.validate_only).await;
+    let responses = asked.into_iter().zip(outcomes).map(|(asked, outcome)| {
+        let (error_code, error_message) = match outcome {
+            Ok(()) => (0, None),
+            Err(refusal) => (refusal.error.code(), Some(refusal.message.into())),
+        };
+        AlterConfigsResourceResponse {
+            error_code,
+            error_message,
+            resource_type: asked.resource_type,
+            resource_name: asked.name,
+            ..AlterConfigsResourceResponse::default()
+        }
+    });
+    IncrementalAlterConfigsResponse { responses: responses.collect(), ..IncrementalAlterConfigsResponse::default() }
+}
