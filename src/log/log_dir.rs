@@ -9,7 +9,7 @@
 mod retention;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     io,
     num::NonZeroUsize,
     path::{Path, PathBuf},
@@ -144,8 +144,8 @@ pub struct LogDir {
     unfinished: Mutex<BTreeSet<TopicPartition>>,
     /// What is deleted and still there.
     doomed: Mutex<Vec<Doomed>>,
-    /// The checkpoints may have entries of partitions that are gone.
-    are_checkpoints_stale: AtomicBool,
+    /// Partitions that are gone, and that the checkpoints may have entries of.
+    stale: Mutex<HashSet<TopicPartition>>,
     /// There is a checkpoint of what was compacted.
     has_cleaned: AtomicBool,
     was_clean: bool,
@@ -204,7 +204,7 @@ impl LogDir {
         let partitions = loader.load_all(listing.partitions)?;
         let is_gone = |partition: &TopicPartition| !partitions.contains_key(partition);
         let known = [&loader.recovery_points, &loader.log_starts, &loader.cleaned];
-        let stale = known.iter().flat_map(|offsets| offsets.keys()).any(is_gone);
+        let stale = known.iter().flat_map(|offsets| offsets.keys()).filter(|name| is_gone(name)).cloned().collect();
         let has_cleaned = !loader.cleaned.is_empty();
         if !was_clean {
             // What a killed process left in the page cache is not on disk yet: one round for all of it.
@@ -231,7 +231,7 @@ impl LogDir {
             checkpointing: Mutex::default(),
             unfinished: Mutex::default(),
             doomed: Mutex::new(doomed),
-            are_checkpoints_stale: AtomicBool::new(stale),
+            stale: Mutex::new(stale),
             has_cleaned: AtomicBool::new(has_cleaned),
             was_clean,
             taken_mark,
@@ -316,9 +316,11 @@ impl LogDir {
     /// Writes down up to where each log is on disk, where it starts, and what consumers may read.
     pub(super) fn write_checkpoints(&self) -> Result<(), LogDirError> {
         let _one_at_a_time = lock(&self.checkpointing);
-        let was_stale = self.are_checkpoints_stale.swap(false, Ordering::AcqRel);
+        let stale = std::mem::take(&mut *lock(&self.stale));
         let written = self.write_all_checkpoints();
-        self.are_checkpoints_stale.fetch_or(was_stale && written.is_err(), Ordering::AcqRel);
+        if written.is_err() {
+            lock(&self.stale).extend(stale);
+        }
         written
     }
 
@@ -430,7 +432,8 @@ impl LogDir {
             return Err(LogDirError::Exists { partition: partition.clone() });
         }
         // It must not be taken for checked up to where another one of its name was, nor for started there.
-        if self.are_checkpoints_stale.load(Ordering::Acquire) {
+        let is_stale = lock(&self.stale).contains(partition);
+        if is_stale {
             self.write_checkpoints()?;
         }
         let created = self.create_files(partition, &path, topic_id, config, now);
@@ -501,13 +504,11 @@ impl LogDir {
         partitions: &[TopicPartition],
         doomed: impl Fn(PathBuf, Duration) -> Doomed,
     ) -> Result<(), LogDirError> {
-        let deleted = first_error(partitions.iter().map(|partition| {
+        first_error(partitions.iter().map(|partition| {
             let (path, delay) = self.retire(partition, DELETE_SUFFIX)?;
             lock(&self.doomed).push(doomed(path, delay));
             Ok(())
-        }));
-        let written = self.write_checkpoints();
-        deleted.and(written)
+        }))
     }
 
     /// Puts away what is left of partitions that could not be created.
@@ -541,7 +542,6 @@ impl LogDir {
     /// stays.
     pub fn set_stray(&self, partition: &TopicPartition) -> Result<(), LogDirError> {
         let (path, _) = self.retire(partition, STRAY_SUFFIX)?;
-        self.write_checkpoints()?;
         tracing::warn!(path = %path.display(), "{partition} is unknown to the metadata and was put aside as stray");
         Ok(())
     }
@@ -555,7 +555,7 @@ impl LogDir {
         let path = self.path.join(retired_dir_name(partition, Uuid::new_v4(), suffix));
         log.retire(path.clone()).map_err(|source| LogDirError::Io { path: path.clone(), source })?;
         write(&self.partitions).remove(partition);
-        self.are_checkpoints_stale.store(true, Ordering::Release);
+        lock(&self.stale).insert(partition.clone());
         Ok((path, log.file_delete_delay()))
     }
 }

@@ -161,17 +161,21 @@ fn a_partition_does_not_start_where_one_of_its_name_did() {
         log.flush().expect("flushed");
         log.advance_log_start(90);
         dir.checkpoint().expect("written");
-        // The rename is the first call; the first checkpoint fails.
-        disk.fail_nth(2, 28);
-        dir.delete_partitions(std::slice::from_ref(log.topic_partition()), monotonic())
-            .expect_err("no room for a checkpoint");
+        dir.delete_partitions(std::slice::from_ref(log.topic_partition()), monotonic()).expect("deleted");
         if is_restarted {
             disk.sync_dir(Path::new("/data")).expect("synced");
             drop(dir);
             disk.crash(Crash::LoseAll);
             dir = open();
         }
+        let before = disk.calls();
+        create(&dir, "b").expect("there was never one of its name");
+        let others = disk.calls() - before;
+        disk.fail_nth(1, 28);
+        create(&dir, "a").expect_err("no room for a checkpoint");
+        let before = disk.calls();
         let log = create(&dir, "a").expect("created");
+        assert!(disk.calls() - before > others, "the checkpoints are written");
         log.append(&batch(100, 1, 50), 0, 1).expect("appended");
         log.commit_now().expect("flushed");
         drop((dir, log));
