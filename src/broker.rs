@@ -206,6 +206,7 @@ impl Broker {
             node_id: config.node_id,
             directory_id: identity.directory_id,
             default_partitions: config.num_partitions,
+            partitions_max: usize::try_from(config.partitions_max).unwrap_or(usize::MAX),
         };
         let (found, config) = read_metadata(&config, &identity, &logs).inspect_err(|_| logs.leave_as_found())?;
         let (journal, removed) = Journal::open(found, wall_clock_ms())?;

@@ -326,6 +326,8 @@ pub const BROKER_KEYS: &[BrokerKey] = &[
         .doc("The segment size of __consumer_offsets, when it is created."),
     broker("ottla.durability", Text, Some("fsync"), OneOf(DURABILITIES), High)
         .doc("fsync: acknowledged with acks=all means on disk. kafka: in the page cache, flushed by log.flush.*."),
+    broker("ottla.partitions.max", Int, Some("100000"), AtLeast(1), Medium)
+        .doc("The most partitions of all topics. Whatever would be more is refused: topics, and partitions added to them. Those of groups and transactions count and are never refused, nor is what is there at a start."),
     broker("process.roles", List, Some("broker,controller"), ListOf(&["broker", "controller"]), High)
         .doc("What this process is: both, whatever is set.")
         .without_effect(),
@@ -459,6 +461,8 @@ pub struct BrokerConfig {
     pub metadata_max_retention_ms: Option<i64>,
     /// `num.partitions`.
     pub num_partitions: i32,
+    /// `ottla.partitions.max`.
+    pub partitions_max: u32,
     /// `producer.id.expiration.ms`.
     pub producer_id_expiration_ms: i64,
     /// `transaction.*` and `transactional.id.*`.
@@ -661,6 +665,7 @@ impl BrokerConfig {
             metadata_max_retention_bytes: u64::try_from(values.long("metadata.max.retention.bytes")).ok(),
             metadata_max_retention_ms: Some(values.long("metadata.max.retention.ms")).filter(|ms| *ms >= 0),
             num_partitions: values.int("num.partitions"),
+            partitions_max: values.size("ottla.partitions.max"),
             producer_id_expiration_ms: values.long("producer.id.expiration.ms"),
             transactions: TransactionConfig::new(&values),
             socket_receive_buffer_bytes: values.buffer("socket.receive.buffer.bytes"),

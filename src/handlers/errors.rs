@@ -95,7 +95,7 @@ pub fn create_topic(failure: &CreateTopicFailure) -> ErrorCode {
             CreateTopicError::MetadataLog => ErrorCode::InvalidRequest,
             CreateTopicError::Partitions => ErrorCode::InvalidPartitions,
             CreateTopicError::ReplicationFactor => ErrorCode::InvalidReplicationFactor,
-            CreateTopicError::TooManyPartitions(_) => ErrorCode::PolicyViolation,
+            CreateTopicError::TooManyPartitions(_) | CreateTopicError::Limit(_) => ErrorCode::PolicyViolation,
             CreateTopicError::Assignment(_) => ErrorCode::InvalidReplicaAssignment,
         },
         CreateTopicFailure::Config(_) => ErrorCode::InvalidConfig,

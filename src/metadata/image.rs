@@ -28,6 +28,8 @@ pub struct Image {
     names: HashMap<Uuid, Arc<str>>,
     /// Names with every '.' as '_', of the topics that could collide by that.
     collisions: HashMap<String, Arc<str>>,
+    /// Partitions of all topics.
+    partitions: usize,
     configs: BTreeMap<ConfigResource, BTreeMap<String, String>>,
     features: BTreeMap<String, i16>,
     next_producer_id: i64,
@@ -150,6 +152,12 @@ impl Image {
     #[must_use]
     pub fn topic_by_id(&self, id: Uuid) -> Option<&Arc<Topic>> {
         self.topics.get(self.names.get(&id)?)
+    }
+
+    /// How many partitions all topics have.
+    #[must_use]
+    pub fn partition_count(&self) -> usize {
+        self.partitions
     }
 
     /// All topics by name.
@@ -306,7 +314,10 @@ impl Image {
         let count = topic.partitions.len();
         match usize::try_from(record.partition_id) {
             Ok(index) if index < count => topic.partitions[index] = partition,
-            Ok(index) if index == count => topic.partitions.push(partition),
+            Ok(index) if index == count => {
+                topic.partitions.push(partition);
+                self.partitions += 1;
+            }
             _ => {
                 let topic = topic.name.clone();
                 return Err(ApplyError::PartitionGap { topic, count, partition: record.partition_id });
@@ -338,7 +349,7 @@ impl Image {
 
     fn remove_topic(&mut self, id: Uuid) -> Result<(), ApplyError> {
         let name = self.names.remove(&id).ok_or(ApplyError::UnknownTopicId(id))?;
-        self.topics.remove(&name);
+        self.partitions -= self.topics.remove(&name).map_or(0, |topic| topic.partitions.len());
         self.collisions.remove(&topic_name::unify_collision_chars(&name));
         self.configs.remove(&ConfigResource::topic(&name));
         Ok(())
@@ -397,7 +408,7 @@ mod tests {
     #[test]
     fn topics_are_found_by_name_and_by_id() {
         let image = image(&[topic("a", 1), partition(1, 0), partition(1, 1), topic("b.c", 2)]);
-        assert_eq!(image.offset(), 4);
+        assert_eq!((image.offset(), image.partition_count()), (4, 2));
         let a = image.topic("a").expect("is there");
         assert_eq!(a.partitions.len(), 2);
         assert_eq!(image.topic_by_id(Uuid::from_u128(1)), Some(a));
@@ -413,7 +424,9 @@ mod tests {
             topic_id: Uuid::from_u128(1),
             ..RemoveTopicRecord::default()
         });
-        let image = image(&[topic("a.b", 1), config("a.b", "retention.ms", Some("5")), remove, topic("a_b", 2)]);
+        let a = [topic("a.b", 1), partition(1, 0), partition(1, 1), config("a.b", "retention.ms", Some("5"))];
+        let image = image(&[&a[..], &[remove, topic("a_b", 2), partition(2, 0)]].concat());
+        assert_eq!(image.partition_count(), 1);
         assert!(image.topic("a.b").is_none());
         assert!(image.config(&ConfigResource::topic("a.b")).is_empty());
         assert_eq!(image.collision("a_b"), None);

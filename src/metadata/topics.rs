@@ -56,7 +56,23 @@ pub struct Home {
     pub directory_id: Uuid,
     /// Partitions of a topic that asks for the default.
     pub default_partitions: i32,
+    /// `ottla.partitions.max`: the most partitions of all topics.
+    pub partitions_max: usize,
 }
+
+/// A broker that has as many partitions as it may.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{asked} partition(s) more than the {current} that are there would be more than ottla.partitions.max, {most}.")]
+pub struct PartitionLimitError {
+    asked: usize,
+    current: usize,
+    most: usize,
+}
+
+/// A manual assignment that is none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("The manual partition assignment {0}")]
+pub struct AssignmentError(String);
 
 /// Why a topic is not created.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -79,6 +95,9 @@ pub enum CreateTopicError {
     /// More partitions than one request may create.
     #[error("{0} partitions are more than the {PARTITIONS_PER_REQUEST_MAX} that one request may create.")]
     TooManyPartitions(usize),
+    /// More partitions than the broker takes.
+    #[error(transparent)]
+    Limit(#[from] PartitionLimitError),
     /// A manual assignment that is none.
     #[error("{0}")]
     Assignment(String),
@@ -109,6 +128,7 @@ pub fn create(image: &Image, topic: &NewTopic, home: Home, id: Uuid) -> Result<V
         return Err(CreateTopicError::ReplicationFactor);
     }
     let partitions = partition_count(&topic.layout, home)?;
+    check_limit(image, &topic.name, usize::try_from(partitions).unwrap_or(0), home)?;
     let topic_record = TopicRecord { name: topic.name.as_str().into(), topic_id: id, ..TopicRecord::default() };
     let mut records = vec![MetadataRecord::Topic(topic_record)];
     records.extend((0..partitions).map(|partition| MetadataRecord::Partition(partition_record(id, partition, home))));
@@ -121,6 +141,16 @@ pub fn create(image: &Image, topic: &NewTopic, home: Home, id: Uuid) -> Result<V
 pub fn delete(image: &Image, id: Uuid) -> Option<MetadataRecord> {
     image.topic_by_id(id)?;
     Some(MetadataRecord::RemoveTopic(RemoveTopicRecord { topic_id: id, ..RemoveTopicRecord::default() }))
+}
+
+/// Whether a topic may have so many partitions more. Those of coordinators may: whoever commits an offset or a transaction
+/// has asked for no topic.
+pub(super) fn check_limit(image: &Image, topic: &str, asked: usize, home: Home) -> Result<(), PartitionLimitError> {
+    let (current, most) = (image.partition_count(), home.partitions_max);
+    if topic_name::is_internal(topic) || current.saturating_add(asked) <= most {
+        return Ok(());
+    }
+    Err(PartitionLimitError { asked, current, most })
 }
 
 fn partition_count(layout: &Layout, home: Home) -> Result<i32, CreateTopicError> {
@@ -144,22 +174,7 @@ fn assigned_partitions(assignment: &[(i32, Vec<i32>)], home: Home) -> Result<i32
         if !seen.insert(*partition) {
             return refuse(format!("Found multiple manual partition assignments for partition {partition}"));
         }
-        if brokers.is_empty() {
-            return refuse(format!(
-                "The manual partition assignment for partition {partition} includes an empty replica list."
-            ));
-        }
-        if let Some(unknown) = brokers.iter().find(|broker| **broker != home.node_id) {
-            return refuse(format!(
-                "The manual partition assignment includes broker {unknown}, but no such broker is registered."
-            ));
-        }
-        if brokers.len() > 1 {
-            return refuse(format!(
-                "The manual partition assignment includes the broker {} more than once.",
-                home.node_id
-            ));
-        }
+        check_brokers(brokers, home).map_err(|error| CreateTopicError::Assignment(error.to_string()))?;
     }
     match seen.iter().zip(0..).find(|(partition, expected)| *partition != expected) {
         Some(_) => refuse("partitions should be a consecutive 0-based integer sequence".to_owned()),
@@ -167,7 +182,22 @@ fn assigned_partitions(assignment: &[(i32, Vec<i32>)], home: Home) -> Result<i32
     }
 }
 
-fn partition_record(topic_id: Uuid, partition_id: i32, home: Home) -> PartitionRecord {
+/// A partition is assigned to this broker, once.
+pub(super) fn check_brokers(brokers: &[i32], home: Home) -> Result<(), AssignmentError> {
+    let refuse = |reason| Err(AssignmentError(reason));
+    if brokers.is_empty() {
+        return refuse("includes an empty replica list.".to_owned());
+    }
+    if let Some(unknown) = brokers.iter().find(|broker| **broker != home.node_id) {
+        return refuse(format!("includes broker {unknown}, but no such broker is registered."));
+    }
+    if brokers.len() > 1 {
+        return refuse(format!("includes the broker {} more than once.", home.node_id));
+    }
+    Ok(())
+}
+
+pub(super) fn partition_record(topic_id: Uuid, partition_id: i32, home: Home) -> PartitionRecord {
     PartitionRecord {
         partition_id,
         topic_id,
@@ -194,8 +224,10 @@ fn config_record(topic: &str, key: &str, value: &str) -> MetadataRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::ids::random_uuid;
 
-    const HOME: Home = Home { node_id: 1, directory_id: Uuid::from_u128(9), default_partitions: 3 };
+    const HOME: Home =
+        Home { node_id: 1, directory_id: Uuid::from_u128(9), default_partitions: 3, partitions_max: 10_000 };
 
     fn new_topic(name: &str, layout: Layout) -> NewTopic {
         NewTopic { name: name.to_owned(), layout, ..NewTopic::default() }
@@ -251,6 +283,24 @@ mod tests {
         assert!(matches!(said("a_b"), CreateTopicError::Name(TopicNameError::Collision { .. })));
         assert!(matches!(said("../a"), CreateTopicError::Name(TopicNameError::Characters(_))));
         assert_eq!(said(CLUSTER_METADATA_TOPIC), CreateTopicError::MetadataLog);
+    }
+
+    #[test]
+    fn a_broker_has_no_more_partitions_than_it_may() {
+        let mut image = Image::default();
+        let home = Home { partitions_max: 4, ..HOME };
+        let mut create = |name: &str, partitions| {
+            let topic = new_topic(name, Layout::Count(Some(partitions)));
+            let records = create(&image, &topic, home, random_uuid())?;
+            records.iter().for_each(|record| image.apply(image.offset(), record).expect("fits"));
+            Ok::<_, CreateTopicError>(())
+        };
+        assert_eq!(create("a", 3), Ok(()));
+        let said = create("b", 2).expect_err("one too many").to_string();
+        assert_eq!(said, "2 partition(s) more than the 3 that are there would be more than ottla.partitions.max, 4.");
+        assert_eq!(create("b", 1), Ok(()));
+        assert_eq!(create(topic_name::GROUP_METADATA_TOPIC, 50), Ok(()), "nobody asked for that one");
+        assert!(matches!(create("c", 1), Err(CreateTopicError::Limit(_))));
     }
 
     #[test]
