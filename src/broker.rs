@@ -11,7 +11,7 @@ mod producer_ids;
 pub(crate) mod tests;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
@@ -39,7 +39,8 @@ use crate::{
         partition_metadata::is_misread,
     },
     metadata::{
-        image::{ConfigResource, Image, Topic},
+        draft::Draft,
+        image::{ConfigResource, Image, Partition, Topic},
         journal::{CommitError, Found, Journal, JournalSettings, OpenError, RemovedTopics},
         record::MetadataRecord,
         registration::{self, Node},
@@ -173,8 +174,6 @@ impl CreateTopicFailure {
 pub enum DeleteTopicFailure {
     #[error("this server does not host a topic with this id")]
     Unknown,
-    #[error(transparent)]
-    Commit(#[from] CommitError),
     #[error(transparent)]
     Logs(#[from] LogDirError),
 }
@@ -369,11 +368,14 @@ impl Broker {
         Ok(CreatedTopic { id: Uuid::nil(), partitions: partitions_in(&records) })
     }
 
-    /// Deletes a topic by its id; its partitions are gone when this returns, their files are some time
-    /// later (`file.delete.delay.ms`).
-    pub async fn delete_topic(self: &Arc<Self>, id: Uuid) -> Result<(), DeleteTopicFailure> {
+    /// Deletes topics by their ids, in one commit; their partitions are gone when this returns, the files are some time
+    /// later (`file.delete.delay.ms`). The outer failure is that of all.
+    pub async fn delete_topics(
+        self: &Arc<Self>,
+        ids: Vec<Uuid>,
+    ) -> Result<Vec<Result<(), DeleteTopicFailure>>, CommitError> {
         let broker = Arc::clone(self);
-        blocking(move || broker.delete_topic_blocking(id)).await
+        blocking(move || broker.delete_topics_blocking(&ids)).await
     }
 
     /// An id that no producer has had.
@@ -428,53 +430,49 @@ impl Broker {
     ) -> Result<Vec<Result<CreatedTopic, CreateTopicFailure>>, CommitError> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let created = self.journal.change(wall_clock_ms(), |image| {
-            let mut draft = image.clone();
-            let mut records = Vec::new();
-            let created: Vec<_> =
-                topics.iter().map(|topic| self.draft_topic(&mut draft, &mut records, topic)).collect();
-            Ok::<_, CommitError>((records, created))
+            let mut draft = Draft::new(image);
+            let created: Vec<_> = topics.iter().map(|topic| self.draft_topic(&mut draft, topic)).collect();
+            Ok::<_, CommitError>((draft.into_records(), created))
         })?;
         let image = self.image();
+        let mut unhosted = Vec::new();
         let hosted = created.into_iter().map(|created| {
             let created = created?;
             if let Some(topic) = image.topic_by_id(created.id)
                 && let Err(error) = self.host(&image, topic)
             {
-                self.take_back(topic);
+                unhosted.push(created.id);
                 return Err(error.into());
             }
             Ok(created)
         });
-        Ok(hosted.collect())
+        let hosted = hosted.collect();
+        self.take_back(&unhosted);
+        Ok(hosted)
     }
 
-    /// Adds a topic to a draft of the metadata, and its records to those that are to be committed.
-    fn draft_topic(
-        &self,
-        draft: &mut Image,
-        records: &mut Vec<MetadataRecord>,
-        topic: &NewTopic,
-    ) -> Result<CreatedTopic, CreateTopicFailure> {
+    /// Adds a topic to a draft of the metadata.
+    fn draft_topic(&self, draft: &mut Draft<'_>, topic: &NewTopic) -> Result<CreatedTopic, CreateTopicFailure> {
         TopicConfig::resolve(&self.config().values, &topic.configs)?;
         let id = random_uuid();
-        let new = topics::create(draft, topic, self.home, id)?;
-        for record in &new {
-            draft.apply(draft.offset(), record).expect("the records were decided against this very draft");
-        }
-        let created = CreatedTopic { id, partitions: partitions_in(&new) };
-        records.extend(new);
+        let records = topics::create(draft.image(), topic, self.home, id)?;
+        let created = CreatedTopic { id, partitions: partitions_in(&records) };
+        draft.extend(records);
         Ok(created)
     }
 
-    /// A topic whose directories cannot be created was not created.
-    fn take_back(&self, topic: &Topic) {
+    /// Topics whose directories cannot be created were not created.
+    fn take_back(&self, topics: &[Uuid]) {
+        if topics.is_empty() {
+            return;
+        }
         let removed = self.journal.change(wall_clock_ms(), |image| {
-            Ok::<_, CommitError>((topics::delete(image, topic.id).into_iter().collect(), ()))
+            Ok::<_, CommitError>((topics.iter().filter_map(|id| topics::delete(image, *id)).collect(), ()))
         });
         let removed = removed.map_err(|error| error.to_string());
         let deleted = self.delete_leftovers().map_err(|error| error.to_string());
         if let Err(error) = removed.and(deleted) {
-            tracing::warn!(topic = %topic.name, error, "a topic that could not be created is not wholly removed");
+            tracing::warn!(count = topics.len(), error, "topics that could not be created are not wholly removed");
         }
     }
 
@@ -498,23 +496,7 @@ impl Broker {
         let log_config = hosted_topic::log_config(&config);
         let mut logs = Vec::with_capacity(topic.partitions.len());
         for (index, partition) in (0..).zip(&topic.partitions) {
-            let name = TopicPartition::new(topic.name.clone(), index);
-            if let Some(log) = self.logs.partition(&name) {
-                if is_of(&log, topic) {
-                    if log.topic_id() != Some(topic.id) {
-                        tracing::warn!(partition = %name, "its topic id is missing or damaged and written anew");
-                        log.set_topic_id(topic.id).map_err(|source| self.logs.error(source))?;
-                    }
-                    log.set_config(log_config);
-                    log.begin_epoch(partition.leader_epoch);
-                    logs.push(log);
-                    continue;
-                }
-                // It is of a topic that was deleted, and could not be renamed then.
-                self.logs.delete_partitions(std::slice::from_ref(&name), monotonic())?;
-            }
-            let epoch = partition.leader_epoch;
-            logs.push(self.logs.create_partition(&name, topic.id, log_config, epoch, wall_clock_ms())?);
+            logs.push(self.open_log(topic, index, partition, log_config)?);
         }
         self.publish(HostedTopic::new(topic, config, logs));
         Ok(())
@@ -528,24 +510,58 @@ impl Broker {
         all.by_name.insert(topic.name().into(), topic);
     }
 
-    /// What [`Broker::delete_topic`] does, on the caller's thread.
-    pub fn delete_topic_blocking(&self, id: Uuid) -> Result<(), DeleteTopicFailure> {
-        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        self.journal.change(wall_clock_ms(), |image| {
-            let record = topics::delete(image, id).ok_or(DeleteTopicFailure::Unknown)?;
-            Ok::<_, DeleteTopicFailure>((vec![record], ()))
-        })?;
-        let removed = {
-            let mut all = self.hosted.write().unwrap_or_else(PoisonError::into_inner);
-            let topic = all.by_id.remove(&id);
-            if let Some(topic) = &topic {
-                all.by_name.remove(topic.name());
+    /// The log of a topic's partition, which is created if it is missing.
+    fn open_log(
+        &self,
+        topic: &Topic,
+        index: i32,
+        partition: &Partition,
+        config: LogConfig,
+    ) -> Result<Arc<PartitionLog>, HostError> {
+        let name = TopicPartition::new(topic.name.clone(), index);
+        if let Some(log) = self.logs.partition(&name) {
+            if is_of(&log, topic) {
+                if log.topic_id() != Some(topic.id) {
+                    tracing::warn!(partition = %name, "its topic id is missing or damaged and written anew");
+                    log.set_topic_id(topic.id).map_err(|source| self.logs.error(source))?;
+                }
+                log.set_config(config);
+                log.begin_epoch(partition.leader_epoch);
+                return Ok(log);
             }
-            topic
-        };
-        let logs = removed.iter().flat_map(|topic| topic.logs());
-        let partitions: Vec<_> = logs.map(|log| log.topic_partition().clone()).collect();
-        Ok(self.logs.delete_partitions(&partitions, monotonic())?)
+            // It is of a topic that was deleted, and could not be renamed then.
+            self.logs.delete_partitions(std::slice::from_ref(&name), monotonic())?;
+        }
+        Ok(self.logs.create_partition(&name, topic.id, config, partition.leader_epoch, wall_clock_ms())?)
+    }
+
+    /// What [`Broker::delete_topics`] does, on the caller's thread.
+    pub fn delete_topics_blocking(&self, ids: &[Uuid]) -> Result<Vec<Result<(), DeleteTopicFailure>>, CommitError> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let removed: Vec<bool> = self.journal.change(wall_clock_ms(), |image| {
+            let mut seen = HashSet::new();
+            let records: Vec<_> =
+                ids.iter().map(|id| topics::delete(image, *id).filter(|_| seen.insert(*id))).collect();
+            let removed = records.iter().map(Option::is_some).collect();
+            Ok::<_, CommitError>((records.into_iter().flatten().collect(), removed))
+        })?;
+        let outcomes = ids.iter().zip(removed).map(|(id, removed)| {
+            if !removed {
+                return Err(DeleteTopicFailure::Unknown);
+            }
+            let topic = self.unhost(*id);
+            let logs = topic.iter().flat_map(|topic| topic.logs());
+            let partitions: Vec<_> = logs.map(|log| log.topic_partition().clone()).collect();
+            Ok(self.logs.delete_partitions(&partitions, monotonic())?)
+        });
+        Ok(outcomes.collect())
+    }
+
+    fn unhost(&self, id: Uuid) -> Option<Arc<HostedTopic>> {
+        let mut all = self.hosted.write().unwrap_or_else(PoisonError::into_inner);
+        let topic = all.by_id.remove(&id)?;
+        all.by_name.remove(topic.name());
+        Some(topic)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod batches;
 pub mod configs;
+pub mod draft;
 pub mod image;
 pub mod journal;
 pub mod kept;

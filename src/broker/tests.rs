@@ -75,6 +75,10 @@ fn create(broker: &Broker, topic: &NewTopic) -> Result<CreatedTopic, CreateTopic
     broker.create_topics_blocking(std::slice::from_ref(topic))?.remove(0)
 }
 
+fn delete(broker: &Broker, id: Uuid) -> Result<(), Box<dyn std::error::Error>> {
+    Ok(broker.delete_topics_blocking(&[id])?.remove(0)?)
+}
+
 fn partitions(broker: &Broker) -> Vec<String> {
     let mut names: Vec<_> = broker.logs().partitions().iter().map(|log| log.topic_partition().to_string()).collect();
     names.sort();
@@ -141,7 +145,7 @@ fn topics_come_and_go_on_a_full_disk() {
         (Arc::clone(log), epoch)
     };
     assert!(matches!(log.append(&batch(1, 4, 50), epoch, 4), Err(AppendError::BelowReserve)));
-    broker.delete_topic_blocking(id).expect("deleted");
+    delete(&broker, id).expect("deleted");
     broker.remove_deleted();
     broker.logs().checkpoint().expect("written");
     assert_eq!(log.offsets().high_watermark(), 3);
@@ -168,7 +172,7 @@ fn what_cannot_be_deleted_is_deleted_later() {
         let broker = open(&disk).expect("opened");
         let id = create(&broker, &topic("t", 3)).expect("created").id;
         disk.fail_nth(n, 5);
-        let deleted = broker.delete_topic_blocking(id);
+        let deleted = delete(&broker, id);
         disk.heal();
         if broker.logs().group_commit().failure().is_some() || broker.image().topic("t").is_some() {
             continue;
@@ -188,7 +192,7 @@ fn a_topic_that_takes_a_name_is_not_taken_for_its_predecessor() {
     let id = create(&broker, &topic("t", 1)).expect("created").id;
     append(&broker, "t", 100);
     broker.logs().checkpoint().expect("written");
-    broker.delete_topic_blocking(id).expect("deleted");
+    delete(&broker, id).expect("deleted");
     create(&broker, &topic("t", 1)).expect("created again");
     append(&broker, "t", 2);
     let log = Arc::clone(broker.topic("t").expect("hosted").partition(0).expect("there").0);
@@ -241,7 +245,7 @@ fn retention_leaves_the_metadata_alone() {
     assert_eq!(starts(&open(&disk).expect("opened")), (3, 0));
 }
 
-fn partition(broker: &Broker) -> crate::metadata::image::Partition {
+fn partition(broker: &Broker) -> Partition {
     broker.image().topic("t").expect("is there").partitions[0].clone()
 }
 
@@ -346,7 +350,7 @@ fn a_deletion_that_a_crash_interrupts_is_finished() {
             let id = create(&broker, &topic("t", 3)).expect("created").id;
             append(&broker, "t", 3);
             disk.fail_from(n, 5);
-            drop(broker.delete_topic_blocking(id));
+            drop(delete(&broker, id));
             drop(broker);
             disk.heal();
             disk.crash(crash);
@@ -371,7 +375,7 @@ fn a_snapshot_waits_for_the_deletions_before_it() {
         let id = create(&broker, &topic("t", 3)).expect("created").id;
         append(&broker, "t", 3);
         disk.fail_nth(n, 5);
-        drop(broker.delete_topic_blocking(id));
+        drop(delete(&broker, id));
         disk.heal();
         if broker.logs().group_commit().failure().is_some() {
             continue;

@@ -8,7 +8,7 @@ use super::{context::Context, errors, repeated::repeated};
 use crate::{
     auth::{Operation, Resource},
     clock::wall_clock_ms,
-    config::topic_name::CLUSTER_METADATA_TOPIC,
+    config::topic_name::{self, CLUSTER_METADATA_TOPIC},
     protocol::{
         error_code::ErrorCode,
         messages::{DeleteTopicsRequest, DeleteTopicsResponse, delete_topics_response::DeletableTopicResult},
@@ -29,7 +29,8 @@ struct Named {
 /// Why a topic is not deleted.
 type Refusal = (ErrorCode, String);
 
-/// Deletes each topic on its own, and forgets what groups have committed of them.
+/// Deletes all topics in one commit, and forgets what groups have committed of them. One that is refused leaves the others
+/// alone.
 pub async fn delete_topics(cx: &Context, request: DeleteTopicsRequest) -> DeleteTopicsResponse {
     let by_name = request.topic_names.iter().map(|name| Named { name: Some(name.clone()), id: Uuid::nil() });
     let by_either = request.topics.iter().map(|topic| Named { name: topic.name.clone(), id: topic.topic_id });
@@ -37,24 +38,45 @@ pub async fn delete_topics(cx: &Context, request: DeleteTopicsRequest) -> Delete
     let repeated = repeated(&named);
     let asked: HashSet<&Named> = named.iter().collect();
     let mut answered = HashSet::new();
-    let mut responses = Vec::new();
-    let mut is_any_deleted = false;
-    for topic in &named {
-        if !answered.insert(topic) {
-            continue;
-        }
-        let outcome = match refusal_of_all(cx) {
-            Some(refusal) => Err(refusal),
-            None if repeated.contains(topic) => Err((ErrorCode::InvalidRequest, "Duplicate topic.".to_owned())),
-            None => delete(cx, topic, &asked).await,
-        };
-        is_any_deleted |= outcome.is_ok();
-        responses.push(answer(topic.clone(), outcome));
-    }
-    if is_any_deleted {
+    let named = named.iter().filter(|topic| answered.insert(*topic));
+    let found: Vec<_> = named
+        .map(|topic| match refusal_of_all(cx) {
+            Some(refusal) => (topic, Err(refusal)),
+            None if repeated.contains(topic) => {
+                (topic, Err((ErrorCode::InvalidRequest, "Duplicate topic.".to_owned())))
+            }
+            None => (topic, find(cx, topic, &asked)),
+        })
+        .collect();
+    let ids = found.iter().filter_map(|(_, found)| found.as_ref().ok().map(|(_, id)| *id)).collect();
+    let outcomes = delete(cx, ids).await;
+    if outcomes.iter().any(Result::is_ok) {
         forget(cx).await;
     }
-    DeleteTopicsResponse { responses, ..DeleteTopicsResponse::default() }
+    let mut outcomes = outcomes.into_iter();
+    let responses = found.into_iter().map(|(topic, found)| {
+        let deleted = found.and_then(|found| {
+            outcomes.next().expect("each topic that was found has an outcome")?;
+            Ok(found)
+        });
+        answer(topic.clone(), deleted)
+    });
+    DeleteTopicsResponse { responses: responses.collect(), ..DeleteTopicsResponse::default() }
+}
+
+/// What becomes of each topic.
+async fn delete(cx: &Context, ids: Vec<Uuid>) -> Vec<Result<(), Refusal>> {
+    if ids.is_empty() {
+        return Vec::new();
+    }
+    let count = ids.len();
+    match cx.broker.delete_topics(ids).await {
+        Ok(outcomes) => {
+            let refusal = |failure| (errors::delete_topic(&failure), failure.to_string());
+            outcomes.into_iter().map(|outcome| outcome.map_err(refusal)).collect()
+        }
+        Err(error) => (0..count).map(|_| Err((errors::commit(&error), error.to_string()))).collect(),
+    }
 }
 
 /// Forgets what groups have committed of them. All groups are looked at, so on a thread that serves no sockets.
@@ -86,7 +108,9 @@ fn answer(topic: Named, outcome: Result<(StrBytes, Uuid), Refusal>) -> Deletable
     }
 }
 
-async fn delete(cx: &Context, topic: &Named, asked: &HashSet<&Named>) -> Result<(StrBytes, Uuid), Refusal> {
+/// The topic that is to be deleted. Kafka deletes internal topics too, and every group with its offsets and every transaction
+/// is gone with them.
+fn find(cx: &Context, topic: &Named, asked: &HashSet<&Named>) -> Result<(StrBytes, Uuid), Refusal> {
     let (name, id) = resolve(cx, topic)?;
     if cx.authorize(Operation::Delete, Resource::Topic(&name)).is_err() {
         return Err((ErrorCode::TopicAuthorizationFailed, "Authorization failed.".to_owned()));
@@ -95,10 +119,11 @@ async fn delete(cx: &Context, topic: &Named, asked: &HashSet<&Named>) -> Result<
     if asked.contains(&by_name) && asked.contains(&by_id) {
         return Err((ErrorCode::InvalidRequest, "The topic is named by its name and by its id.".to_owned()));
     }
-    match cx.broker.delete_topic(id).await {
-        Ok(()) => Ok((name, id)),
-        Err(failure) => Err((errors::delete_topic(&failure), failure.to_string())),
+    if topic_name::is_internal(&name) {
+        let message = format!("The internal topic {name} cannot be deleted: groups and transactions are kept in it.");
+        return Err((ErrorCode::InvalidRequest, message));
     }
+    Ok((name, id))
 }
 
 /// The topic's name and id, whichever of them was given.

@@ -109,7 +109,6 @@ pub fn create_topic(failure: &CreateTopicFailure) -> ErrorCode {
 pub fn delete_topic(failure: &DeleteTopicFailure) -> ErrorCode {
     match failure {
         DeleteTopicFailure::Unknown => ErrorCode::UnknownTopicId,
-        DeleteTopicFailure::Commit(error) => commit(error),
         DeleteTopicFailure::Logs(_) => ErrorCode::KafkaStorageError,
     }
 }

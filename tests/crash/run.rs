@@ -448,7 +448,8 @@ impl Run {
         let Some((name, _)) = self.any_partition() else { return Ok(()) };
         let Some(Known::There(topic)) = self.topics.remove(&name) else { return Ok(()) };
         self.note(format!("delete {name}"));
-        let deleted = broker.delete_topic_blocking(topic.id);
+        let deleted = broker.delete_topics_blocking(&[topic.id]).map_err(|error| error.to_string());
+        let deleted = deleted.and_then(|mut deleted| deleted.remove(0).map_err(|error| error.to_string()));
         let known = match self.answered(deleted)? {
             Some(()) => Known::Gone,
             None => Known::InDoubt { partitions: topic.partitions.len(), before: Some(topic) },
