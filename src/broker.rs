@@ -6,6 +6,7 @@
 mod configs;
 mod coordinator_topic;
 mod hosted_topic;
+mod partitions;
 mod producer_ids;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -18,7 +19,9 @@ use std::{
 
 use uuid::Uuid;
 
-pub use self::{configs::Altered, coordinator_topic::CoordinatorTopic, hosted_topic::HostedTopic};
+pub use self::{
+    configs::Altered, coordinator_topic::CoordinatorTopic, hosted_topic::HostedTopic, partitions::GrowthFailure,
+};
 use self::{
     configs::{Watcher, effective_config},
     hosted_topic::codec,
@@ -286,7 +289,9 @@ impl Broker {
             if known || partition.topic.as_ref() == CLUSTER_METADATA_TOPIC {
                 continue;
             }
-            if removed.include(partition, log.topic_id()) {
+            // Nothing was ever written to one that was to be added when the crash came.
+            let is_unborn = topic.is_some_and(|topic| is_of(&log, topic)) && log.offsets().log_end() == 0;
+            if is_unborn || removed.include(partition, log.topic_id()) {
                 left.push(partition.clone());
             } else {
                 self.logs.set_stray(partition)?;
@@ -476,14 +481,15 @@ impl Broker {
         }
     }
 
-    /// Deletes the partitions of topics that the metadata does not have any more, and what is left of those that could not
-    /// be created.
+    /// Deletes the partitions that the metadata does not have any more, and what is left of those that could not be created.
     fn delete_leftovers(&self) -> Result<(), LogDirError> {
         self.logs.delete_unfinished()?;
         let image = self.image();
         let is_left = |log: &Arc<PartitionLog>| {
             log.topic_partition().topic.as_ref() != CLUSTER_METADATA_TOPIC
-                && log.topic_id().is_some_and(|id| image.topic_by_id(id).is_none())
+                && log.topic_id().is_some_and(|id| {
+                    !image.topic_by_id(id).is_some_and(|topic| topic.has_partition(log.topic_partition().partition))
+                })
         };
         let logs = self.logs.partitions();
         let left: Vec<_> = logs.iter().filter(|log| is_left(log)).map(|log| log.topic_partition().clone()).collect();

@@ -8,6 +8,7 @@ pub mod api;
 pub mod api_versions;
 pub mod context;
 pub mod coordinated;
+pub mod create_partitions;
 pub mod create_topics;
 pub mod delete_groups;
 pub mod delete_topics;

@@ -3,6 +3,7 @@
 mod batches;
 pub mod configs;
 pub mod draft;
+pub mod growth;
 pub mod image;
 pub mod journal;
 pub mod kept;

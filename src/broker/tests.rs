@@ -23,6 +23,7 @@ use crate::{
         partition_log::{AppendBatch, AppendError, AppendOrigin, test_batches::batch},
     },
     metadata::{
+        growth::Growth,
         level::{METADATA_VERSION_FEATURE, MetadataLevel},
         snapshot::feature_record,
         topics::Layout,
@@ -389,6 +390,79 @@ fn a_snapshot_waits_for_the_deletions_before_it() {
     }
 }
 
+fn growth(topic: &str, count: i32) -> Growth {
+    Growth { topic: topic.to_owned(), count, assignment: None }
+}
+
+/// Whatever fails, and wherever a crash comes: a topic has the partitions that the metadata says, before and after it.
+#[test]
+fn partitions_that_cannot_be_added_are_not_there() {
+    let (mut refused, mut unborn) = (0, 0);
+    for crash in [Crash::LoseAll, Crash::KeepAll] {
+        for n in 1..=30 {
+            let disk = SimDisk::new(n);
+            let broker = open(&disk).expect("opened");
+            for name in ["t", "u"] {
+                create(&broker, &topic(name, 2)).expect("created");
+                append(&broker, name, 3);
+            }
+            disk.fail_nth(n, ENOSPC);
+            let grown = broker.add_partitions_blocking(&[growth("t", 4), growth("u", 3), growth("t", 2)]);
+            disk.heal();
+            let offline = broker.logs().group_commit().failure().is_some();
+            let counts =
+                |broker: &Broker| ["t", "u"].map(|name| broker.image().topic(name).map(|t| t.partitions.len()));
+            let known = counts(&broker);
+            match grown.as_deref() {
+                Ok([t, u, same]) => {
+                    assert_eq!(known, [Some(2 + 2 * usize::from(t.is_ok())), Some(2 + usize::from(u.is_ok()))]);
+                    assert!(matches!(same, Err(GrowthFailure::Refused(_))));
+                    refused += usize::from(t.is_err() || u.is_err());
+                }
+                Ok(others) => panic!("{} outcomes of three", others.len()),
+                Err(_) => refused += 1,
+            }
+            if !offline {
+                let hosted: usize = known.iter().flatten().sum();
+                assert_eq!(partitions(&broker).len(), 1 + hosted, "call {n}: {grown:?}");
+                assert_eq!(broker.topic("t").expect("hosted").logs().count(), known[0].expect("there"));
+            }
+            let before = names(&disk, "-stray").len();
+            drop(broker);
+            disk.crash(crash);
+            let broker = open(&disk).expect("opened");
+            assert!(grown.is_err() || counts(&broker) == known, "call {n}: {grown:?}");
+            for name in ["t", "u"] {
+                let count = broker.image().topic(name).expect("there").partitions.len();
+                assert_eq!(broker.topic(name).expect("hosted").logs().count(), count);
+            }
+            assert_eq!(names(&disk, "-stray").len(), before, "an empty partition is nobody's loss");
+            unborn += usize::from(!names(&disk, "-delete").is_empty());
+            append(&broker, "t", 1);
+        }
+    }
+    assert!(refused >= 4 && unborn >= 1, "{refused}, {unborn}");
+}
+
+#[test]
+fn a_crash_before_the_record_leaves_no_partition() {
+    let disk = SimDisk::new(1);
+    let id = {
+        let broker = open(&disk).expect("opened");
+        create(&broker, &topic("t", 1)).expect("created").id
+    };
+    let logs = open_logs(&disk).expect("opened");
+    let name = TopicPartition::new("t", 1);
+    drop(logs.create_partition(&name, id, LogConfig::default(), 0, 0).expect("created"));
+    drop(logs);
+    let broker = open(&disk).expect("opened");
+    assert_eq!(partitions(&broker), ["__cluster_metadata-0", "t-0"]);
+    assert_eq!((names(&disk, "-stray").len(), names(&disk, "-delete").len()), (0, 1));
+    let grown = broker.add_partitions_blocking(&[growth("t", 2)]).expect("committed").remove(0);
+    grown.expect("added");
+    assert_eq!(partitions(&broker), ["__cluster_metadata-0", "t-0", "t-1"]);
+}
+
 #[test]
 fn a_partition_that_nobody_knows_is_put_aside_and_stays() {
     let disk = SimDisk::new(1);
@@ -400,7 +474,9 @@ fn a_partition_that_nobody_knows_is_put_aside_and_stays() {
     let foreign = [("t", 1, id), ("foreign", 0, Uuid::from_u128(77))];
     for (topic, index, id) in foreign {
         let name = TopicPartition::new(topic, index);
-        logs.create_partition(&name, id, LogConfig::default(), 0, 0).expect("created");
+        let log = logs.create_partition(&name, id, LogConfig::default(), 0, 0).expect("created");
+        log.append(&batch(1, 1, 50), 0, 1).expect("appended");
+        log.commit_now().expect("flushed");
     }
     drop(logs);
     for _ in 0..2 {

@@ -20,6 +20,7 @@ use super::{
     alter_configs::alter_configs,
     api_versions::{self, api_versions},
     context::{Context, Services},
+    create_partitions::create_partitions,
     create_topics::create_topics,
     delete_groups::delete_groups,
     delete_topics::delete_topics,
@@ -56,8 +57,8 @@ use crate::{
         message::{Message, Request},
         messages::{
             AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AlterConfigsRequest, ApiKey, ApiVersionsRequest,
-            CreateTopicsRequest, DeleteGroupsRequest, DeleteTopicsRequest, DescribeClusterRequest,
-            DescribeGroupsRequest, DescribeProducersRequest, DescribeTopicPartitionsRequest,
+            CreatePartitionsRequest, CreateTopicsRequest, DeleteGroupsRequest, DeleteTopicsRequest,
+            DescribeClusterRequest, DescribeGroupsRequest, DescribeProducersRequest, DescribeTopicPartitionsRequest,
             DescribeTransactionsRequest, EndTxnRequest, FetchRequest, FindCoordinatorRequest, HeartbeatRequest,
             IncrementalAlterConfigsRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest,
             ListGroupsRequest, ListOffsetsRequest, ListTransactionsRequest, MetadataRequest, OffsetCommitRequest,
@@ -168,6 +169,7 @@ apis! {
     EndTxnRequest 0..=5 end_txn;
     TxnOffsetCommitRequest 0..=6 txn_offset_commit;
     AlterConfigsRequest 0..=2 alter_configs;
+    CreatePartitionsRequest 0..=3 create_partitions;
     DeleteGroupsRequest 0..=3 delete_groups;
     IncrementalAlterConfigsRequest 0..=1 incremental_alter_configs;
     OffsetDeleteRequest 0..=0 offset_delete;

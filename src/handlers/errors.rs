@@ -2,7 +2,7 @@
 //! error does not compile until it is given a code.
 
 use crate::{
-    broker::{CreateTopicFailure, DeleteTopicFailure, ProducerIdError},
+    broker::{CreateTopicFailure, DeleteTopicFailure, GrowthFailure, ProducerIdError},
     config::dynamic::DynamicConfigError,
     coordinator::error::CoordinatorError,
     groups::error::GroupError,
@@ -11,7 +11,7 @@ use crate::{
         producer_state::ProducerError,
         validate::ValidateError,
     },
-    metadata::{configs::AlterConfigError, journal::CommitError, topics::CreateTopicError},
+    metadata::{configs::AlterConfigError, growth::GrowthError, journal::CommitError, topics::CreateTopicError},
     protocol::error_code::ErrorCode,
     transactions::{error::TransactionError, service::Unanswered},
 };
@@ -110,6 +110,28 @@ pub fn delete_topic(failure: &DeleteTopicFailure) -> ErrorCode {
     match failure {
         DeleteTopicFailure::Unknown => ErrorCode::UnknownTopicId,
         DeleteTopicFailure::Logs(_) => ErrorCode::KafkaStorageError,
+    }
+}
+
+/// A topic that got no more partitions.
+#[must_use]
+pub fn growth(error: &GrowthError) -> ErrorCode {
+    match error {
+        GrowthError::Unknown => ErrorCode::UnknownTopicOrPartition,
+        GrowthError::Internal(_) => ErrorCode::InvalidRequest,
+        GrowthError::Same(_) | GrowthError::Fewer { .. } => ErrorCode::InvalidPartitions,
+        GrowthError::Assignments { .. } | GrowthError::Assignment(_) => ErrorCode::InvalidReplicaAssignment,
+        GrowthError::TooMany(_) | GrowthError::Limit(_) => ErrorCode::PolicyViolation,
+    }
+}
+
+/// The same where it was tried.
+#[must_use]
+pub fn growth_failure(failure: &GrowthFailure) -> ErrorCode {
+    match failure {
+        GrowthFailure::Refused(refusal) => growth(refusal),
+        GrowthFailure::Config(_) => ErrorCode::InvalidConfig,
+        GrowthFailure::Logs(_) => ErrorCode::KafkaStorageError,
     }
 }
 

@@ -1,0 +1,81 @@
+//! `CreatePartitions` (key 37).
+
+use std::collections::HashSet;
+
+use super::{context::Context, errors, repeated::repeated};
+use crate::{
+    auth::{Operation, Resource},
+    metadata::growth::Growth,
+    protocol::{
+        error_code::ErrorCode,
+        messages::{
+            CreatePartitionsRequest, CreatePartitionsResponse, create_partitions_request::CreatePartitionsTopic,
+            create_partitions_response::CreatePartitionsTopicResult,
+        },
+        wire::StrBytes,
+    },
+};
+
+/// A topic that gets no more partitions, and why.
+struct Refusal(ErrorCode, String);
+
+/// Adds partitions to all topics in one commit; one that is refused leaves the others alone.
+pub async fn create_partitions(cx: &Context, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
+    let repeated = repeated(request.topics.iter().map(|topic| &topic.name));
+    let mut answered = HashSet::new();
+    // One that is named more than once is answered once, for all.
+    let named = request.topics.iter().filter(|topic| answered.insert(&topic.name));
+    let asked: Vec<_> = named
+        .map(|topic| {
+            if repeated.contains(&topic.name) {
+                return (topic, Err(Refusal(ErrorCode::InvalidRequest, "Duplicate topic name.".to_owned())));
+            }
+            (topic, asked(cx, topic))
+        })
+        .collect();
+    let growths = asked.iter().filter_map(|(_, growth)| growth.as_ref().ok().cloned()).collect();
+    let mut outcomes = grow(cx, growths, request.validate_only).await.into_iter();
+    let results = asked.into_iter().map(|(topic, asked)| {
+        let outcome = asked.and_then(|_| outcomes.next().expect("each topic that was asked for has an outcome"));
+        result(topic.name.clone(), outcome)
+    });
+    CreatePartitionsResponse { results: results.collect(), ..CreatePartitionsResponse::default() }
+}
+
+fn asked(cx: &Context, topic: &CreatePartitionsTopic) -> Result<Growth, Refusal> {
+    let denied = |_| Refusal(ErrorCode::TopicAuthorizationFailed, "Authorization failed.".to_owned());
+    cx.authorize(Operation::Alter, Resource::Topic(&topic.name)).map_err(denied)?;
+    let assignment = topic.assignments.as_ref();
+    Ok(Growth {
+        topic: topic.name.to_string(),
+        count: topic.count,
+        assignment: assignment.map(|all| all.iter().map(|partition| partition.broker_ids.clone()).collect()),
+    })
+}
+
+/// What becomes of each topic.
+async fn grow(cx: &Context, growths: Vec<Growth>, validate_only: bool) -> Vec<Result<(), Refusal>> {
+    if validate_only {
+        let decided = cx.broker.validate_growth(&growths).into_iter();
+        let refusal = |error| Refusal(errors::growth(&error), error.to_string());
+        return decided.map(|decided| decided.map_err(refusal)).collect();
+    }
+    let count = growths.len();
+    match cx.broker.add_partitions(growths).await {
+        Ok(outcomes) => {
+            let refusal = |failure| Refusal(errors::growth_failure(&failure), failure.to_string());
+            outcomes.into_iter().map(|outcome| outcome.map_err(refusal)).collect()
+        }
+        Err(error) => (0..count).map(|_| Err(Refusal(errors::commit(&error), error.to_string()))).collect(),
+    }
+}
+
+fn result(name: StrBytes, outcome: Result<(), Refusal>) -> CreatePartitionsTopicResult {
+    let good = CreatePartitionsTopicResult { name, ..CreatePartitionsTopicResult::default() };
+    match outcome {
+        Ok(()) => good,
+        Err(Refusal(error, message)) => {
+            CreatePartitionsTopicResult { error_code: error.code(), error_message: Some(message.into()), ..good }
+        }
+    }
+}
