@@ -338,11 +338,27 @@ impl fmt::Display for Value {
             Self::Int(number) => number.fmt(f),
             Self::Short(number) => number.fmt(f),
             Self::Long(number) => number.fmt(f),
-            // `1.0`, not `1`, as Java prints it.
-            Self::Double(number) => write!(f, "{number:?}"),
+            Self::Double(number) => f.write_str(&java_double(*number)),
             Self::List(elements) => f.write_str(&elements.join(",")),
             Self::Password(_) => f.write_str("[hidden]"),
         }
+    }
+}
+
+/// A number as Java's `Double.toString` writes it: `1.0`, not `1`, and powers of ten from 10^7 on and below 10^-3.
+fn java_double(number: f64) -> String {
+    let magnitude = number.abs();
+    if number.is_nan() {
+        "NaN".to_owned()
+    } else if number.is_infinite() {
+        if number > 0.0 { "Infinity" } else { "-Infinity" }.to_owned()
+    } else if magnitude == 0.0 || (1e-3..1e7).contains(&magnitude) {
+        format!("{number:?}")
+    } else {
+        let text = format!("{number:e}");
+        let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+        let fraction = if digits.contains('.') { "" } else { ".0" };
+        format!("{digits}{fraction}E{exponent}")
     }
 }
 
@@ -476,6 +492,32 @@ mod tests {
         ];
         for (config_type, valid, text, expected) in cases {
             assert_eq!(outcome(config_type, valid, text), expected, "{config_type} {valid} {text:?}");
+        }
+    }
+
+    #[test]
+    fn doubles_are_printed_as_java_prints_them() {
+        let cases = [
+            (0.0, "0.0"),
+            (-0.0, "-0.0"),
+            (0.5, "0.5"),
+            (1.0, "1.0"),
+            (-12.25, "-12.25"),
+            (0.001, "0.001"),
+            (0.000_999, "9.99E-4"),
+            (0.000_1, "1.0E-4"),
+            (9_999_999.0, "9999999.0"),
+            (10_000_000.0, "1.0E7"),
+            (-12_345_678.5, "-1.23456785E7"),
+            (1e10, "1.0E10"),
+            (f64::MAX, "1.7976931348623157E308"),
+            (f64::MIN_POSITIVE, "2.2250738585072014E-308"),
+            (f64::NAN, "NaN"),
+            (f64::INFINITY, "Infinity"),
+            (f64::NEG_INFINITY, "-Infinity"),
+        ];
+        for (number, expected) in cases {
+            assert_eq!(Value::Double(number).to_string(), expected);
         }
     }
 
