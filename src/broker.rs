@@ -12,7 +12,7 @@ mod producer_ids;
 pub(crate) mod tests;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
@@ -32,7 +32,7 @@ use crate::{
     config::{
         broker::BrokerConfig,
         listener::Advertised,
-        topic::{TopicConfig, TopicConfigError},
+        topic::{TopicConfig, TopicConfigError, unhonoured},
         topic_name::CLUSTER_METADATA_TOPIC,
     },
     log::{
@@ -233,6 +233,7 @@ impl Broker {
         };
         let image = broker.image();
         name_kept(&image);
+        name_unhonoured(&image);
         broker.put_unknown_aside(&image, &removed)?;
         for topic in image.topics() {
             broker.host(&image, topic).map_err(|failure| match failure {
@@ -368,7 +369,7 @@ impl Broker {
 
     /// Whether a topic could be created, and what it would be.
     pub fn validate_topic(&self, topic: &NewTopic) -> Result<CreatedTopic, CreateTopicFailure> {
-        TopicConfig::resolve(&self.config().values, &topic.configs)?;
+        TopicConfig::check_asked(&self.config().values, &BTreeMap::new(), &topic.configs)?;
         let records = topics::create(&self.image(), topic, self.home, Uuid::nil())?;
         Ok(CreatedTopic { id: Uuid::nil(), partitions: partitions_in(&records) })
     }
@@ -458,7 +459,7 @@ impl Broker {
 
     /// Adds a topic to a draft of the metadata.
     fn draft_topic(&self, draft: &mut Draft<'_>, topic: &NewTopic) -> Result<CreatedTopic, CreateTopicFailure> {
-        TopicConfig::resolve(&self.config().values, &topic.configs)?;
+        TopicConfig::check_asked(&self.config().values, &BTreeMap::new(), &topic.configs)?;
         let id = random_uuid();
         let records = topics::create(draft.image(), topic, self.home, id)?;
         let created = CreatedTopic { id, partitions: partitions_in(&records) };
@@ -650,6 +651,18 @@ fn name_kept(image: &Image) {
     let kept = counts.collect::<Vec<_>>().join(", ");
     if !kept.is_empty() {
         tracing::info!("kept as Apache Kafka wrote it, without effect here: {kept}");
+    }
+}
+
+/// One line says which settings of topics are kept, but not honoured.
+fn name_unhonoured(image: &Image) {
+    let settings = image.topics().flat_map(|topic| {
+        let settings = unhonoured(image.config(&ConfigResource::topic(&topic.name)));
+        settings.map(|(row, value, _)| format!("{}: {}={value}", topic.name, row.key.name))
+    });
+    let settings = settings.collect::<Vec<_>>().join(", ");
+    if !settings.is_empty() {
+        tracing::warn!("kept as Apache Kafka wrote it, but not honoured here: {settings}");
     }
 }
 

@@ -124,6 +124,18 @@ pub enum Warning {
     /// Keys that nobody knows, and where they were set.
     #[error("ignored, because no such configuration is known: {}", list_unknown(.0))]
     UnknownKeys(Vec<(String, Origin)>),
+    /// A value that is kept, but not honoured.
+    #[error("{origin}: {key}={} has no effect: {reason}", one_line(.value))]
+    Unhonoured {
+        /// Where it was said.
+        origin: Origin,
+        /// The key.
+        key: &'static str,
+        /// What was said.
+        value: String,
+        /// Why it is not honoured.
+        reason: &'static str,
+    },
 }
 
 /// What the command line, the environment and the file come to.
@@ -135,14 +147,28 @@ pub fn load(
     let mut values = parse_all(&settings)?;
     check_together(&settings, &values)?;
     check_offsets_codec(&settings, &values)?;
-    values.set("node.id", node_id(&settings)?);
+    let warnings = warning.into_iter().chain(unhonoured(&settings, &values)).collect();
+    let id = node_id(&settings)?;
+    values.set("node.id", id.clone());
+    // Kafka shows the old name too.
+    values.set("broker.id", id);
     let data_dir = data_dir(&settings, &mut values)?;
     let listeners = listeners(command_line, &settings, &mut values)?;
     let cluster_id = cluster_id(settings)?;
     let controller = listener::controller(&list(&values, "listeners"), &list(&values, "controller.listener.names"));
     let mut config = BrokerConfig::new(values, cluster_id, data_dir, listeners);
     config.controller = controller;
-    Ok((config, warning.into_iter().collect()))
+    Ok((config, warnings))
+}
+
+/// What was set and promises what is not there. It does not stop a start: Kafka's files should work as they are.
+fn unhonoured(settings: &Settings, values: &BrokerValues) -> Vec<Warning> {
+    let warning = |(name, setting): (&'static str, &Setting)| {
+        let (key, value) = (&broker_key(name)?.key, values.get(name)?);
+        let reason = key.unhonoured(&value)?;
+        Some(Warning::Unhonoured { origin: setting.origin.clone(), key: name, value: value.to_string(), reason })
+    };
+    settings.iter().filter_map(warning).collect()
 }
 
 fn parse_all(settings: &Settings) -> Result<BrokerValues, ConfigError> {

@@ -85,7 +85,8 @@ fn check_topic_defaults(values: &BrokerValues) -> Result<(), Inconsistent> {
             return Err(refuse(row.key.refuse("0", "Value must be unlimited (-1) or at least 1")));
         }
     }
-    TopicConfig::resolve(values, &BTreeMap::new()).map(drop).map_err(Inconsistent::TopicDefaults)
+    let none = BTreeMap::new();
+    TopicConfig::check_asked(values, &none, &none).map(drop).map_err(Inconsistent::TopicDefaults)
 }
 
 /// The log cleaner needs room for some keys.

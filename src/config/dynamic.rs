@@ -37,6 +37,9 @@ pub enum DynamicConfigError {
     /// A key does not allow its value.
     #[error(transparent)]
     Invalid(#[from] InvalidValue),
+    /// It would promise what this broker does not do.
+    #[error(transparent)]
+    Unhonoured(InvalidValue),
     /// The values do not go together.
     #[error(transparent)]
     Inconsistent(#[from] Inconsistent),
@@ -65,7 +68,12 @@ pub fn check(
     let mut parsed = Values::new();
     for (name, text) in texts {
         match parse(scope, name, text) {
-            Ok((name, value)) => drop(parsed.insert(name, value)),
+            Ok((key, value)) => {
+                if let Some(error) = unhonoured(key, &value).filter(|_| altered(key)) {
+                    return Err(error);
+                }
+                parsed.insert(key, value);
+            }
             Err(DynamicConfigError::Invalid(error)) if altered(name) => return Err(error.into()),
             Err(_) => {}
         }
@@ -101,6 +109,13 @@ pub fn effective(
         }
     }
     (start.with_values(values), ignored)
+}
+
+fn unhonoured(name: &str, value: &Value) -> Option<DynamicConfigError> {
+    let key = &broker_key(name)?.key;
+    let reason = key.unhonoured(value)?;
+    let refused = key.refuse(&value.to_string(), format!("Only the default is accepted: {reason}"));
+    Some(DynamicConfigError::Unhonoured(refused))
 }
 
 /// The value that a text means, where the key can be changed in this scope.
@@ -186,6 +201,8 @@ mod tests {
         let number = "Invalid value x for configuration log.retention.ms: Not a number of type LONG";
         assert_eq!(said(Scope::Cluster, &[("log.retention.ms", "x")]), number);
         assert!(said(Scope::Cluster, &[("log.cleaner.threads", "1000")]).contains("log.cleaner.threads"));
+        let promise = said(Scope::Cluster, &[("leader.replication.throttled.rate", "5")]);
+        assert!(promise.contains("Only the default is accepted"), "{promise}");
         assert!(said(Scope::Broker, &[("max.connections", "0")]).contains("nobody could change it again"));
         assert!(said(Scope::Broker, &[("log.retention.ms", "0")]).contains("unlimited (-1) or at least 1"));
     }

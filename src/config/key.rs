@@ -65,8 +65,12 @@ pub enum Importance {
 pub enum Effect {
     /// It does.
     InUse,
-    /// The value is checked, so that Kafka's configuration files are understood, and then changes nothing.
-    None,
+    /// The value is checked, so that Kafka's configuration files are understood, and then changes nothing, for this
+    /// reason.
+    None(&'static str),
+    /// Any value but the default would promise what is not there, for this reason. Clients cannot set one; one that is
+    /// found, in a file or on a directory of Kafka's, is kept and reported.
+    OnlyDefault(&'static str),
 }
 
 /// What a parsed value must satisfy, beyond being of its type. Printed as Kafka prints it under "valid values".
@@ -82,6 +86,8 @@ pub enum Validator {
     BetweenOr(i64, i64, i64),
     /// One of these texts.
     OneOf(&'static [&'static str]),
+    /// One of these texts, in any case.
+    OneOfIgnoringCase(&'static [&'static str]),
     /// A list of these texts, possibly empty.
     ListOf(&'static [&'static str]),
     /// `*`, or a list of `partition:broker`.
@@ -164,12 +170,21 @@ impl ConfigKey {
         }
     }
 
-    /// The documentation that is shown, with a mark on a key that has no effect.
+    /// The documentation that is shown: what the key does, and why that is nothing if it is.
     #[must_use]
     pub fn documentation(&self) -> String {
+        match self.effect.to_string() {
+            effect if effect.is_empty() => self.doc.to_owned(),
+            effect => format!("{} {effect}", self.doc),
+        }
+    }
+
+    /// The reason why clients may not set this value, which the key allows.
+    #[must_use]
+    pub fn unhonoured(&self, value: &Value) -> Option<&'static str> {
         match self.effect {
-            Effect::InUse => self.doc.to_owned(),
-            Effect::None => format!("{} Accepted for compatibility; it has no effect.", self.doc),
+            Effect::OnlyDefault(reason) if self.default_value().as_ref() != Some(value) => Some(reason),
+            Effect::InUse | Effect::None(_) | Effect::OnlyDefault(_) => None,
         }
     }
 
@@ -233,6 +248,11 @@ impl Validator {
                 .or_else(|| above(value, max))
                 .map(|_| format!("Value must be between {min} and {max} or equal to {exception}")),
             Self::OneOf(texts) => unknown_text(texts, value.as_str()),
+            Self::OneOfIgnoringCase(texts) => {
+                let known =
+                    value.as_str().is_some_and(|text| texts.iter().any(|known| known.eq_ignore_ascii_case(text)));
+                (!known).then(|| format!("String must be one of (case insensitive): {}", texts.join(", ")))
+            }
             Self::ListOf(texts) => return check_elements(texts, value.as_list()),
             Self::ThrottledReplicas if are_throttled_replicas(value.as_list()) => None,
             Self::ThrottledReplicas => {
@@ -392,6 +412,17 @@ impl fmt::Display for ConfigType {
     }
 }
 
+/// A sentence for the end of a key's documentation; none for a key in use.
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InUse => Ok(()),
+            Self::None(reason) => write!(f, "No effect: {reason}."),
+            Self::OnlyDefault(reason) => write!(f, "Only the default is accepted: {reason}."),
+        }
+    }
+}
+
 impl fmt::Display for Importance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -409,6 +440,7 @@ impl fmt::Display for Validator {
             Self::AtLeast(min) => write!(f, "[{min},...]"),
             Self::Between(min, max) => write!(f, "[{min},...,{max}]"),
             Self::BetweenOr(min, max, exception) => write!(f, "[{min},...,{max}] or {exception}"),
+            Self::OneOfIgnoringCase(texts) => write!(f, "(case insensitive) [{}]", texts.join(", ")),
             Self::OneOf(texts) | Self::ListOf(texts) => write!(f, "[{}]", texts.join(", ")),
             Self::ThrottledReplicas => f.write_str("[partitionId]:[brokerId],[partitionId]:[brokerId],..."),
         }
@@ -483,6 +515,13 @@ mod tests {
             (Int, BetweenOr(1, 9, -1), "10", refused("10", "Value must be between 1 and 9 or equal to -1")),
             (String, codecs, "zstd", "zstd".to_owned()),
             (String, codecs, "ZSTD", refused("ZSTD", "String must be one of: lz4, zstd")),
+            (String, OneOfIgnoringCase(&["UP", "DOWN"]), "up", "up".to_owned()),
+            (
+                String,
+                OneOfIgnoringCase(&["UP", "DOWN"]),
+                "left",
+                refused("left", "String must be one of (case insensitive): UP, DOWN"),
+            ),
             (List, ListOf(&["a", "b"]), "", "".to_owned()),
             (List, ListOf(&["a", "b"]), "b,c", refused("c", "String must be one of: a, b")),
             (List, ThrottledReplicas, "*", "*".to_owned()),

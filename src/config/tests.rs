@@ -142,6 +142,20 @@ fn an_unknown_key_stops_the_start_where_it_was_typed_and_is_reported_elsewhere()
 }
 
 #[test]
+fn a_setting_that_is_not_honoured_is_reported() {
+    let file = "log.preallocate=true\nremote.log.storage.system.enable=false\nnum.io.threads=9";
+    let environment = [("KAFKA_TRANSACTION_TWO_PHASE_COMMIT_ENABLE", "TRUE")];
+    let (config, warnings) = Start { environment: &environment, ..Start::file(file) }.load().expect("only warnings");
+    assert_eq!(config.values.get("log.preallocate"), Some(Value::Boolean(true)));
+    let expected = [
+        "FILE:1: log.preallocate=true has no effect: files grow as they are written",
+        "KAFKA_TRANSACTION_TWO_PHASE_COMMIT_ENABLE: transaction.two.phase.commit.enable=true has no effect: every \
+         transaction has a time-out",
+    ];
+    assert_eq!(warnings, expected);
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_named() {
     let config = Some("/no/such/file".to_owned());
     let start = Start { command_line: CommandLine { config, ..CommandLine::default() }, ..Start::default() };

@@ -10,7 +10,7 @@ use super::{
     key::{
         ConfigKey, ConfigType,
         ConfigType::{Boolean, Double, Int, List, Long, String as Text},
-        Importance, InvalidValue, Validator,
+        Effect, Importance, InvalidValue, Validator,
         Validator::{Any, AtLeast, Between, BetweenOr, ListOf, OneOf, ThrottledReplicas},
         Value,
     },
@@ -71,7 +71,7 @@ pub const TOPIC_KEYS: &[TopicKey] = &[
         .doc("How long compaction keeps a tombstone, so that a reader from the start still learns of the deletion."),
     topic("errors.deadletterqueue.group.enable", Boolean, Some("false"), Any, &[])
         .doc("Whether share groups may send records they gave up on to this topic.")
-        .without_effect(),
+        .only_default(NO_SHARE_GROUPS),
     topic("file.delete.delay.ms", Long, Some("60000"), AtLeast(0), &[same("log.segment.delete.delay.ms")])
         .doc("How long the files of a deleted segment stay on disk."),
     topic("flush.messages", Long, Some(LONG_MAX), AtLeast(1), &[same("log.flush.interval.messages")])
@@ -86,7 +86,7 @@ pub const TOPIC_KEYS: &[TopicKey] = &[
     .doc("After how much time with unflushed records the log is flushed to disk."),
     topic("follower.replication.throttled.replicas", List, Some(""), ThrottledReplicas, &[])
         .doc("Followers whose replication is slowed down.")
-        .without_effect(),
+        .only_default(NO_REPLICATION),
     topic("index.interval.bytes", Int, Some("4096"), AtLeast(0), &[same("log.index.interval.bytes")])
         .doc("How many bytes of records lie between two entries of a segment's indexes."),
     topic("internal.segment.bytes", Int, None, Any, &[])
@@ -94,13 +94,13 @@ pub const TOPIC_KEYS: &[TopicKey] = &[
         .internal(),
     topic("leader.replication.throttled.replicas", List, Some(""), ThrottledReplicas, &[])
         .doc("Leaders whose replication is slowed down.")
-        .without_effect(),
+        .only_default(NO_REPLICATION),
     topic("local.retention.bytes", Long, Some("-2"), AtLeast(-2), &[same("log.local.retention.bytes")])
         .doc("With tiered storage, the size up to which segments stay on this disk; -2 follows retention.bytes.")
-        .without_effect(),
+        .without_effect(NO_TIERED_STORAGE),
     topic("local.retention.ms", Long, Some("-2"), AtLeast(-2), &[same("log.local.retention.ms")])
         .doc("With tiered storage, how long segments stay on this disk; -2 follows retention.ms.")
-        .without_effect(),
+        .without_effect(NO_TIERED_STORAGE),
     topic("max.compaction.lag.ms", Long, Some(LONG_MAX), AtLeast(1), &[same("log.cleaner.max.compaction.lag.ms")])
         .doc("How long a record of a compacted topic may stay uncompacted."),
     topic(
@@ -142,24 +142,26 @@ pub const TOPIC_KEYS: &[TopicKey] = &[
     topic("min.compaction.lag.ms", Long, Some("0"), AtLeast(0), &[same("log.cleaner.min.compaction.lag.ms")])
         .doc("How long a record of a compacted topic is safe from compaction."),
     topic("min.insync.replicas", Int, Some("1"), AtLeast(1), &[same("min.insync.replicas")])
-        .doc("How many replicas must have a record before acks=all is answered. A single broker is one replica."),
+        .doc("How many replicas must have a record before acks=all is answered.")
+        .without_effect(ONE_REPLICA),
     topic("preallocate", Boolean, Some("false"), Any, &[same("log.preallocate")])
         .doc("Whether a new segment's file is given its full size at once.")
-        .without_effect(),
+        .only_default(NO_PREALLOCATION),
     topic("remote.copy.lag.bytes", Long, Some("-1"), AtLeast(-1), &[same("log.remote.copy.lag.bytes")])
         .doc("With tiered storage, how many bytes may wait to be copied.")
-        .without_effect(),
+        .without_effect(NO_TIERED_STORAGE),
     topic("remote.copy.lag.ms", Long, Some("0"), AtLeast(-1), &[same("log.remote.copy.lag.ms")])
         .doc("With tiered storage, how long a segment may wait to be copied.")
-        .without_effect(),
+        .without_effect(NO_TIERED_STORAGE),
     topic("remote.log.copy.disable", Boolean, Some("false"), Any, &[])
         .doc("Whether tiered data is only read.")
-        .without_effect(),
+        .without_effect(NO_TIERED_STORAGE),
     topic("remote.log.delete.on.disable", Boolean, Some("false"), Any, &[])
         .doc("Whether tiered data is deleted when tiered storage is turned off.")
-        .without_effect(),
+        .without_effect(NO_TIERED_STORAGE),
     topic("remote.storage.enable", Boolean, Some("false"), Any, &[])
-        .doc("Whether segments go to tiered storage. There is none: only false is accepted."),
+        .doc("Whether segments go to tiered storage.")
+        .only_default(NO_TIERED_STORAGE),
     topic("retention.bytes", Long, Some("-1"), Any, &[same("log.retention.bytes")])
         .doc("The size of a partition beyond which its oldest segments are deleted; negative for no limit."),
     topic(
@@ -186,8 +188,15 @@ pub const TOPIC_KEYS: &[TopicKey] = &[
         .doc("The age at which a segment that has records is closed, full or not."),
     topic("unclean.leader.election.enable", Boolean, Some("false"), Any, &[same("unclean.leader.election.enable")])
         .doc("Whether a replica that lacks records may become leader.")
-        .without_effect(),
+        .without_effect(ONE_REPLICA),
 ];
+
+/// Why keys have no effect, or may only have their default.
+pub(super) const NO_PREALLOCATION: &str = "files grow as they are written";
+pub(super) const NO_REPLICATION: &str = "a single broker replicates nothing";
+pub(super) const NO_SHARE_GROUPS: &str = "there are no share groups";
+pub(super) const NO_TIERED_STORAGE: &str = "there is no tiered storage";
+pub(super) const ONE_REPLICA: &str = "on a single broker the only replica of a partition leads it, in sync with itself";
 
 /// What `compression.type` may be.
 pub(super) const COMPRESSION_TYPES: &[&str] = &["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"];
@@ -349,8 +358,13 @@ impl TopicKey {
         self
     }
 
-    const fn without_effect(mut self) -> Self {
-        self.key.effect = super::key::Effect::None;
+    const fn without_effect(mut self, reason: &'static str) -> Self {
+        self.key.effect = Effect::None(reason);
+        self
+    }
+
+    const fn only_default(mut self, reason: &'static str) -> Self {
+        self.key.effect = Effect::OnlyDefault(reason);
         self
     }
 
@@ -382,11 +396,30 @@ impl Unit {
 }
 
 impl TopicConfig {
-    /// What a topic with these settings of its own ends up with on this broker.
+    /// What a topic with these settings of its own ends up with on this broker. They are taken as they are: this broker may
+    /// not honour what Kafka wrote, and they may not go together with defaults that were altered since.
     pub fn resolve(broker: &BrokerValues, overrides: &BTreeMap<String, String>) -> Result<Self, TopicConfigError> {
-        let values = TopicValues { overrides: parse_all(overrides)?, broker };
+        Ok(TopicValues { overrides: parse_all(overrides)?, broker }.to_config())
+    }
+
+    /// Whether a topic that has the settings `before` may have those `asked` instead: they hold together, and what is new
+    /// among them can be honoured.
+    pub fn check_asked(
+        broker: &BrokerValues,
+        before: &BTreeMap<String, String>,
+        asked: &BTreeMap<String, String>,
+    ) -> Result<Self, TopicConfigError> {
+        let values = TopicValues { overrides: parse_all(asked)?, broker };
         values.check()?;
-        Ok(values.to_config())
+        let is_new = |name: &str| before.get(name) != asked.get(name);
+        match unhonoured(asked).find(|(row, _, _)| is_new(row.key.name)) {
+            None => Ok(values.to_config()),
+            Some((row, _, _)) if row.key.name == "remote.storage.enable" => Err(TopicConfigError::TieredStorage),
+            Some((row, value, reason)) => {
+                let reason = format!("Only the default is accepted: {reason}");
+                Err(row.key.refuse(&value.to_string(), reason).into())
+            }
+        }
     }
 
     /// The longest that a segment stays open: a compacted log must roll for its records to be compacted in time.
@@ -394,6 +427,18 @@ impl TopicConfig {
     pub fn max_segment_ms(&self) -> i64 {
         if self.cleanup_policy.compact { self.segment_ms.min(self.max_compaction_lag_ms) } else { self.segment_ms }
     }
+}
+
+/// The settings of a topic that this broker does not honour, and why.
+pub fn unhonoured(
+    overrides: &BTreeMap<String, String>,
+) -> impl Iterator<Item = (&'static TopicKey, Value, &'static str)> {
+    overrides.iter().filter_map(|(name, text)| {
+        let row = topic_key(name)?;
+        let value = row.key.parse(text).ok()?;
+        let reason = row.key.unhonoured(&value)?;
+        Some((row, value, reason))
+    })
 }
 
 fn parse_all(overrides: &BTreeMap<String, String>) -> Result<BTreeMap<&'static str, Value>, TopicConfigError> {
@@ -417,9 +462,6 @@ impl TopicValues<'_> {
         let (min, max) = (self.long("min.compaction.lag.ms"), self.long("max.compaction.lag.ms"));
         if min > max {
             return Err(TopicConfigError::CompactionLag { min, max });
-        }
-        if self.get("remote.storage.enable") == Some(Value::Boolean(true)) {
-            return Err(TopicConfigError::TieredStorage);
         }
         match self.get("internal.segment.bytes").as_ref().and_then(Value::as_long) {
             // Kafka lets any number pass, and then fails at the first append.
@@ -487,7 +529,7 @@ impl TopicValues<'_> {
 
     fn segment_bytes(&self) -> u32 {
         match self.get("internal.segment.bytes") {
-            Some(_) => self.size("internal.segment.bytes"),
+            Some(_) => u32::try_from(self.long("internal.segment.bytes")).unwrap_or(0).max(1),
             None => self.size("segment.bytes"),
         }
     }

@@ -75,7 +75,7 @@ pub fn alter_config(error: &AlterConfigError) -> ErrorCode {
         | AlterConfigError::Uncompacted { .. }
         | AlterConfigError::Unused(_) => ErrorCode::InvalidConfig,
         AlterConfigError::Broker(error) => match error {
-            DynamicConfigError::Unknown(_) => ErrorCode::InvalidConfig,
+            DynamicConfigError::Unknown(_) | DynamicConfigError::Unhonoured(_) => ErrorCode::InvalidConfig,
             // Kafka has this code for them, though the request is well-formed (KAFKA-13609).
             DynamicConfigError::ReadOnly(_)
             | DynamicConfigError::PerBroker(_)

@@ -105,7 +105,7 @@ pub fn alter(
     let altered = altered(before, &after, change);
     match resource.kind {
         ConfigResource::TOPIC => {
-            check_topic(values, &after, &altered)?;
+            TopicConfig::check_asked(values, before, &after)?;
             check_coordinator(&resource.name, &after)?;
             if image.topic(&resource.name).is_none() {
                 return Err(AlterConfigError::UnknownTopic(resource.name.clone()));
@@ -191,14 +191,6 @@ fn altered<'a>(
         Change::Edit(edits) => edits.contains_key(key),
     };
     after.iter().filter(|(key, text)| is_altered(key, text)).map(|(key, _)| key.as_str()).collect()
-}
-
-fn check_topic(
-    values: &BrokerValues,
-    after: &BTreeMap<String, String>,
-    _altered: &BTreeSet<&str>,
-) -> Result<(), TopicConfigError> {
-    TopicConfig::resolve(values, after).map(drop)
 }
 
 /// Kafka lets a coordinator's topic be emptied by retention.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::topic::TOPIC_KEYS;
+use crate::config::{key::ConfigType::List, topic::TOPIC_KEYS};
 
 /// Rows of Kafka 4.4's own table: name, type, default, valid values, importance, update mode.
 const KAFKAS_TABLE: &str = include_str!("../../../tests/fixtures/broker-configs.tsv");
@@ -14,12 +14,15 @@ const OTHER_DEFAULTS: [(&str, &str); 6] = [
     ("process.roles", "[broker, controller]"),
 ];
 
+/// What Kafka can change while it runs, and this broker cannot.
+const RESTART_ONLY: [&str; 2] = ["listener.security.protocol.map", "listeners"];
+
 /// Keys of our own begin with this.
 const OURS: &str = "ottla.";
 
 /// A row in the fixture's form.
 fn row_text(row: &BrokerKey) -> String {
-    let BrokerKey { key, update_mode } = row;
+    let BrokerKey { key, update_mode, .. } = row;
     let default = match (key.config_type, key.default) {
         (_, None) => "null".to_owned(),
         (List, Some(text)) => format!("[{}]", text.replace(',', ", ")),
@@ -42,9 +45,19 @@ fn the_table_is_kafkas_but_for_what_is_listed() {
             assert_ne!(columns[2], *default, "{} is no exception", columns[0]);
             columns[2] = default;
         }
+        if RESTART_ONLY.contains(&columns[0]) {
+            assert_ne!(columns[5], "read-only", "{} is no exception", columns[0]);
+            columns[5] = "read-only";
+        }
         columns.join("\t")
     });
     assert_eq!(ours, expected.collect::<Vec<_>>());
+}
+
+#[test]
+fn what_takes_a_restart_only_here_is_marked() {
+    let marked: Vec<_> = BROKER_KEYS.iter().filter(|row| row.restart_only).map(|row| row.key.name).collect();
+    assert_eq!(marked, RESTART_ONLY);
 }
 
 #[test]
@@ -69,7 +82,11 @@ fn a_key_without_effect_says_so() {
     let documentation = |name| broker_key(name).expect(name).key.documentation();
     assert_eq!(
         documentation("num.io.threads"),
-        "Threads that handle requests. Accepted for compatibility; it has no effect."
+        "Threads that handle requests. No effect: work is spread over the cores of the machine as it comes."
+    );
+    assert_eq!(
+        documentation("remote.log.storage.system.enable"),
+        "Whether there is tiered storage. Only the default is accepted: there is no tiered storage."
     );
     assert_eq!(documentation("delete.topic.enable"), "Whether topics can be deleted.");
 }

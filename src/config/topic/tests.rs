@@ -12,13 +12,17 @@ fn resolve(broker: &[(&'static str, &str)], topic: &[(&str, &str)]) -> Result<To
     for (name, text) in broker {
         values.set(name, broker_key(name).expect(name).key.parse(text).expect(text));
     }
-    let overrides: BTreeMap<_, _> = topic.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-    TopicConfig::resolve(&values, &overrides)
+    TopicConfig::check_asked(&values, &BTreeMap::new(), &settings(topic))
+}
+
+fn settings(list: &[(&str, &str)]) -> BTreeMap<String, String> {
+    list.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
 }
 
 /// The refusal of one setting, as a client sees it.
 fn refusal(name: &str, text: &str) -> String {
-    resolve(&[], &[(name, text)]).expect_err(name).to_string()
+    let asked = settings(&[(name, text)]);
+    TopicConfig::check_asked(&BrokerValues::default(), &BTreeMap::new(), &asked).expect_err(name).to_string()
 }
 
 #[test]
@@ -139,7 +143,7 @@ fn a_compacted_topic_rolls_in_time_to_be_compacted() {
     assert_eq!(resolve(&[], &[lag, ("cleanup.policy", "compact")]).expect("valid").max_segment_ms(), 10);
 }
 
-/// The last two are ours: Kafka lets these values pass.
+/// The last ones are ours: Kafka lets these values pass.
 #[test]
 fn a_refusal_has_kafkas_words() {
     let cases = [
@@ -178,10 +182,44 @@ fn a_refusal_has_kafkas_words() {
             "NaN",
             "Invalid value NaN for configuration min.cleanable.dirty.ratio: Value must be at least 0",
         ),
+        (
+            "preallocate",
+            "true",
+            "Invalid value true for configuration preallocate: Only the default is accepted: files grow as they are \
+             written",
+        ),
+        (
+            "leader.replication.throttled.replicas",
+            "*",
+            "Invalid value * for configuration leader.replication.throttled.replicas: Only the default is accepted: a \
+             single broker replicates nothing",
+        ),
     ];
     for (name, text, expected) in cases {
         assert_eq!(refusal(name, text), expected);
     }
+}
+
+#[test]
+fn what_a_topic_brings_stays_though_it_is_not_honoured() {
+    let brought = settings(&[("preallocate", "true"), ("remote.storage.enable", "true"), ("retention.ms", "5")]);
+    let found: Vec<_> = unhonoured(&brought).map(|(row, value, _)| format!("{}={value}", row.key.name)).collect();
+    assert_eq!(found, ["preallocate=true", "remote.storage.enable=true"]);
+    let broker = BrokerValues::default();
+    assert!(TopicConfig::resolve(&broker, &brought).is_ok());
+
+    let mut asked = brought.clone();
+    asked.insert("retention.ms".to_owned(), "6".to_owned());
+    let config = TopicConfig::check_asked(&broker, &brought, &asked).expect("nothing new is promised");
+    assert_eq!(config.retention_ms, Some(6));
+    let error = TopicConfig::check_asked(&broker, &settings(&[("preallocate", "false")]), &asked);
+    assert!(error.expect_err("it is new").to_string().starts_with("Invalid value true for configuration preallocate"));
+}
+
+#[test]
+fn every_default_can_be_asked_for() {
+    let defaults: Vec<_> = TOPIC_KEYS.iter().filter_map(|row| Some((row.key.name, row.key.default?))).collect();
+    assert!(TopicConfig::check_asked(&BrokerValues::default(), &BTreeMap::new(), &settings(&defaults)).is_ok());
 }
 
 #[test]
