@@ -15,7 +15,7 @@ use std::{
 use ottla::config::sources::CommandLine;
 use rdkafka::{
     ClientConfig, ClientContext, Message, Offset, TopicPartitionList,
-    admin::{AdminClient, AdminOptions},
+    admin::{AdminClient, AdminOptions, NewPartitions},
     client::DefaultClientContext,
     consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance},
     error::{KafkaError, RDKafkaErrorCode},
@@ -215,6 +215,27 @@ async fn round_robin_shares_the_partitions() {
 #[tokio::test]
 async fn a_cooperative_group_shares_the_partitions() {
     partitions_are_shared("cooperative-sticky").await;
+}
+
+#[tokio::test]
+async fn members_get_partitions_that_are_added() {
+    let broker = group_broker().await;
+    broker.create_topic("grown", 2).await;
+    let address = broker.address();
+    let consumer = blocking(move || {
+        let consumer = Consumer::start(address, "grown", "grown", &[("topic.metadata.refresh.interval.ms", "100")]);
+        consumer.has(2);
+        consumer
+    })
+    .await;
+    let admin: AdminClient<DefaultClientContext> = config(address).create().expect("an admin client");
+    let grown = admin.create_partitions(&[NewPartitions::new("grown", 5)], &AdminOptions::new()).await;
+    assert_eq!(grown.expect("an answer"), [Ok("grown".to_owned())]);
+    blocking(move || {
+        assert_eq!(consumer.has(5), [0, 1, 2, 3, 4]);
+        consumer.close();
+    })
+    .await;
 }
 
 #[tokio::test]
