@@ -26,6 +26,7 @@ use super::{
     delete_topics::delete_topics,
     describe_cluster::describe_cluster,
     describe_groups::describe_groups,
+    describe_log_dirs::describe_log_dirs,
     describe_producers::describe_producers,
     describe_topic_partitions::describe_topic_partitions,
     describe_transactions::describe_transactions,
@@ -58,12 +59,12 @@ use crate::{
         messages::{
             AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AlterConfigsRequest, ApiKey, ApiVersionsRequest,
             CreatePartitionsRequest, CreateTopicsRequest, DeleteGroupsRequest, DeleteTopicsRequest,
-            DescribeClusterRequest, DescribeGroupsRequest, DescribeProducersRequest, DescribeTopicPartitionsRequest,
-            DescribeTransactionsRequest, EndTxnRequest, FetchRequest, FindCoordinatorRequest, HeartbeatRequest,
-            IncrementalAlterConfigsRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest,
-            ListGroupsRequest, ListOffsetsRequest, ListTransactionsRequest, MetadataRequest, OffsetCommitRequest,
-            OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest, RequestHeader,
-            ResponseHeader, SyncGroupRequest, TxnOffsetCommitRequest,
+            DescribeClusterRequest, DescribeGroupsRequest, DescribeLogDirsRequest, DescribeProducersRequest,
+            DescribeTopicPartitionsRequest, DescribeTransactionsRequest, EndTxnRequest, FetchRequest,
+            FindCoordinatorRequest, HeartbeatRequest, IncrementalAlterConfigsRequest, InitProducerIdRequest,
+            JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest, ListTransactionsRequest,
+            MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest,
+            ProduceRequest, RequestHeader, ResponseHeader, SyncGroupRequest, TxnOffsetCommitRequest,
         },
         wire::{DecodeReason, Reader, Writer},
     },
@@ -169,6 +170,7 @@ apis! {
     EndTxnRequest 0..=5 end_txn;
     TxnOffsetCommitRequest 0..=6 txn_offset_commit;
     AlterConfigsRequest 0..=2 alter_configs;
+    DescribeLogDirsRequest 0..=5 describe_log_dirs;
     CreatePartitionsRequest 0..=3 create_partitions;
     DeleteGroupsRequest 0..=3 delete_groups;
     IncrementalAlterConfigsRequest 0..=1 incremental_alter_configs;
