@@ -8,6 +8,7 @@ mod coordinator_topic;
 mod hosted_topic;
 mod partitions;
 mod producer_ids;
+mod record_deletion;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -20,7 +21,11 @@ use std::{
 use uuid::Uuid;
 
 pub use self::{
-    configs::Altered, coordinator_topic::CoordinatorTopic, hosted_topic::HostedTopic, partitions::GrowthFailure,
+    configs::Altered,
+    coordinator_topic::CoordinatorTopic,
+    hosted_topic::HostedTopic,
+    partitions::GrowthFailure,
+    record_deletion::{Before, DeleteRecordsFailure},
 };
 use self::{
     configs::{Watcher, effective_config},

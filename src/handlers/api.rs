@@ -23,6 +23,7 @@ use super::{
     create_partitions::create_partitions,
     create_topics::create_topics,
     delete_groups::delete_groups,
+    delete_records::delete_records,
     delete_topics::delete_topics,
     describe_cluster::describe_cluster,
     describe_groups::describe_groups,
@@ -58,13 +59,14 @@ use crate::{
         message::{Message, Request},
         messages::{
             AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AlterConfigsRequest, ApiKey, ApiVersionsRequest,
-            CreatePartitionsRequest, CreateTopicsRequest, DeleteGroupsRequest, DeleteTopicsRequest,
-            DescribeClusterRequest, DescribeGroupsRequest, DescribeLogDirsRequest, DescribeProducersRequest,
-            DescribeTopicPartitionsRequest, DescribeTransactionsRequest, EndTxnRequest, FetchRequest,
-            FindCoordinatorRequest, HeartbeatRequest, IncrementalAlterConfigsRequest, InitProducerIdRequest,
-            JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest, ListTransactionsRequest,
-            MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest,
-            ProduceRequest, RequestHeader, ResponseHeader, SyncGroupRequest, TxnOffsetCommitRequest,
+            CreatePartitionsRequest, CreateTopicsRequest, DeleteGroupsRequest, DeleteRecordsRequest,
+            DeleteTopicsRequest, DescribeClusterRequest, DescribeGroupsRequest, DescribeLogDirsRequest,
+            DescribeProducersRequest, DescribeTopicPartitionsRequest, DescribeTransactionsRequest, EndTxnRequest,
+            FetchRequest, FindCoordinatorRequest, HeartbeatRequest, IncrementalAlterConfigsRequest,
+            InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest,
+            ListTransactionsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest,
+            OffsetForLeaderEpochRequest, ProduceRequest, RequestHeader, ResponseHeader, SyncGroupRequest,
+            TxnOffsetCommitRequest,
         },
         wire::{DecodeReason, Reader, Writer},
     },
@@ -163,6 +165,7 @@ apis! {
     ApiVersionsRequest 0..=5 api_versions;
     CreateTopicsRequest 0..=7 create_topics;
     DeleteTopicsRequest 0..=6 delete_topics;
+    DeleteRecordsRequest 0..=2 delete_records;
     InitProducerIdRequest 0..=5 init_producer_id;
     OffsetForLeaderEpochRequest 0..=4 offset_for_leader_epoch;
     AddPartitionsToTxnRequest 0..=5 add_partitions_to_txn;

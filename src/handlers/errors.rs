@@ -2,12 +2,12 @@
 //! error does not compile until it is given a code.
 
 use crate::{
-    broker::{CreateTopicFailure, DeleteTopicFailure, GrowthFailure, ProducerIdError},
+    broker::{CreateTopicFailure, DeleteRecordsFailure, DeleteTopicFailure, GrowthFailure, ProducerIdError},
     config::dynamic::DynamicConfigError,
     coordinator::error::CoordinatorError,
     groups::error::GroupError,
     log::{
-        partition_log::{AppendError, ReadError},
+        partition_log::{AppendError, DeleteRecordsError, ReadError},
         producer_state::ProducerError,
         validate::ValidateError,
     },
@@ -82,6 +82,18 @@ pub fn alter_config(error: &AlterConfigError) -> ErrorCode {
             | DynamicConfigError::Invalid(_)
             | DynamicConfigError::Inconsistent(_) => ErrorCode::InvalidRequest,
         },
+    }
+}
+
+/// Records that were not deleted.
+#[must_use]
+pub fn delete_records(failure: &DeleteRecordsFailure) -> ErrorCode {
+    match failure {
+        DeleteRecordsFailure::Refused(refusal) => match refusal {
+            DeleteRecordsError::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+            DeleteRecordsError::Deleted => ErrorCode::UnknownTopicOrPartition,
+        },
+        DeleteRecordsFailure::Unsettled => ErrorCode::KafkaStorageError,
     }
 }
 

@@ -6,6 +6,7 @@
 //!
 //! Directory names are made in one place, of names that [`is_valid_topic_name`] let in: no topic leaves the directory.
 
+mod record_deletion;
 mod retention;
 
 use std::{
@@ -333,14 +334,7 @@ impl LogDir {
         let recovery_points = entries(&|log| Some(log.recovery_point()));
         self.write_offsets(RECOVERY_POINT_FILE, &recovery_points)?;
         logs.iter().zip(&recovery_points).for_each(|(log, (_, recovery_point))| log.set_checkpointed(*recovery_point));
-        let log_start = |log: &PartitionLog| {
-            let log_start = log.offsets().log_start();
-            // Also where the first segment begins: a crash may bring those back that were before it.
-            (log_start > 0).then_some(log_start)
-        };
-        let starts: Vec<_> = logs.iter().map(|log| log.offsets().log_start()).collect();
-        self.write_offsets(LOG_START_FILE, &entries(&log_start))?;
-        logs.iter().zip(starts).for_each(|(log, log_start)| log.forget_epochs_before(log_start));
+        self.write_starts_of(&logs)?;
         self.write_offsets(HIGH_WATERMARK_FILE, &entries(&|log| Some(log.high_watermark())))?;
         let cleaned = entries(&PartitionLog::cleaned);
         if !cleaned.is_empty() || self.has_cleaned.load(Ordering::Acquire) {
@@ -352,6 +346,22 @@ impl LogDir {
                 tracing::debug!(path = %path.display(), %error, "an old snapshot of producers is left");
             }
         }
+        Ok(())
+    }
+
+    /// Writes down where each log starts.
+    fn write_log_starts(&self) -> Result<(), LogDirError> {
+        let _one_at_a_time = lock(&self.checkpointing);
+        self.write_starts_of(&self.partitions())
+    }
+
+    fn write_starts_of(&self, logs: &[Arc<PartitionLog>]) -> Result<(), LogDirError> {
+        let starts: Vec<_> = logs.iter().map(|log| log.offsets().log_start()).collect();
+        // Also where the first segment begins: a crash may bring those back that were before it.
+        let entries = logs.iter().zip(&starts).filter(|(_, log_start)| **log_start > 0);
+        let entries: Vec<_> = entries.map(|(log, log_start)| (log.topic_partition().clone(), *log_start)).collect();
+        self.write_offsets(LOG_START_FILE, &entries)?;
+        logs.iter().zip(starts).for_each(|(log, log_start)| log.set_durable_log_start(log_start));
         Ok(())
     }
 

@@ -12,6 +12,7 @@ mod compaction;
 mod damage_tests;
 mod flush;
 mod producers;
+mod record_deletion;
 mod retention;
 #[cfg(test)]
 pub(crate) mod test_batches;
@@ -19,12 +20,12 @@ pub(crate) mod test_batches;
 mod tests;
 mod transactions;
 
-pub use self::transactions::TransactionGuard;
 pub(super) use self::{
     compaction::SwapError,
     flush::FlushPlan,
     retention::{Leftovers, Trim},
 };
+pub use self::{record_deletion::DeleteRecordsError, transactions::TransactionGuard};
 
 use std::{
     fmt,
@@ -318,6 +319,8 @@ pub struct PartitionLog {
     /// none.
     first_unstable: AtomicI64,
     log_start: AtomicI64,
+    /// The log start that is written down, as far as this process knows.
+    durable_log_start: AtomicI64,
     log_end: AtomicI64,
     flushed: AtomicI64,
     recovery_point: AtomicI64,
@@ -410,6 +413,7 @@ impl PartitionLog {
             producers: Mutex::new(parts.producers),
             expected: Mutex::default(),
             log_start: AtomicI64::new(parts.log_start),
+            durable_log_start: AtomicI64::new(0),
             log_end: AtomicI64::new(parts.log_end),
             flushed: AtomicI64::new(parts.flushed),
             recovery_point: AtomicI64::new(parts.recovery_point),
@@ -897,11 +901,6 @@ impl PartitionLog {
             lock(&self.epochs).truncate_from_start(offset);
         }
         before < offset
-    }
-
-    /// Forgets leader epochs from before a log start that no crash takes back.
-    pub(super) fn forget_epochs_before(&self, log_start: i64) {
-        lock(&self.epochs).forget_before(log_start);
     }
 
     /// Has `waiter` woken whenever there is more to be read, and by the partition's deletion, until the result is dropped. Look at the

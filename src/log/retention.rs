@@ -110,8 +110,8 @@ pub fn plan(
     now: TimestampMs,
     times: &mut impl SegmentTimes,
 ) -> Plan {
-    let mut front = Front { segments, bounds, taken: 0 };
-    let below_log_start = front.take_while(|_, end, is_last| !is_last && end <= bounds.log_start);
+    let below_log_start = below(segments, bounds.log_start).count();
+    let mut front = Front { segments, bounds, taken: below_log_start };
     let by_size = retention.bytes.map_or(0, |most| front.take_excess(most));
     let by_age = retention.ms.map_or(0, |most| {
         front.take_while(|at, _, _| {
@@ -119,6 +119,13 @@ pub fn plan(
         })
     });
     Plan { below_log_start, by_size, by_age }
+}
+
+/// Of these the segments that end at or below the log's start. The last one stays.
+#[must_use]
+pub fn below(segments: &[SegmentFacts], log_start: i64) -> Plan {
+    let followed = segments.iter().skip(1);
+    Plan { below_log_start: followed.take_while(|next| next.base_offset <= log_start).count(), ..Plan::default() }
 }
 
 /// From when on a segment ages.

@@ -69,22 +69,24 @@ impl LogDir {
         if trims.is_empty() {
             return Ok(());
         }
-        match self.commit.commit() {
-            // What could not be written are indexes. A full disk is no reason to keep what fills it.
-            Ok(()) => {}
-            Err(error @ FlushError::Write { .. }) => tracing::warn!(%error, "a log could not be flushed"),
-            Err(error @ FlushError::Offline { .. }) => return Err(error.into()),
-        }
+        self.commit_what_can_be()?;
         trims.iter().for_each(Trim::move_log_start);
         if let Err(error) = self.write_checkpoints() {
             tracing::warn!(%error, "log start offsets that have moved could not be written down");
         }
-        let carry_out = |trim: Trim| {
-            let (leftovers, carried_out) = trim.carry_out();
-            self.remove_leftovers(leftovers, at);
-            carried_out
-        };
-        Ok(first_error(trims.into_iter().map(carry_out))?)
+        self.carry_out(trims, at)
+    }
+
+    /// Runs a round for segments that are to go.
+    pub(super) fn commit_what_can_be(&self) -> Result<(), FlushError> {
+        match self.commit.commit() {
+            // What could not be written are indexes. A full disk is no reason to keep what fills it.
+            Err(error @ FlushError::Write { .. }) => {
+                tracing::warn!(%error, "a log could not be flushed");
+                Ok(())
+            }
+            committed => committed,
+        }
     }
 
     /// Has files removed when their delay, which begins at `at`, is over.

@@ -72,6 +72,21 @@ impl PartitionLog {
         Some(Trim { log: Arc::clone(self), plan, segments, log_start })
     }
 
+    /// What lies below the log's start, if anything. A recovery point above it has to be written down before it goes: the
+    /// log is queued for the next round.
+    pub(in crate::log) fn plan_trim_below_start(self: &Arc<Self>) -> Option<Trim> {
+        let mut segments = self.segments();
+        let facts: Vec<_> = segments.iter().map(|segment| segment.facts()).collect();
+        let log_start = self.offsets().log_start;
+        let plan = retention::below(&facts, log_start);
+        segments.truncate(plan.count());
+        if segments.is_empty() {
+            return None;
+        }
+        self.request_flush();
+        Some(Trim { log: Arc::clone(self), plan, segments, log_start })
+    }
+
     /// Has a new active segment follow these, unless there was an append since they were looked at. That may happen: they
     /// are looked at without the writer's lock.
     fn roll_behind(&self, segments: &[Arc<Segment>], log_end: i64, now: TimestampMs) -> bool {
