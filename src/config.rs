@@ -17,8 +17,10 @@ use self::{
 };
 
 pub mod broker;
+pub mod client_metrics;
 pub mod consistency;
 pub mod dynamic;
+pub mod group;
 pub mod key;
 pub mod listener;
 pub mod properties;

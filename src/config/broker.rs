@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-pub(super) use self::keys::OFFSETS_CODEC;
 pub use self::keys::{BROKER_KEYS, BrokerKey, UpdateMode, broker_key};
+pub(super) use self::keys::{NO_CONSUMER_GROUPS, NO_STREAMS_GROUPS, OFFSETS_CODEC};
 use super::{
     dynamic::Scope,
     key::Value,

@@ -92,6 +92,8 @@ pub enum Validator {
     ListOf(&'static [&'static str]),
     /// `*`, or a list of `partition:broker`.
     ThrottledReplicas,
+    /// `latest`, `earliest`, or `by_duration:` and how far back.
+    OffsetReset,
 }
 
 /// A value of a key, parsed.
@@ -258,6 +260,11 @@ impl Validator {
             Self::ThrottledReplicas => {
                 Some(format!("{name} must be the literal '*' or a list of replicas in the following format: {self}"))
             }
+            Self::OffsetReset if value.as_str().is_some_and(is_offset_reset) => None,
+            Self::OffsetReset => Some(format!(
+                "Invalid value `{value}` for configuration {name}. The value must be either 'earliest', 'latest' or of \
+                 the format 'by_duration:<PnDTnHnMn.nS>'."
+            )),
         };
         allowed.map_or(Ok(()), |allowed| Err((value.to_string(), allowed)))
     }
@@ -298,6 +305,34 @@ fn are_throttled_replicas(elements: &[String]) -> bool {
             || element.split_once(':').is_some_and(|(partition, broker)| is_number(partition) && is_number(broker))
     };
     elements.iter().all(is_replica) || elements == ["*"]
+}
+
+fn is_offset_reset(text: &str) -> bool {
+    matches!(text, "latest" | "earliest") || text.strip_prefix("by_duration:").is_some_and(is_duration)
+}
+
+/// Whether a text is `PnDTnHnMn.nS`. A part can be left out, but not all after `P` or after `T`.
+fn is_duration(text: &str) -> bool {
+    let text = text.to_ascii_uppercase();
+    let Some(parts) = text.strip_prefix('P').filter(|parts| !parts.is_empty()) else { return false };
+    match parts.split_once('T') {
+        None => are_numbers(parts, "D"),
+        Some((days, time)) => !time.is_empty() && are_numbers(days, "D") && are_numbers(time, "HMS"),
+    }
+}
+
+/// Whether a text is numbers with these units, in this order.
+fn are_numbers(text: &str, units: &str) -> bool {
+    let rest = units.chars().try_fold(text, |rest, unit| match rest.split_once(unit) {
+        None => Some(rest),
+        Some((number, rest)) => {
+            let whole = number.split_once('.').filter(|_| unit == 'S').map_or(number, |(whole, _)| whole);
+            let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            let digits = number[whole.len()..].trim_start_matches('.');
+            (is_number(whole) && (digits.is_empty() || is_number(digits))).then_some(rest)
+        }
+    });
+    rest == Some("")
 }
 
 impl Value {
@@ -443,6 +478,7 @@ impl fmt::Display for Validator {
             Self::OneOfIgnoringCase(texts) => write!(f, "(case insensitive) [{}]", texts.join(", ")),
             Self::OneOf(texts) | Self::ListOf(texts) => write!(f, "[{}]", texts.join(", ")),
             Self::ThrottledReplicas => f.write_str("[partitionId]:[brokerId],[partitionId]:[brokerId],..."),
+            Self::OffsetReset => f.write_str("[latest, earliest, by_duration:PnDTnHnMn.nS]"),
         }
     }
 }
@@ -532,6 +568,27 @@ mod tests {
         for (config_type, valid, text, expected) in cases {
             assert_eq!(outcome(config_type, valid, text), expected, "{config_type} {valid} {text:?}");
         }
+    }
+
+    #[test]
+    fn an_offset_reset_is_a_word_or_a_duration() {
+        let valid = ["latest", "earliest", "by_duration:P1D", "by_duration:PT1H2M3.5S", "by_duration:pt0s"];
+        let invalid = [
+            "LATEST",
+            "none",
+            "by_duration:",
+            "by_duration:P",
+            "by_duration:PT",
+            "by_duration:-PT1H",
+            "by_duration:PT-1H",
+            "by_duration:PT1M1H",
+            "by_duration:PTH",
+            "by_duration:P1.5D",
+            "BY_DURATION:PT1S",
+        ];
+        let is_valid = |text: &&str| key(ConfigType::String, Validator::OffsetReset).parse(text).is_ok();
+        assert_eq!(valid.iter().find(|text| !is_valid(text)), None);
+        assert_eq!(invalid.iter().find(|text| is_valid(text)), None);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 use std::fmt;
 
 use crate::config::{
+    client_metrics::NO_CLIENT_METRICS,
     key::{
         ConfigKey, ConfigType,
         ConfigType::{Boolean, Double, Int, List, Long, Short, String as Text},
@@ -695,7 +696,7 @@ pub const BROKER_KEYS: &[BrokerKey] = &[
         .doc("The size of each socket's send buffer; -1 leaves it to the system."),
     broker("telemetry.max.bytes", Int, Some("1048576"), AtLeast(1), Low)
         .doc("The most bytes of metrics that a client may send at a time.")
-        .without_effect("clients are not asked for metrics"),
+        .without_effect(NO_CLIENT_METRICS),
     broker("transaction.abort.timed.out.transaction.cleanup.interval.ms", Int, Some("10000"), AtLeast(1), Low)
         .doc("How often transactions are looked at that may have timed out.")
         .without_effect("a transaction ends when its time has come"),
