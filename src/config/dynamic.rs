@@ -11,6 +11,7 @@ use super::{
     key::{InvalidValue, Value, one_line},
 };
 
+const CLEANER_THREADS: &str = "log.cleaner.threads";
 const MAX_CONNECTIONS: &str = "max.connections";
 
 /// For whom a setting is changed.
@@ -82,7 +83,23 @@ pub fn check(
     if scope == Scope::Cluster && !of_one.is_empty() {
         return Err(DynamicConfigError::PerBroker(of_one));
     }
-    Ok(consistency::check(&values.with(scope, parsed))?)
+    let changed = values.with(scope, parsed);
+    if altered(CLEANER_THREADS) {
+        check_threads(values, &changed)?;
+    }
+    Ok(consistency::check(&changed)?)
+}
+
+/// The number of threads changes in steps.
+fn check_threads(before: &BrokerValues, after: &BrokerValues) -> Result<(), InvalidValue> {
+    let threads = |values: &BrokerValues| values.get(CLEANER_THREADS).and_then(|value| value.as_long()).unwrap_or(0);
+    let (before, after) = (threads(before), threads(after));
+    if (before / 2..=before.max(1).saturating_mul(2)).contains(&after) {
+        return Ok(());
+    }
+    let key = &broker_key(CLEANER_THREADS).expect("a key of the table").key;
+    let reason = format!("Value must be at least half and at most double the current value {before}");
+    Err(key.refuse(&after.to_string(), reason))
 }
 
 /// The settings of a broker that was started with `start`, with what was changed since. What it cannot go by is told.

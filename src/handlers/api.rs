@@ -26,6 +26,7 @@ use super::{
     delete_records::delete_records,
     delete_topics::delete_topics,
     describe_cluster::describe_cluster,
+    describe_configs::describe_configs,
     describe_groups::describe_groups,
     describe_log_dirs::describe_log_dirs,
     describe_producers::describe_producers,
@@ -60,13 +61,13 @@ use crate::{
         messages::{
             AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AlterConfigsRequest, ApiKey, ApiVersionsRequest,
             CreatePartitionsRequest, CreateTopicsRequest, DeleteGroupsRequest, DeleteRecordsRequest,
-            DeleteTopicsRequest, DescribeClusterRequest, DescribeGroupsRequest, DescribeLogDirsRequest,
-            DescribeProducersRequest, DescribeTopicPartitionsRequest, DescribeTransactionsRequest, EndTxnRequest,
-            FetchRequest, FindCoordinatorRequest, HeartbeatRequest, IncrementalAlterConfigsRequest,
-            InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest,
-            ListTransactionsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest,
-            OffsetForLeaderEpochRequest, ProduceRequest, RequestHeader, ResponseHeader, SyncGroupRequest,
-            TxnOffsetCommitRequest,
+            DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest,
+            DescribeLogDirsRequest, DescribeProducersRequest, DescribeTopicPartitionsRequest,
+            DescribeTransactionsRequest, EndTxnRequest, FetchRequest, FindCoordinatorRequest, HeartbeatRequest,
+            IncrementalAlterConfigsRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest,
+            ListGroupsRequest, ListOffsetsRequest, ListTransactionsRequest, MetadataRequest, OffsetCommitRequest,
+            OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest, RequestHeader,
+            ResponseHeader, SyncGroupRequest, TxnOffsetCommitRequest,
         },
         wire::{DecodeReason, Reader, Writer},
     },
@@ -172,6 +173,7 @@ apis! {
     AddOffsetsToTxnRequest 0..=4 add_offsets_to_txn;
     EndTxnRequest 0..=5 end_txn;
     TxnOffsetCommitRequest 0..=6 txn_offset_commit;
+    DescribeConfigsRequest 0..=4 describe_configs;
     AlterConfigsRequest 0..=2 alter_configs;
     DescribeLogDirsRequest 0..=5 describe_log_dirs;
     CreatePartitionsRequest 0..=3 create_partitions;

@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::{context::Context, errors, repeated::repeated};
+use super::{config_entry, context::Context, errors, repeated::repeated};
 use crate::{
     auth::{Operation, Resource},
     broker::CreatedTopic,
-    config::topic::TOPIC_KEYS,
     metadata::topics::{Layout, NewTopic, PARTITIONS_PER_REQUEST_MAX},
     protocol::{
         error_code::ErrorCode,
@@ -21,11 +20,6 @@ use crate::{
 
 /// Stands for the default where a number is asked for (KIP-464).
 const DEFAULT: i16 = -1;
-
-/// Where a configuration value comes from, as `ConfigSource` counts.
-const SOURCE_TOPIC: i8 = 1;
-const SOURCE_STATIC_BROKER: i8 = 4;
-const SOURCE_DEFAULT: i8 = 5;
 
 /// A topic that is not created, and why.
 struct Refusal(ErrorCode, String);
@@ -162,25 +156,12 @@ fn result(
 
 /// Every topic key with the value that the topic has, and where that comes from (KIP-525).
 fn effective_configs(cx: &Context, overrides: &BTreeMap<String, String>) -> Vec<CreatableTopicConfigs> {
-    let values = &cx.broker.config().values;
-    let public = TOPIC_KEYS.iter().filter(|row| !row.key.internal);
-    let entries = public.map(|row| {
-        let (value, config_source) = match overrides.get(row.key.name) {
-            Some(value) => (Some(value.clone()), SOURCE_TOPIC),
-            None => match row.default_from(values) {
-                Some((value, Some(synonym))) if values.is_set(synonym.name) => {
-                    (Some(value.to_string()), SOURCE_STATIC_BROKER)
-                }
-                Some((value, _)) => (Some(value.to_string()), SOURCE_DEFAULT),
-                None => (None, SOURCE_DEFAULT),
-            },
-        };
-        CreatableTopicConfigs {
-            name: row.key.name.into(),
-            value: value.map(Into::into),
-            config_source,
-            ..CreatableTopicConfigs::default()
-        }
+    let config = cx.broker.config();
+    let entries = config_entry::of_topic(&config.values, overrides, |_| true).map(|entry| CreatableTopicConfigs {
+        name: StrBytes::from_static(entry.key.name),
+        config_source: entry.source().code(),
+        value: entry.value,
+        ..CreatableTopicConfigs::default()
     });
     entries.collect()
 }

@@ -61,7 +61,7 @@ fn checked(levels: &LogLevels, logger: &str, op: Op, level: Option<&StrBytes>) -
     let refuse = |_| {
         let message = format!(
             "Cannot set the log level of {logger} to {text} as it is not a supported log level. Valid log levels are \
-             TRACE, DEBUG, INFO, WARN, ERROR, FATAL"
+             DEBUG, ERROR, FATAL, INFO, TRACE, WARN"
         );
         Refusal::new(ErrorCode::InvalidConfig, message)
     };

@@ -10,8 +10,8 @@ use ottla::{
         messages::{
             AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AlterConfigsRequest, ApiKey, ApiVersionsRequest,
             ApiVersionsResponse, CreatePartitionsRequest, CreateTopicsRequest, DeleteGroupsRequest,
-            DeleteRecordsRequest, DeleteTopicsRequest, DescribeClusterRequest, DescribeGroupsRequest,
-            DescribeLogDirsRequest, DescribeProducersRequest, DescribeTopicPartitionsRequest,
+            DeleteRecordsRequest, DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest,
+            DescribeGroupsRequest, DescribeLogDirsRequest, DescribeProducersRequest, DescribeTopicPartitionsRequest,
             DescribeTransactionsRequest, EndTxnRequest, FetchRequest, FindCoordinatorRequest, HeartbeatRequest,
             IncrementalAlterConfigsRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest,
             ListGroupsRequest, ListOffsetsRequest, ListTransactionsRequest, MetadataRequest, OffsetCommitRequest,
@@ -87,6 +87,7 @@ async fn call_minimally(client: &mut RawClient, key: ApiKey, version: i16) {
         ApiKey::AlterConfigs => answers(client, &AlterConfigsRequest::default(), version).await,
         ApiKey::CreatePartitions => answers(client, &CreatePartitionsRequest::default(), version).await,
         ApiKey::DeleteRecords => answers(client, &DeleteRecordsRequest::default(), version).await,
+        ApiKey::DescribeConfigs => answers(client, &DescribeConfigsRequest::default(), version).await,
         ApiKey::DescribeLogDirs => answers(client, &DescribeLogDirsRequest::default(), version).await,
         ApiKey::IncrementalAlterConfigs => answers(client, &IncrementalAlterConfigsRequest::default(), version).await,
         other => panic!("{} is served: it needs a request here", other.name()),

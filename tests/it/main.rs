@@ -6,6 +6,11 @@ mod support;
 
 mod api_versions;
 mod compaction;
+mod configs;
+mod configs_alter;
+mod configs_alter_broker;
+mod configs_describe;
+mod configs_effect;
 mod connection;
 mod consumer_groups;
 mod directories;

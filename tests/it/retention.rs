@@ -20,9 +20,9 @@ const LATEST: i64 = -1;
 /// Segments of a mebibyte, the least, of which three of these records fill one.
 const SEGMENT_BYTES: (&str, &str) = ("segment.bytes", "1048576");
 const RECORD_SIZE: usize = 300_000;
-const OFTEN: &str = "log.retention.check.interval.ms=10";
+pub(crate) const OFTEN: &str = "log.retention.check.interval.ms=10";
 
-async fn offset(client: &mut RawClient, topic: &TestTopic, timestamp: i64) -> i64 {
+pub(crate) async fn offset(client: &mut RawClient, topic: &TestTopic, timestamp: i64) -> i64 {
     let partition = ListOffsetsPartition { timestamp, ..ListOffsetsPartition::default() };
     let topic = ListOffsetsTopic {
         name: topic.name.as_str().into(),
@@ -37,7 +37,7 @@ async fn offset(client: &mut RawClient, topic: &TestTopic, timestamp: i64) -> i6
 }
 
 /// Looks again and again until the log starts there.
-async fn starts_at(client: &mut RawClient, topic: &TestTopic, expected: i64) {
+pub(crate) async fn starts_at(client: &mut RawClient, topic: &TestTopic, expected: i64) {
     within(async {
         while offset(client, topic, EARLIEST).await != expected {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -47,7 +47,7 @@ async fn starts_at(client: &mut RawClient, topic: &TestTopic, expected: i64) {
 }
 
 /// Looks again and again until it is so.
-async fn until(is_so: impl Fn() -> bool) {
+pub(crate) async fn until(is_so: impl Fn() -> bool) {
     within(async {
         while !is_so() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -68,11 +68,11 @@ fn names(directory: &Path) -> Vec<String> {
     names
 }
 
-fn logs(directory: &Path) -> Vec<String> {
+pub(crate) fn logs(directory: &Path) -> Vec<String> {
     names(directory).into_iter().filter(|name| name.ends_with(".log")).collect()
 }
 
-async fn append(client: &mut RawClient, topic: &TestTopic, count: usize) {
+pub(crate) async fn append(client: &mut RawClient, topic: &TestTopic, count: usize) {
     let value = "v".repeat(RECORD_SIZE);
     for _ in 0..count {
         client.append(topic, 0, &[&value]).await;

@@ -132,6 +132,11 @@ impl Stage {
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
+
+    /// The data directory, unless it is a referee's.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.broker.as_ref().map(TestBroker::path)
+    }
 }
 
 /// A broker with few partitions in its own topics.

@@ -1,0 +1,241 @@
+//! The keys of a resource as clients see them: value, where it comes from, and what would count without it.
+//!
+//! As Kafka's `ConfigHelper` has it, with one difference: a default in hours or minutes is a synonym of the topic key in
+//! milliseconds too, where Kafka calls it nobody's.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    config::{
+        broker::{BROKER_KEYS, BrokerKey, BrokerValues, UpdateMode, ValueSource},
+        client_metrics::CLIENT_METRICS_KEYS,
+        group::GROUP_KEYS,
+        key::{ConfigKey, ConfigType, Value},
+        topic::{Synonym, TOPIC_KEYS, TopicKey},
+    },
+    protocol::wire::StrBytes,
+};
+
+/// Where a value comes from, as responses number it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i8)]
+pub enum ConfigSource {
+    /// The topic.
+    Topic = 1,
+    /// Somebody set it for the broker while it ran.
+    DynamicBroker = 2,
+    /// Somebody set it for all brokers while they ran.
+    DynamicDefaultBroker = 3,
+    /// Command line, environment or file of the broker.
+    StaticBroker = 4,
+    /// The table.
+    Default = 5,
+    /// The loggers of the broker.
+    BrokerLogger = 6,
+    /// The subscription to clients' metrics.
+    ClientMetrics = 7,
+    /// The group.
+    Group = 8,
+}
+
+/// A key with its value.
+pub struct ConfigEntry {
+    /// The key.
+    pub key: &'static ConfigKey,
+    /// The value that counts; `None` if there is none, or nobody may see it.
+    pub value: Option<StrBytes>,
+    /// Whether it cannot be changed while the broker runs.
+    pub is_read_only: bool,
+    /// All values that were set or are defaults, the first of which counts.
+    pub synonyms: Vec<ConfigSynonym>,
+}
+
+/// A value that a key has, or would have if those before it were not.
+pub struct ConfigSynonym {
+    /// The key that it was set for.
+    pub name: &'static str,
+    /// The value; `None` if nobody may see it.
+    pub value: Option<StrBytes>,
+    /// Where it comes from.
+    pub source: ConfigSource,
+}
+
+/// What was set for a resource.
+type Overrides = BTreeMap<String, String>;
+
+impl ConfigSource {
+    /// Its number.
+    #[must_use]
+    pub fn code(self) -> i8 {
+        self as i8
+    }
+}
+
+impl From<ValueSource> for ConfigSource {
+    fn from(source: ValueSource) -> Self {
+        match source {
+            ValueSource::Broker => Self::DynamicBroker,
+            ValueSource::Cluster => Self::DynamicDefaultBroker,
+            ValueSource::Start => Self::StaticBroker,
+            ValueSource::Default => Self::Default,
+        }
+    }
+}
+
+impl ConfigEntry {
+    /// Where the value comes from.
+    #[must_use]
+    pub fn source(&self) -> ConfigSource {
+        self.synonyms.first().map_or(ConfigSource::Default, |synonym| synonym.source)
+    }
+
+    /// The number of the key's type, as Kafka's `ConfigType` counts.
+    #[must_use]
+    pub fn type_code(&self) -> i8 {
+        match self.key.config_type {
+            ConfigType::Boolean => 1,
+            ConfigType::String => 2,
+            ConfigType::Int => 3,
+            ConfigType::Short => 4,
+            ConfigType::Long => 5,
+            ConfigType::Double => 6,
+            ConfigType::List => 7,
+            ConfigType::Class => 8,
+            ConfigType::Password => 9,
+        }
+    }
+
+    /// A key that can be set for a resource: what was set counts before what the broker says.
+    fn of_resource(
+        key: &'static ConfigKey,
+        overrides: &Overrides,
+        source: ConfigSource,
+        broker: Vec<ConfigSynonym>,
+        default: impl FnOnce() -> Option<Value>,
+    ) -> Self {
+        let set = overrides.get(key.name).map(|text| match key.parse(text) {
+            Ok(value) => shown(key, &value),
+            Err(_) => (!key.is_sensitive()).then(|| text.as_str().into()),
+        });
+        let value = match &set {
+            Some(value) => value.clone(),
+            None => default().and_then(|value| shown(key, &value)),
+        };
+        let own = set.map(|value| ConfigSynonym { name: key.name, value, source });
+        Self { key, value, is_read_only: false, synonyms: own.into_iter().chain(broker).collect() }
+    }
+}
+
+/// The keys of a topic.
+pub fn of_topic<'a>(
+    values: &'a BrokerValues,
+    overrides: &'a Overrides,
+    wanted: impl Fn(&str) -> bool + 'a,
+) -> impl Iterator<Item = ConfigEntry> + 'a {
+    let rows = TOPIC_KEYS.iter().filter(move |row| is_shown(&row.key, overrides) && wanted(row.key.name));
+    rows.map(|row| {
+        let broker = synonyms_of(values, row.synonyms);
+        let default = || row.default_from(values).map(|(value, _)| value);
+        ConfigEntry::of_resource(&row.key, overrides, ConfigSource::Topic, broker, default)
+    })
+}
+
+/// The keys of a group.
+pub fn of_group<'a>(
+    values: &'a BrokerValues,
+    overrides: &'a Overrides,
+    wanted: impl Fn(&str) -> bool + 'a,
+) -> impl Iterator<Item = ConfigEntry> + 'a {
+    let rows = GROUP_KEYS.iter().filter(move |row| is_shown(&row.key, overrides) && wanted(row.key.name));
+    rows.map(|row| {
+        let table = || row.key.default_value().map(|value| ConfigSynonym::new(&row.key, &value, ConfigSource::Default));
+        let broker = match row.synonym {
+            Some(name) => set_for(values, name),
+            None => table().into_iter().collect(),
+        };
+        let default = || row.default_from(values);
+        ConfigEntry::of_resource(&row.key, overrides, ConfigSource::Group, broker, default)
+    })
+}
+
+/// The keys of a subscription to clients' metrics.
+pub fn of_client_metrics<'a>(
+    overrides: &'a Overrides,
+    wanted: impl Fn(&str) -> bool + 'a,
+) -> impl Iterator<Item = ConfigEntry> + 'a {
+    let keys = CLIENT_METRICS_KEYS.iter().filter(move |key| wanted(key.name));
+    keys.map(|key| {
+        let default = || key.default_value();
+        ConfigEntry::of_resource(key, overrides, ConfigSource::ClientMetrics, Vec::new(), default)
+    })
+}
+
+/// The keys of the broker.
+pub fn of_broker<'a>(
+    values: &'a BrokerValues,
+    wanted: impl Fn(&str) -> bool + 'a,
+) -> impl Iterator<Item = ConfigEntry> + 'a {
+    let rows = BROKER_KEYS.iter().filter(move |row| wanted(row.key.name));
+    rows.map(|row| ConfigEntry {
+        key: &row.key,
+        value: values.get(row.key.name).and_then(|value| shown(&row.key, &value)),
+        is_read_only: is_read_only(row),
+        synonyms: synonyms_of_broker_key(values, row.key.name),
+    })
+}
+
+/// The keys that somebody set for all brokers.
+pub fn of_all_brokers<'a>(
+    values: &'a BrokerValues,
+    wanted: impl Fn(&str) -> bool + 'a,
+) -> impl Iterator<Item = ConfigEntry> + 'a {
+    let rows = BROKER_KEYS.iter().filter(move |row| wanted(row.key.name));
+    rows.filter_map(|row| {
+        let mut set = set_for(values, row.key.name);
+        set.retain(|synonym| synonym.source == ConfigSource::DynamicDefaultBroker);
+        let value = set.first()?.value.clone();
+        Some(ConfigEntry { key: &row.key, value, is_read_only: is_read_only(row), synonyms: set })
+    })
+}
+
+/// A key for tests and experiments is where it was set.
+fn is_shown(key: &ConfigKey, overrides: &Overrides) -> bool {
+    !key.internal || overrides.contains_key(key.name)
+}
+
+fn is_read_only(row: &BrokerKey) -> bool {
+    row.update_mode == UpdateMode::ReadOnly
+}
+
+/// A broker key that stands for another while that is not set has the other's values after its own.
+fn synonyms_of_broker_key(values: &BrokerValues, name: &'static str) -> Vec<ConfigSynonym> {
+    let place = |row: &TopicKey| row.synonyms.iter().position(|synonym| synonym.name == name);
+    let chain = TOPIC_KEYS.iter().find_map(|row| Some(&row.synonyms[place(row)?..]));
+    match (set_for(values, name), chain) {
+        (set, Some([_, others @ ..])) if !set.is_empty() => {
+            set.into_iter().chain(synonyms_of(values, others)).collect()
+        }
+        (set, _) => set,
+    }
+}
+
+fn synonyms_of(values: &BrokerValues, synonyms: &[Synonym]) -> Vec<ConfigSynonym> {
+    synonyms.iter().flat_map(|synonym| set_for(values, synonym.name)).collect()
+}
+
+/// Every value of a broker key, the one that counts first.
+fn set_for(values: &BrokerValues, name: &'static str) -> Vec<ConfigSynonym> {
+    let Some(row) = BROKER_KEYS.iter().find(|row| row.key.name == name) else { return Vec::new() };
+    values.in_order(name).map(|(value, source)| ConfigSynonym::new(&row.key, &value, source.into())).collect()
+}
+
+impl ConfigSynonym {
+    fn new(key: &'static ConfigKey, value: &Value, source: ConfigSource) -> Self {
+        Self { name: key.name, value: shown(key, value), source }
+    }
+}
+
+/// A value as text, unless it is a secret.
+fn shown(key: &ConfigKey, value: &Value) -> Option<StrBytes> {
+    (!key.is_sensitive()).then(|| value.to_string().into())
+}
