@@ -444,6 +444,34 @@ fn partitions_that_cannot_be_added_are_not_there() {
     assert!(refused >= 4 && unborn >= 1, "{refused}, {unborn}");
 }
 
+/// What a topic costs does not depend on how many there are.
+#[test]
+fn topics_come_and_go_at_the_same_price() {
+    let disk = SimDisk::new(1);
+    let broker = open(&disk).expect("opened");
+    let price = |work: &dyn Fn()| {
+        let before = disk.calls();
+        work();
+        disk.calls() - before
+    };
+    let life = || {
+        let id = create(&broker, &topic("t", 1)).expect("created").id;
+        broker.add_partitions_blocking(&[growth("t", 2)]).expect("committed").remove(0).expect("added");
+        delete(&broker, id).expect("deleted");
+        broker.logs().checkpoint().expect("written");
+    };
+    life();
+    let alone = price(&life);
+    let many: Vec<_> = (0..100).map(|n| topic(&format!("t{n}"), 1)).collect();
+    let created = broker.create_topics_blocking(&many).expect("committed");
+    broker.logs().checkpoint().expect("written");
+    assert_eq!(price(&life), alone);
+    let ids: Vec<_> = created.into_iter().map(|topic| topic.expect("created").id).collect();
+    let all = price(&|| drop(broker.delete_topics_blocking(&ids).expect("committed")));
+    assert!(all < 100 + 20, "{all}: a rename for each partition, and one commit");
+    assert_eq!(partitions(&broker), ["__cluster_metadata-0"]);
+}
+
 #[test]
 fn a_crash_before_the_record_leaves_no_partition() {
     let disk = SimDisk::new(1);

@@ -22,6 +22,7 @@ mod layering;
 mod many;
 mod metadata;
 mod offsets;
+mod partitions_admin;
 mod produce_fetch;
 mod producers;
 mod restart;
