@@ -89,7 +89,7 @@ pub fn run(args: BrokerArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// The environment variables that are text; no setting can be any other.
-fn environment() -> impl Iterator<Item = (String, String)> {
+pub(super) fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 

@@ -72,19 +72,26 @@ pub(super) struct Settings {
     pub(super) cluster_id: Option<Setting>,
 }
 
-/// Variables that Kafka's start scripts and images take for themselves.
-const FOREIGN_VARIABLES: [&str; 8] = [
+/// Variables that other programs take for themselves: Kafka's start scripts and images, our log levels, and Kubernetes,
+/// which names the port of a service.
+const FOREIGN_VARIABLES: [&str; 11] = [
     "KAFKA_DEBUG",
     "KAFKA_GC_LOG_OPTS",
     "KAFKA_HEAP_OPTS",
     "KAFKA_HOME",
     "KAFKA_JVM_PERFORMANCE_OPTS",
     "KAFKA_OPTS",
+    "KAFKA_PORT",
     "KAFKA_TOOLS_LOG4J_LOGLEVEL",
     "KAFKA_VERSION",
+    "OTTLA_LOG",
+    "OTTLA_PORT",
 ];
 /// How further such variables begin.
-const FOREIGN_PREFIXES: [&str; 2] = ["KAFKA_JMX_", "KAFKA_LOG4J_"];
+const FOREIGN_PREFIXES: [&str; 6] =
+    ["KAFKA_JMX_", "KAFKA_LOG4J_", "KAFKA_PORT_", "KAFKA_SERVICE_", "OTTLA_PORT_", "OTTLA_SERVICE_"];
+/// How the variables of our own keys begin, and the keys.
+const OURS: (&str, &str) = ("OTTLA_", "ottla.");
 
 /// Collects the settings, the weakest source first.
 pub(super) fn gather(
@@ -203,12 +210,19 @@ impl Origin {
     }
 }
 
-/// The key that a variable sets, as Kafka's image spells it: `_` for `.`, `__` for `_`, `___` for `-`.
+/// The key that a variable sets, as Kafka's image spells it: `_` for `.`, `__` for `_`, `___` for `-`. One of ours goes
+/// without `KAFKA_`.
 fn key_of_variable(variable: &str) -> Option<String> {
     let is_foreign =
         FOREIGN_VARIABLES.contains(&variable) || FOREIGN_PREFIXES.iter().any(|prefix| variable.starts_with(prefix));
-    let name = variable.strip_prefix("KAFKA_").filter(|_| !is_foreign)?;
-    Some(name.to_lowercase().replace('_', ".").replace("...", "-").replace("..", "_"))
+    if is_foreign {
+        return None;
+    }
+    let spelled = |name: &str| name.to_lowercase().replace('_', ".").replace("...", "-").replace("..", "_");
+    match variable.strip_prefix(OURS.0) {
+        Some(name) => Some(format!("{}{}", OURS.1, spelled(name))),
+        None => variable.strip_prefix("KAFKA_").map(spelled),
+    }
 }
 
 /// The known key that `name` was probably meant to be.

@@ -156,6 +156,18 @@ fn a_setting_that_is_not_honoured_is_reported() {
 }
 
 #[test]
+fn our_own_keys_are_read_from_the_environment() {
+    let (config, warnings) = Start::environment(&[("OTTLA_DURABILITY", "kafka")]).load().expect("valid");
+    assert!(!config.acknowledges_durable);
+    assert_eq!(warnings, owned(&[]));
+    assert_eq!(
+        Start::environment(&[("OTTLA_DURABILITY", "none")]).error(),
+        "OTTLA_DURABILITY: Invalid value none for configuration ottla.durability: String must be one of: fsync, kafka \
+         (allowed: STRING [fsync, kafka])"
+    );
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_named() {
     let config = Some("/no/such/file".to_owned());
     let start = Start { command_line: CommandLine { config, ..CommandLine::default() }, ..Start::default() };

@@ -10,6 +10,14 @@ fn variables_are_spelled_as_kafkas_image_spells_them() {
         ("KAFKA_NUM_PARTITIONS", Some("num.partitions")),
         ("KAFKA_A__B_C___D", Some("a_b.c-d")),
         ("KAFKA_NODE_ID", Some("node.id")),
+        ("OTTLA_DURABILITY", Some("ottla.durability")),
+        ("OTTLA_PARTITIONS_MAX", Some("ottla.partitions.max")),
+        ("KAFKA_OTTLA_DURABILITY", Some("ottla.durability")),
+        ("OTTLA_LOG", None),
+        ("OTTLA_SERVICE_HOST", None),
+        ("OTTLA_PORT_9092_TCP", None),
+        ("KAFKA_PORT", None),
+        ("OTTLA", None),
         ("KAFKA_OPTS", None),
         ("KAFKA_HEAP_OPTS", None),
         ("KAFKA_LOG4J_ROOT_LOGLEVEL", None),
@@ -24,11 +32,12 @@ fn variables_are_spelled_as_kafkas_image_spells_them() {
 
 #[test]
 fn unknown_variables_are_reported_in_order() {
-    let environment = variables(&[("KAFKA_ZZZ", "1"), ("KAFKA_FOO_BAR", "2"), ("KAFKA_OPTS", "-x"), ("HOME", "/")]);
+    let environment = [("OTTLA_DURABLITY", "1"), ("KAFKA_ZZZ", "1"), ("KAFKA_FOO_BAR", "2"), ("KAFKA_OPTS", "-x")];
+    let environment = variables(&environment);
     let (settings, warning) = gather(&CommandLine::default(), environment).expect("only a warning");
     assert_eq!(settings.iter().count(), 0);
-    let expected = "ignored, because no such configuration is known: KAFKA_FOO_BAR, KAFKA_ZZZ";
-    assert_eq!(warning.expect("two are unknown").to_string(), expected);
+    let expected = "ignored, because no such configuration is known: KAFKA_FOO_BAR, KAFKA_ZZZ, OTTLA_DURABLITY";
+    assert_eq!(warning.expect("three are unknown").to_string(), expected);
 }
 
 #[test]
