@@ -29,6 +29,8 @@ pub mod topic;
 pub mod topic_name;
 
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod tests;
 
 /// Why the broker does not start. One line, which names where the setting was made and what is allowed.
