@@ -12,6 +12,7 @@ mod codec;
 pub mod decode;
 pub mod dump;
 pub mod encode;
+pub mod health;
 mod nearest;
 pub mod verify;
 
@@ -19,6 +20,7 @@ pub use broker::BrokerArgs;
 pub use decode::DecodeArgs;
 pub use dump::DumpArgs;
 pub use encode::EncodeArgs;
+pub use health::HealthArgs;
 pub use verify::VerifyArgs;
 
 /// A Kafka broker in one binary: without a subcommand, the broker.
@@ -43,6 +45,8 @@ pub enum Command {
     Dump(DumpArgs),
     /// Checks a data directory that no broker uses.
     Verify(VerifyArgs),
+    /// Says whether a broker is ready.
+    Health(HealthArgs),
 }
 
 /// Runs the program on the arguments of this process.
@@ -68,6 +72,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Encode(args)) => args.run(io::stdin().lock(), io::stdout().lock()),
         Some(Command::Dump(args)) => args.run(io::stdout().lock(), io::stderr().lock()),
         Some(Command::Verify(args)) => args.run(io::stdout().lock()),
+        Some(Command::Health(args)) => args.run(broker::environment(), io::stdout().lock()),
         None => broker::run(cli.broker),
     }
 }

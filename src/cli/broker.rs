@@ -58,8 +58,8 @@ pub struct BrokerArgs {
 }
 
 const EXAMPLES: &str = "\
-Settings come from the command line, else from environment variables (KAFKA_NUM_PARTITIONS is num.partitions; CLUSTER_ID
-is the cluster's id), else from the file of --config.
+Settings come from the command line, else from environment variables (KAFKA_NUM_PARTITIONS is num.partitions,
+OTTLA_DURABILITY is ottla.durability, CLUSTER_ID is the cluster's id), else from the file of --config.
 
 Examples:
   ottla

@@ -18,6 +18,7 @@ mod durability;
 mod fetch;
 mod groups;
 mod groups_offsets;
+mod health;
 mod layering;
 mod many;
 mod metadata;
