@@ -67,6 +67,7 @@ fn normalize(value: &mut Value) {
             // Formatting a Kafka makes the default of this key a setting of its cluster.
             if fields.get("name").is_some_and(|name| name == "min.insync.replicas") {
                 fields.remove("configSource");
+                fields.remove("synonyms");
             }
             for (name, value) in fields.iter_mut() {
                 normalize_field(name, value);
@@ -81,6 +82,8 @@ fn normalize_field(name: &str, value: &mut Value) {
         "batchIndexErrorMessage" => value.as_str().map(|_| "a text"),
         "sessionId" => value.as_i64().filter(|id| *id != 0).map(|_| "a session"),
         "logAppendTimeMs" => value.as_i64().filter(|time| *time != -1).map(|_| "a time"),
+        "logDir" => Some("a directory"),
+        "totalBytes" | "usableBytes" | "partitionSize" => value.as_i64().filter(|bytes| *bytes > 0).map(|_| "bytes"),
         // Ids that a row made up have zeros in them; a broker's have not.
         "topicId" => value.as_str().filter(|id| !id.starts_with("AAAA")).map(|_| "an id"),
         _ => None,

@@ -1,5 +1,6 @@
 //! The table: what is asked, and where the answers may differ.
 
+mod administration;
 mod fetch;
 mod framing;
 mod metadata;
@@ -24,7 +25,15 @@ pub(crate) struct Row {
 
 /// Every row.
 pub(crate) fn rows() -> Vec<Row> {
-    let parts = [produce::rows(), fetch::rows(), offsets::rows(), metadata::rows(), topics::rows(), framing::rows()];
+    let parts = [
+        produce::rows(),
+        fetch::rows(),
+        offsets::rows(),
+        metadata::rows(),
+        topics::rows(),
+        administration::rows(),
+        framing::rows(),
+    ];
     parts.into_iter().flatten().collect()
 }
 

@@ -48,7 +48,7 @@ impl Broker {
             let mut records = Vec::new();
             let altered: Vec<_> = asked
                 .iter()
-                .map(|alteration| Ok(records.extend(configs::alter(image, &config.values, alteration)?)))
+                .map(|alteration| configs::alter(image, &config.values, alteration).map(|new| records.extend(new)))
                 .collect();
             Ok::<_, CommitError>((records, altered))
         })?;

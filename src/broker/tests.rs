@@ -462,13 +462,14 @@ fn topics_come_and_go_at_the_same_price() {
     };
     life();
     let alone = price(&life);
-    let many: Vec<_> = (0..100).map(|n| topic(&format!("t{n}"), 1)).collect();
+    // Few enough for their files to stay open.
+    let many: Vec<_> = (0..20).map(|n| topic(&format!("t{n}"), 1)).collect();
     let created = broker.create_topics_blocking(&many).expect("committed");
     broker.logs().checkpoint().expect("written");
     assert_eq!(price(&life), alone);
     let ids: Vec<_> = created.into_iter().map(|topic| topic.expect("created").id).collect();
     let all = price(&|| drop(broker.delete_topics_blocking(&ids).expect("committed")));
-    assert!(all < 100 + 20, "{all}: a rename for each partition, and one commit");
+    assert!(all < 20 + 10, "{all}: a rename for each partition, and one commit");
     assert_eq!(partitions(&broker), ["__cluster_metadata-0"]);
 }
 

@@ -1,7 +1,6 @@
 //! The keys of a resource as clients see them: value, where it comes from, and what would count without it.
 //!
-//! As Kafka's `ConfigHelper` has it, with one difference: a default in hours or minutes is a synonym of the topic key in
-//! milliseconds too, where Kafka calls it nobody's.
+//! As Kafka's `ConfigHelper` has it.
 
 use std::collections::BTreeMap;
 
@@ -134,7 +133,10 @@ pub fn of_topic<'a>(
 ) -> impl Iterator<Item = ConfigEntry> + 'a {
     let rows = TOPIC_KEYS.iter().filter(move |row| is_shown(&row.key, overrides) && wanted(row.key.name));
     rows.map(|row| {
-        let broker = synonyms_of(values, row.synonyms);
+        // Kafka leaves out what stands in for the first of them while that is set nowhere, such as a time in hours.
+        let first = row.synonyms.first().map(|synonym| synonym.name);
+        let stands_in = |synonym: &ConfigSynonym| Some(synonym.name) != first;
+        let broker = synonyms_of(values, row.synonyms).into_iter().skip_while(stands_in).collect();
         let default = || row.default_from(values).map(|(value, _)| value);
         ConfigEntry::of_resource(&row.key, overrides, ConfigSource::Topic, broker, default)
     })

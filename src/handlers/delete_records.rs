@@ -75,7 +75,8 @@ async fn wanted(
     if topic_name::is_internal(topic.name()) {
         return Err(ErrorCode::InvalidTopicException);
     }
-    if !topic.config().cleanup_policy.delete {
+    let policy = topic.config().cleanup_policy;
+    if policy.compact && !policy.delete {
         return Err(ErrorCode::PolicyViolation);
     }
     let log_end = log.offsets().log_end();

@@ -11,7 +11,9 @@ use super::{
 use crate::{
     config::{
         broker::{BrokerValues, broker_key},
+        client_metrics,
         dynamic::{self, DynamicConfigError, Scope},
+        group,
         key::{ConfigKey, ConfigType, Value},
         topic::{TopicConfig, TopicConfigError, topic_key},
         topic_name,
@@ -85,11 +87,6 @@ pub enum AlterConfigError {
     Unused(&'static str),
 }
 
-/// Why the settings of groups cannot be altered.
-const GROUPS_UNUSED: &str = "Groups have no settings here: consumer groups of the new protocol, share groups and streams groups are not served.";
-/// Why there are no subscriptions to clients' metrics.
-const CLIENT_METRICS_UNUSED: &str = "Metrics of clients are not collected here.";
-
 /// The records that alter a configuration, on a broker with these values. None for what stays as it is.
 pub fn alter(
     image: &Image,
@@ -117,8 +114,8 @@ pub fn alter(
         }
         // What Kafka left there may be taken away.
         _ if altered.is_empty() => {}
-        ConfigResource::CLIENT_METRICS => return Err(AlterConfigError::Unused(CLIENT_METRICS_UNUSED)),
-        _ => return Err(AlterConfigError::Unused(GROUPS_UNUSED)),
+        ConfigResource::CLIENT_METRICS => return Err(AlterConfigError::Unused(client_metrics::NOT_ALTERABLE)),
+        _ => return Err(AlterConfigError::Unused(group::NOT_ALTERABLE)),
     }
     Ok(records(resource, before, &after))
 }
@@ -335,7 +332,7 @@ mod tests {
         assert_eq!(unknown, "The topic 'u' does not exist.");
         assert!(said(ConfigResource::BROKER, "", edit(&[("node.id", set("1"))])).contains("dynamically"));
         let some = || edit(&[("interval.ms", set("1"))]);
-        assert_eq!(said(ConfigResource::GROUP, "g", some()), GROUPS_UNUSED);
-        assert_eq!(said(ConfigResource::CLIENT_METRICS, "m", some()), CLIENT_METRICS_UNUSED);
+        assert_eq!(said(ConfigResource::GROUP, "g", some()), group::NOT_ALTERABLE);
+        assert_eq!(said(ConfigResource::CLIENT_METRICS, "m", some()), client_metrics::NOT_ALTERABLE);
     }
 }

@@ -136,18 +136,17 @@ async fn an_api_that_is_not_served_refuses_each_thing_asked_for() {
     let schemas = schemas();
     let broker = TestBroker::start().await;
     let mut client = broker.client().await;
-    let request = schemas.get("DescribeConfigsRequest").expect("a schema");
-    let asked = serde_json::json!({
-        "resources": [{"resourceType": 2, "resourceName": "t", "configurationKeys": null}],
-        "includeSynonyms": false, "includeDocumentation": false,
-    });
-    let value = interpret::from_json(request, 4, &asked).expect("a request");
-    let body = interpret::encode(request, 4, &value).expect("a request");
-    let answer = client.call_bytes(ApiKey::DescribeConfigs, 4, &body, 1).await;
-    let response = schemas.get("DescribeConfigsResponse").expect("a schema");
-    let (value, _) = interpret::decode(response, 4, &answer).expect("an answer in its own form");
-    let json = interpret::to_json(response, 4, &value).expect("printable");
-    assert_eq!((&json["results"][0]["errorCode"], &json["results"][0]["resourceName"]), (&35.into(), &"t".into()));
+    let request = schemas.get("AlterClientQuotasRequest").expect("a schema");
+    let entry = |user: &str| serde_json::json!({"entity": [{"entityType": "user", "entityName": user}], "ops": []});
+    let asked = serde_json::json!({"entries": [entry("a"), entry("b")], "validateOnly": true});
+    let value = interpret::from_json(request, 1, &asked).expect("a request");
+    let body = interpret::encode(request, 1, &value).expect("a request");
+    let answer = client.call_bytes(ApiKey::AlterClientQuotas, 1, &body, 1).await;
+    let response = schemas.get("AlterClientQuotasResponse").expect("a schema");
+    let (value, _) = interpret::decode(response, 1, &answer).expect("an answer in its own form");
+    let json = interpret::to_json(response, 1, &value).expect("printable");
+    let codes = json["entries"].as_array().expect("entries").iter().map(|entry| &entry["errorCode"]);
+    assert_eq!(codes.collect::<Vec<_>>(), [35, 35]);
 }
 
 #[tokio::test]
