@@ -81,14 +81,8 @@ impl<M: Machine> CoordinatorTopic<M> {
 
 /// What the shards write to.
 fn homes(topic: &HostedTopic, compression: TopicCompression) -> Vec<Home> {
-    let max_batch_bytes = topic.rules().max_message_bytes;
     let (codec, level) = codec(compression).unwrap_or((Compression::None, None));
-    let home = |(log, leader_epoch): (&Arc<PartitionLog>, i32)| Home {
-        log: Arc::clone(log),
-        leader_epoch,
-        max_batch_bytes,
-        codec,
-        level,
-    };
+    let home =
+        |(log, leader_epoch): (&Arc<PartitionLog>, i32)| Home { log: Arc::clone(log), leader_epoch, codec, level };
     (0..).map_while(|index| topic.partition(index)).map(home).collect()
 }

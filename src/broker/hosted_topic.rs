@@ -98,6 +98,7 @@ pub(super) fn log_config(config: &TopicConfig) -> LogConfig {
         index_interval_bytes: config.index_interval_bytes.into(),
         flush_messages: config.flush_messages,
         flush_ms: config.flush_ms,
+        max_message_bytes: to_usize(config.max_message_bytes),
         timestamp_type: timestamp_type(config),
         retention: retention(config),
         compaction: compaction(config),

@@ -125,7 +125,8 @@ pub fn effective(
             Err(error) => ignored.push(error.into()),
         }
     }
-    (start.with_values(values), ignored)
+    let config = if values == start.values { start.clone() } else { start.with_values(values) };
+    (config, ignored)
 }
 
 fn unhonoured(name: &str, value: &Value) -> Option<DynamicConfigError> {

@@ -42,8 +42,6 @@ pub struct Home {
     pub log: Arc<PartitionLog>,
     /// Of this broker.
     pub leader_epoch: i32,
-    /// The largest batch: `max.message.bytes`.
-    pub max_batch_bytes: usize,
     /// How batches are compressed.
     pub codec: Compression,
     /// The codec's level, or its own.
@@ -53,7 +51,7 @@ pub struct Home {
 impl Home {
     /// So many records no batch has room for, however small they are.
     pub(super) fn too_many(&self) -> usize {
-        self.room(Fit::Whole) / RECORD_SIZE_MIN + 1
+        self.room(Fit::Whole, self.limit(Fit::Whole)) / RECORD_SIZE_MIN + 1
     }
 
     /// A batch of these records, or of as many as have room in it. Says how many that are.
@@ -65,7 +63,7 @@ impl Home {
         now: Now,
     ) -> Result<(RecordBatch, usize), CoordinatorError> {
         let limit = self.limit(fit);
-        let room = self.room(fit);
+        let room = self.room(fit, limit);
         let unwritable = |error: &dyn ToString| CoordinatorError::Unwritable(error.to_string());
         let mut builder = self.builder(transaction);
         let mut count = 0;
@@ -101,14 +99,13 @@ impl Home {
     /// Bytes that a batch may have.
     fn limit(&self, fit: Fit) -> usize {
         match fit {
-            Fit::Whole | Fit::Divisible => self.max_batch_bytes,
+            Fit::Whole | Fit::Divisible => self.log.max_message_bytes(),
             Fit::Exempt => replay::BATCH_BYTES_MAX,
         }
     }
 
-    /// Bytes that a batch may have before it is compressed.
-    fn room(&self, fit: Fit) -> usize {
-        let limit = self.limit(fit);
+    /// Bytes that a batch may have before it is compressed, where it may have so many after that.
+    fn room(&self, fit: Fit, limit: usize) -> usize {
         let is_compressed = self.codec != Compression::None;
         let room = if is_compressed && fit != Fit::Divisible { limit.saturating_mul(EXPANSION_MAX) } else { limit };
         room.min(replay::BATCH_BYTES_MAX)

@@ -162,6 +162,7 @@ fn open(disk: &SimDisk) -> (LogDir, Arc<PartitionLog>) {
     let log = dir.partition(&partition).unwrap_or_else(|| {
         dir.create_partition(&partition, Uuid::from_u128(1), LogConfig::default(), 0, 0).expect("created")
     });
+    log.set_config(LogConfig { max_message_bytes: 1000, ..LogConfig::default() });
     (dir, log)
 }
 
@@ -178,7 +179,7 @@ impl Fixture {
 
     fn compressing(disk: &SimDisk, codec: Compression) -> Self {
         let (dir, log) = open(disk);
-        let home = Home { log, leader_epoch: 0, max_batch_bytes: 1000, codec, level: None };
+        let home = Home { log, leader_epoch: 0, codec, level: None };
         let (sender, effects) = unbounded_channel();
         let shard = Shard::new(home, Arc::new(10 * SECOND), sender);
         Self { disk: disk.clone(), dir, shard, effects, now: Now { monotonic: monotonic(), wall: 1000 } }

@@ -24,6 +24,8 @@ pub struct LogConfig {
     pub flush_messages: i64,
     /// `flush.ms`: with the same, how long records may be in the log before they are flushed.
     pub flush_ms: i64,
+    /// `max.message.bytes`: of the batches that the broker writes itself. Those of clients are held against it before.
+    pub max_message_bytes: usize,
     /// `message.timestamp.type`: of the batches that the log writes itself.
     pub timestamp_type: TimestampType,
     /// How much is kept.
@@ -59,6 +61,7 @@ impl Default for LogConfig {
             index_interval_bytes: 4096,
             flush_messages: i64::MAX,
             flush_ms: i64::MAX,
+            max_message_bytes: 1024 * 1024 + 12,
             timestamp_type: TimestampType::CreateTime,
             retention: Retention::UNLIMITED,
             compaction: None,

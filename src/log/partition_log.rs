@@ -452,6 +452,12 @@ impl PartitionLog {
         writer.jitter_ms = jitter(&config);
     }
 
+    /// `max.message.bytes`, for batches that the broker writes itself.
+    #[must_use]
+    pub fn max_message_bytes(&self) -> usize {
+        lock(&self.writer).config.max_message_bytes
+    }
+
     /// Bytes of all `.log` files.
     #[must_use]
     pub fn size(&self) -> u64 {

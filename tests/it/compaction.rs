@@ -7,14 +7,14 @@ use crate::support::{Consumed, TestBroker, blocking, consume_up_to_with_librdkaf
 const KEYS: usize = 50;
 const RECORDS: usize = 3_000;
 const SOON: &str = "log.cleaner.backoff.ms=10";
-const COMPACTED: [(&str, &str); 4] = [
+pub(crate) const COMPACTED: [(&str, &str); 4] = [
     ("cleanup.policy", "compact"),
     ("internal.segment.bytes", "20000"),
     ("min.cleanable.dirty.ratio", "0.01"),
     ("file.delete.delay.ms", "0"),
 ];
 
-fn log_bytes(directory: &Path) -> u64 {
+pub(crate) fn log_bytes(directory: &Path) -> u64 {
     let entries = fs::read_dir(directory).expect("a directory").map(|entry| entry.expect("listed"));
     let logs = entries.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "log"));
     // One that is just being deleted has no size.

@@ -1,17 +1,27 @@
 //! That what is altered takes effect: at once, on partitions that are in use, and after a restart.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use bytes::Bytes;
 use ottla::protocol::{
     error_code::ErrorCode,
+    messages::ApiVersionsRequest,
     records::{builder::BatchBuilder, compression::Compression},
 };
 
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
 use crate::{
+    compaction::{COMPACTED, log_bytes},
     configs::{ALL_BROKERS, BROKER, OWN_ID, TOPIC, alter, delete, done, set},
     retention::{OFTEN, append, logs, offset, starts_at, until},
-    support::{RawClient, TestBroker, TestTopic, batches, build, error, record},
+    support::{
+        RawClient, TestBroker, TestTopic, batches, blocking, build, error, produce_with_librdkafka, record,
+        request_frame, within,
+    },
 };
 
 const EARLIEST: i64 = -2;
@@ -284,4 +294,57 @@ async fn the_delay_after_which_deleted_segments_go() {
     let directory = broker.path().join("t-0");
     until(|| logs(&directory) == ["00000000000000000002.log"] && !next.exists()).await;
     assert!(deleted.exists(), "what went before keeps the delay it went with");
+}
+
+/// Whether somebody else is served at the same time.
+async fn is_served(broker: &TestBroker) -> bool {
+    let mut stream = TcpStream::connect(broker.address()).await.expect("the port is open");
+    let frame = request_frame(&ApiVersionsRequest::default(), 0, 1);
+    // One that is closed at once may refuse this already.
+    let sent = stream.write_all(&frame).await;
+    let mut answer = [0; 4];
+    sent.is_ok() && within(stream.read_exact(&mut answer)).await.is_ok()
+}
+
+#[tokio::test]
+async fn how_many_connections_there_may_be() {
+    let broker = TestBroker::start().await;
+    let mut client = broker.client().await;
+    assert!(is_served(&broker).await);
+    assert_eq!(alter(&mut client, BROKER, OWN_ID, &[set("max.connections", "1")]).await, done());
+    assert!(!is_served(&broker).await);
+    assert_eq!(alter(&mut client, BROKER, OWN_ID, &[delete("max.connections")]).await, done());
+    assert!(is_served(&broker).await);
+    assert_eq!(alter(&mut client, BROKER, ALL_BROKERS, &[set("max.connections", "1")]).await, done());
+    drop(client);
+    let broker = broker.restarted().await;
+    let mut client = broker.client().await;
+    client.call(&ApiVersionsRequest::default(), 0).await;
+    assert!(!is_served(&broker).await, "after a restart");
+}
+
+#[tokio::test]
+async fn the_rest_of_the_cleaners() {
+    let broker = TestBroker::with(&["log.cleaner.backoff.ms=3600000"]).await;
+    let records: Vec<_> = (0..500).map(|_| ("key".to_owned(), "x".repeat(200))).collect();
+    broker.create_topic_with("t", 1, &COMPACTED).await;
+    let address = broker.address();
+    blocking(move || produce_with_librdkafka(address, &[("batch.num.messages", "20")], "t", &records)).await;
+    let size = || log_bytes(&broker.path().join("t-0"));
+    assert!(size() > 100_000);
+    let mut client = broker.client().await;
+    // The threads wait for an hour, but for this.
+    let soon = [set("log.cleaner.backoff.ms", "10"), set("log.cleaner.threads", "2")];
+    assert_eq!(alter(&mut client, BROKER, ALL_BROKERS, &soon).await, done());
+    within(async {
+        while size() > 40_000 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    assert_eq!(
+        alter(&mut client, BROKER, OWN_ID, &[set("log.cleaner.io.max.bytes.per.second", "1000000")]).await,
+        done()
+    );
+    broker.stop().await;
 }

@@ -97,13 +97,8 @@ async fn effects_are_kept_until_they_are_received_or_their_shards_replaced() {
     let f = Fixture::new();
     drop(f.add("a", 7));
     f.flush();
-    let home = |log: &Arc<PartitionLog>| Home {
-        log: Arc::clone(log),
-        leader_epoch: 3,
-        max_batch_bytes: 1000,
-        codec: Compression::None,
-        level: None,
-    };
+    let home =
+        |log: &Arc<PartitionLog>| Home { log: Arc::clone(log), leader_epoch: 3, codec: Compression::None, level: None };
     let (runtime, mut effects) = Runtime::<Tally>::new(10 * SECOND);
     runtime.host(vec![home(f.shard.log())]).await;
     let due = effects.try_recv().expect("given out while it was loaded");

@@ -191,7 +191,7 @@ async fn a_transaction_goes_where_its_ids_are() {
     let home = |partition| {
         let partition = TopicPartition::new("__tallies", partition);
         let log = dir.create_partition(&partition, Uuid::from_u128(1), LogConfig::default(), 0, 0).expect("created");
-        Home { log, leader_epoch: 0, max_batch_bytes: 1000, codec: Compression::None, level: None }
+        Home { log, leader_epoch: 0, codec: Compression::None, level: None }
     };
     let homes: Vec<_> = (0..3).map(home).collect();
     let logs: Vec<_> = homes.iter().map(|home| Arc::clone(&home.log)).collect();
