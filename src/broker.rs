@@ -36,8 +36,9 @@ use crate::{
     clock::{TimestampMs, monotonic, wall_clock_ms},
     config::{
         broker::BrokerConfig,
+        key::{InvalidValue, one_line},
         listener::Advertised,
-        topic::{TopicConfig, TopicConfigError, unhonoured},
+        topic::{TopicConfig, TopicConfigError, check_coordinator_policy, invalid, unhonoured, unknown},
         topic_name::CLUSTER_METADATA_TOPIC,
     },
     log::{
@@ -111,7 +112,7 @@ pub enum LoadError {
     #[error(transparent)]
     Commit(#[from] CommitError),
     #[error("topic {topic}: {source}")]
-    TopicConfig { topic: Arc<str>, source: TopicConfigError },
+    TopicConfig { topic: Arc<str>, source: InvalidValue },
     #[error("{}: there are partitions, but no {CLUSTER_METADATA_TOPIC}-0 that knows them: restore it, or use another directory", path.display())]
     NoMetadata { path: PathBuf },
 }
@@ -134,24 +135,6 @@ pub enum CloseError {
     Logs(#[from] LogDirError),
     #[error(transparent)]
     Commit(#[from] CommitError),
-}
-
-/// Why a topic could not be hosted.
-#[derive(Debug, thiserror::Error)]
-enum HostError {
-    #[error(transparent)]
-    Config(#[from] TopicConfigError),
-    #[error(transparent)]
-    Logs(#[from] LogDirError),
-}
-
-impl From<HostError> for CreateTopicFailure {
-    fn from(error: HostError) -> Self {
-        match error {
-            HostError::Config(error) => Self::Config(error),
-            HostError::Logs(error) => Self::Logs(error),
-        }
-    }
 }
 
 /// Why a topic was not created.
@@ -241,10 +224,7 @@ impl Broker {
         name_unhonoured(&image);
         broker.put_unknown_aside(&image, &removed)?;
         for topic in image.topics() {
-            broker.host(&image, topic).map_err(|failure| match failure {
-                HostError::Logs(error) => LoadError::Logs(error),
-                HostError::Config(source) => LoadError::TopicConfig { topic: topic.name.clone(), source },
-            })?;
+            broker.host(&image, topic)?;
         }
         broker.logs.flush_epochs()?;
         Ok(broker)
@@ -374,7 +354,7 @@ impl Broker {
 
     /// Whether a topic could be created, and what it would be.
     pub fn validate_topic(&self, topic: &NewTopic) -> Result<CreatedTopic, CreateTopicFailure> {
-        TopicConfig::check_asked(&self.config().values, &BTreeMap::new(), &topic.configs)?;
+        self.check_config(topic)?;
         let records = topics::create(&self.image(), topic, self.home, Uuid::nil())?;
         Ok(CreatedTopic { id: Uuid::nil(), partitions: partitions_in(&records) })
     }
@@ -462,9 +442,15 @@ impl Broker {
         Ok(hosted)
     }
 
+    /// Whether a topic may be configured so.
+    fn check_config(&self, topic: &NewTopic) -> Result<(), TopicConfigError> {
+        let config = TopicConfig::check_asked(&self.config().values, &BTreeMap::new(), &topic.configs)?;
+        check_coordinator_policy(&topic.name, None, config.cleanup_policy)
+    }
+
     /// Adds a topic to a draft of the metadata.
     fn draft_topic(&self, draft: &mut Draft<'_>, topic: &NewTopic) -> Result<CreatedTopic, CreateTopicFailure> {
-        TopicConfig::check_asked(&self.config().values, &BTreeMap::new(), &topic.configs)?;
+        self.check_config(topic)?;
         let id = random_uuid();
         let records = topics::create(draft.image(), topic, self.home, id)?;
         let created = CreatedTopic { id, partitions: partitions_in(&records) };
@@ -503,8 +489,8 @@ impl Broker {
     }
 
     /// Opens the logs of a topic, creating those that are missing.
-    fn host(&self, image: &Image, topic: &Topic) -> Result<(), HostError> {
-        let config = topic_config(&self.config(), image, topic)?;
+    fn host(&self, image: &Image, topic: &Topic) -> Result<(), LogDirError> {
+        let config = topic_config(&self.config(), image, topic);
         let log_config = hosted_topic::log_config(&config);
         let mut logs = Vec::with_capacity(topic.partitions.len());
         for (index, partition) in (0..).zip(&topic.partitions) {
@@ -529,7 +515,7 @@ impl Broker {
         index: i32,
         partition: &Partition,
         config: LogConfig,
-    ) -> Result<Arc<PartitionLog>, HostError> {
+    ) -> Result<Arc<PartitionLog>, LogDirError> {
         let name = TopicPartition::new(topic.name.clone(), index);
         if let Some(log) = self.logs.partition(&name) {
             if is_of(&log, topic) {
@@ -544,7 +530,7 @@ impl Broker {
             // It is of a topic that was deleted, and could not be renamed then.
             self.logs.delete_partitions(std::slice::from_ref(&name), monotonic())?;
         }
-        Ok(self.logs.create_partition(&name, topic.id, config, partition.leader_epoch, wall_clock_ms())?)
+        self.logs.create_partition(&name, topic.id, config, partition.leader_epoch, wall_clock_ms())
     }
 
     /// What [`Broker::delete_topics`] does, on the caller's thread.
@@ -596,16 +582,17 @@ fn read_metadata(
     };
     let dir = logs.path().join(TopicPartition::new(CLUSTER_METADATA_TOPIC, 0).to_string());
     let found = Found::read(log, Arc::clone(logs.disk()), dir, settings)?;
-    let config = effective_config(config, found.image());
     for topic in found.image().topics() {
-        topic_config(&config, found.image(), topic)
-            .map_err(|source| LoadError::TopicConfig { topic: topic.name.clone(), source })?;
+        if let Some(source) = invalid(found.image().config(&ConfigResource::topic(&topic.name))) {
+            return Err(LoadError::TopicConfig { topic: topic.name.clone(), source });
+        }
     }
+    let config = effective_config(config, found.image());
     Ok((found, config))
 }
 
 /// The settings of a topic that the metadata has.
-fn topic_config(config: &BrokerConfig, image: &Image, topic: &Topic) -> Result<TopicConfig, TopicConfigError> {
+fn topic_config(config: &BrokerConfig, image: &Image, topic: &Topic) -> TopicConfig {
     TopicConfig::resolve(&config.values, image.config(&ConfigResource::topic(&topic.name)))
 }
 
@@ -659,11 +646,12 @@ fn name_kept(image: &Image) {
     }
 }
 
-/// One line says which settings of topics are kept, but not honoured.
+/// One line says which settings of topics are kept, but not honoured or not even known.
 fn name_unhonoured(image: &Image) {
     let settings = image.topics().flat_map(|topic| {
-        let settings = unhonoured(image.config(&ConfigResource::topic(&topic.name)));
-        settings.map(|(row, value, _)| format!("{}: {}={value}", topic.name, row.key.name))
+        let set = image.config(&ConfigResource::topic(&topic.name));
+        let not_honoured = unhonoured(set).map(|(row, value, _)| format!("{}: {}={value}", topic.name, row.key.name));
+        not_honoured.chain(unknown(set).map(|key| format!("{}: {}", topic.name, one_line(key))))
     });
     let settings = settings.collect::<Vec<_>>().join(", ");
     if !settings.is_empty() {

@@ -42,6 +42,7 @@ pub mod offset_delete;
 pub mod offset_fetch;
 pub mod offset_for_leader_epoch;
 pub mod produce;
+pub mod refusal;
 pub mod repeated;
 pub mod sync_group;
 pub mod topic_entry;

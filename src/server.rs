@@ -85,8 +85,6 @@ pub enum StartError {
     Bind(#[from] BindError),
     #[error("the thread that flushes cannot be started: {0}")]
     Flusher(io::Error),
-    #[error("the threads that compact logs cannot be started: {0}")]
-    Cleaners(io::Error),
     #[error("a thread of the start failed: {0}")]
     Thread(#[from] JoinError),
 }
@@ -127,7 +125,7 @@ impl Server {
             }
         };
         let flusher = spawn_flusher(&broker)?;
-        let cleaners = Cleaners::start(&broker).map_err(StartError::Cleaners)?;
+        let cleaners = Cleaners::start(&broker);
         let bound = listeners.iter().zip(&config.listeners).map(|(bound, listener)| Bound {
             address: bound.local_addr(),
             advertised: advertised(&listener.advertised, bound.local_addr()),

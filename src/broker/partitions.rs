@@ -5,10 +5,9 @@
 
 use std::sync::{Arc, PoisonError};
 
-use super::{Broker, HostError, blocking, topic_config};
+use super::{Broker, blocking, topic_config};
 use crate::{
     clock::{monotonic, wall_clock_ms},
-    config::topic::TopicConfigError,
     log::log_dir::LogDirError,
     metadata::{
         draft::Draft,
@@ -26,18 +25,7 @@ pub enum GrowthFailure {
     #[error(transparent)]
     Refused(#[from] GrowthError),
     #[error(transparent)]
-    Config(#[from] TopicConfigError),
-    #[error(transparent)]
     Logs(#[from] LogDirError),
-}
-
-impl From<HostError> for GrowthFailure {
-    fn from(error: HostError) -> Self {
-        match error {
-            HostError::Config(error) => Self::Config(error),
-            HostError::Logs(error) => Self::Logs(error),
-        }
-    }
 }
 
 /// What becomes of each topic of a request.
@@ -101,9 +89,9 @@ impl Broker {
     }
 
     /// Creates the directories of partitions that one topic is to get: all or none.
-    fn create_logs(&self, image: &Image, partitions: &[PartitionRecord]) -> Result<(), HostError> {
+    fn create_logs(&self, image: &Image, partitions: &[PartitionRecord]) -> Result<(), LogDirError> {
         let Some(topic) = partitions.first().and_then(|first| image.topic_by_id(first.topic_id)) else { return Ok(()) };
-        let config = topic_config(&self.config(), image, topic)?;
+        let config = topic_config(&self.config(), image, topic);
         let created = partitions.iter().try_for_each(|record| {
             let partition = Partition::from(record);
             self.open_log(topic, record.partition_id, &partition, super::hosted_topic::log_config(&config)).map(|_| ())

@@ -12,7 +12,7 @@ use tokio::runtime;
 
 use super::*;
 use crate::{
-    config::sources::CommandLine,
+    config::{key::Value, sources::CommandLine},
     log::{
         disk::{
             Disk,
@@ -23,6 +23,7 @@ use crate::{
         partition_log::{AppendBatch, AppendError, AppendOrigin, test_batches::batch},
     },
     metadata::{
+        configs::{Alteration, Change, Edit},
         growth::Growth,
         level::{METADATA_VERSION_FEATURE, MetadataLevel},
         snapshot::feature_record,
@@ -645,4 +646,40 @@ fn a_damaged_quorum_state_is_written_anew() {
     drop(broker);
     disk.crash(Crash::KeepAll);
     open(&disk).expect("it is whole again");
+}
+
+#[test]
+fn what_is_altered_in_two_scopes_at_once_holds_or_is_refused() {
+    let disk = SimDisk::new(1);
+    let broker = open(&disk).expect("opened");
+    let edit = |resource, key: &str, text: &str| Alteration {
+        resource,
+        change: Change::Edit(BTreeMap::from([(key.to_owned(), Edit::Set(text.to_owned()))])),
+    };
+    let both = vec![
+        edit(ConfigResource::brokers(), "log.cleaner.min.compaction.lag.ms", "100"),
+        edit(ConfigResource::broker(1), "log.cleaner.max.compaction.lag.ms", "50"),
+    ];
+    let runtime = runtime::Builder::new_current_thread().build().expect("built");
+    let altered = runtime.block_on(broker.alter_configs(both)).expect("committed");
+    assert_eq!(altered.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false], "{altered:?}");
+    let config = broker.config();
+    assert_eq!(config.values.get("log.cleaner.min.compaction.lag.ms"), Some(Value::Long(100)));
+    assert_eq!(config.values.get("log.cleaner.max.compaction.lag.ms"), Some(Value::Long(i64::MAX)));
+}
+
+#[test]
+fn a_topics_setting_that_nobody_knows_does_not_stop_a_start() {
+    let disk = SimDisk::new(1);
+    let broker = open(&disk).expect("opened");
+    let topic = NewTopic { name: "t".to_owned(), ..NewTopic::default() };
+    broker.create_topics_blocking(&[topic]).expect("committed").remove(0).expect("created");
+    let resource = ConfigResource::topic("t");
+    let records = [("message.format.version", "2.8"), ("flush.ms", "7")];
+    let records = records.map(|(key, text)| crate::metadata::configs::record(&resource, key, Some(text)));
+    let changed = broker.journal.change(0, |_| Ok::<_, CommitError>((records.into(), ())));
+    changed.expect("as an earlier Kafka wrote them");
+    drop(broker);
+    let broker = open(&disk).expect("opened");
+    assert_eq!(broker.topic("t").expect("hosted").config().flush_ms, 7);
 }

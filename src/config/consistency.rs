@@ -11,6 +11,9 @@ use super::{
 /// Bytes that a thread of the log cleaner needs more of for keys: Kafka's bound.
 const DEDUPE_BUFFER_MIN: i64 = 1024 * 1024;
 
+/// The most threads that compact logs.
+const CLEANER_THREADS_MAX: i64 = 64;
+
 /// Memory for keys, and who shares it.
 const DEDUPE_BUFFER: [&str; 2] = ["log.cleaner.dedupe.buffer.size", "log.cleaner.threads"];
 const LOAD_FACTOR: &str = "log.cleaner.io.buffer.load.factor";
@@ -43,6 +46,9 @@ pub enum Inconsistent {
         /// `log.cleaner.threads`.
         threads: i64,
     },
+    /// More threads than compaction has use for, and than some systems have room for.
+    #[error("log.cleaner.threads={0} must be at most {CLEANER_THREADS_MAX}")]
+    CleanerThreads(i64),
     /// A share that is none.
     #[error("log.cleaner.io.buffer.load.factor={0} must be more than 0 and at most 1")]
     LoadFactor(f64),
@@ -56,6 +62,7 @@ impl Inconsistent {
             Self::TopicDefault { key, .. } => [key, key],
             Self::TopicDefaults(_) => COMPACTION_LAGS,
             Self::DedupeBuffer { .. } => DEDUPE_BUFFER,
+            Self::CleanerThreads(_) => [DEDUPE_BUFFER[1]; 2],
             Self::LoadFactor(_) => [LOAD_FACTOR; 2],
         }
     }
@@ -93,6 +100,9 @@ fn check_topic_defaults(values: &BrokerValues) -> Result<(), Inconsistent> {
 fn check_cleaner(values: &BrokerValues) -> Result<(), Inconsistent> {
     let [size, threads] =
         DEDUPE_BUFFER.map(|name| values.get(name).and_then(|value| value.as_long()).unwrap_or_default());
+    if threads > CLEANER_THREADS_MAX {
+        return Err(Inconsistent::CleanerThreads(threads));
+    }
     if threads > 0 && size / threads <= DEDUPE_BUFFER_MIN {
         return Err(Inconsistent::DedupeBuffer { size, threads });
     }

@@ -84,9 +84,7 @@ pub fn check(
         return Err(DynamicConfigError::PerBroker(of_one));
     }
     let changed = values.with(scope, parsed);
-    if altered(CLEANER_THREADS) {
-        check_threads(values, &changed)?;
-    }
+    check_threads(values, &changed)?;
     Ok(consistency::check(&changed)?)
 }
 
@@ -102,7 +100,8 @@ fn check_threads(before: &BrokerValues, after: &BrokerValues) -> Result<(), Inva
     Err(key.refuse(&after.to_string(), reason))
 }
 
-/// The settings of a broker that was started with `start`, with what was changed since. What it cannot go by is told.
+/// The settings of a broker that was started with `start`, whatever was changed since then, with what is changed now. What
+/// it cannot go by is told, and the rest holds.
 #[must_use]
 pub fn effective(
     start: &BrokerConfig,
@@ -110,7 +109,7 @@ pub fn effective(
     of_broker: &BTreeMap<String, String>,
 ) -> (BrokerConfig, Vec<DynamicConfigError>) {
     let mut ignored = Vec::new();
-    let mut values = start.values.clone();
+    let mut values = start.values.with(Scope::Cluster, Values::new()).with(Scope::Broker, Values::new());
     for (scope, texts) in [(Scope::Cluster, of_cluster), (Scope::Broker, of_broker)] {
         let mut parsed = Values::new();
         for (name, text) in texts {
@@ -119,14 +118,32 @@ pub fn effective(
                 Err(error) => ignored.push(error),
             }
         }
-        let changed = values.with(scope, parsed);
-        match consistency::check(&changed) {
-            Ok(()) => values = changed,
-            Err(error) => ignored.push(error.into()),
-        }
+        let changed = values.with(scope, parsed.clone());
+        values = match consistency::check(&changed) {
+            Ok(()) => changed,
+            Err(_) => consistent(&values, scope, parsed, &mut ignored),
+        };
     }
     let config = if values == start.values { start.clone() } else { start.with_values(values) };
     (config, ignored)
+}
+
+/// As many of the values as go together, by name.
+fn consistent(
+    values: &BrokerValues,
+    scope: Scope,
+    parsed: Values,
+    ignored: &mut Vec<DynamicConfigError>,
+) -> BrokerValues {
+    let mut kept = Values::new();
+    for (name, value) in parsed {
+        kept.insert(name, value);
+        if let Err(error) = consistency::check(&values.with(scope, kept.clone())) {
+            kept.remove(name);
+            ignored.push(error.into());
+        }
+    }
+    values.with(scope, kept)
 }
 
 fn unhonoured(name: &str, value: &Value) -> Option<DynamicConfigError> {
@@ -155,7 +172,7 @@ fn parse(scope: Scope, name: &str, text: &str) -> Result<(&'static str, Value), 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{broker::ValueSource, load, sources::CommandLine};
+    use crate::config::{broker::ValueSource, load, sources::CommandLine, topic::TopicConfig};
 
     fn started(overrides: &[&str]) -> BrokerConfig {
         let overrides = overrides.iter().map(|text| (*text).to_owned()).collect();
@@ -195,6 +212,14 @@ mod tests {
     }
 
     #[test]
+    fn any_time_below_zero_is_unlimited() {
+        let below = texts(&[("log.retention.ms", "-2")]);
+        assert_eq!(check(&started(&[]).values, Scope::Cluster, &below, |_| true), Ok(()));
+        let (config, _) = effective(&started(&[]), &below, &BTreeMap::new());
+        assert_eq!(TopicConfig::resolve(&config.values, &BTreeMap::new()).retention_ms, None);
+    }
+
+    #[test]
     fn typed_settings_follow() {
         let (config, _) = effective(&started(&[]), &texts(&[("max.connections", "5")]), &BTreeMap::new());
         assert_eq!(config.max_connections, 5);
@@ -208,7 +233,8 @@ mod tests {
         assert_eq!((config.values.get("log.segment.bytes"), ignored.len()), (Some(Value::Int(2_000_000)), 3));
         let together = texts(&[("log.cleaner.threads", "1000"), ("log.retention.ms", "5")]);
         let (config, ignored) = effective(&started(&[]), &together, &BTreeMap::new());
-        assert_eq!((config.values.get("log.retention.ms"), ignored.len()), (None, 1));
+        assert_eq!((config.values.get("log.retention.ms"), ignored.len()), (Some(Value::Long(5)), 1), "the rest holds");
+        assert_eq!(config.values.get("log.cleaner.threads"), Some(Value::Int(1)));
     }
 
     #[test]
@@ -223,6 +249,18 @@ mod tests {
         assert!(promise.contains("Only the default is accepted"), "{promise}");
         assert!(said(Scope::Broker, &[("max.connections", "0")]).contains("nobody could change it again"));
         assert!(said(Scope::Broker, &[("log.retention.ms", "0")]).contains("unlimited (-1) or at least 1"));
+    }
+
+    #[test]
+    fn the_number_of_cleaner_threads_changes_in_steps() {
+        let values = started(&["log.cleaner.threads=8"]).values;
+        let said = |changes: &[(&str, &str)]| check(&values, Scope::Broker, &texts(changes), |_| true);
+        assert_eq!(said(&[("log.cleaner.threads", "16")]), Ok(()));
+        assert!(said(&[("log.cleaner.threads", "17")]).is_err());
+        assert!(said(&[("log.cleaner.threads", "3")]).is_err());
+        let four = texts(&[("log.cleaner.threads", "4")]);
+        let (config, _) = effective(&started(&["log.cleaner.threads=16"]), &BTreeMap::new(), &four);
+        assert!(check(&config.values, Scope::Broker, &BTreeMap::new(), |_| false).is_err(), "it would be 16 again");
     }
 
     #[test]

@@ -484,7 +484,7 @@ impl fmt::Display for Validator {
 }
 
 /// `text` without what would break a line or a terminal.
-pub(super) fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 

@@ -111,7 +111,7 @@ fn line(key: &ConfigKey, fifth_column: &str) -> String {
 
 fn broker_keys(row: &TopicKey) -> String {
     let keys = row.synonyms.iter().map(|synonym| match synonym.unit {
-        Unit::Same => code(synonym.name),
+        Unit::Same | Unit::Milliseconds => code(synonym.name),
         Unit::Minutes => format!("{} (minutes)", code(synonym.name)),
         Unit::Hours => format!("{} (hours)", code(synonym.name)),
     });

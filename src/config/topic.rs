@@ -14,6 +14,7 @@ use super::{
         Validator::{Any, AtLeast, Between, BetweenOr, ListOf, OneOf, ThrottledReplicas},
         Value,
     },
+    topic_name::{GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC},
 };
 
 #[cfg(test)]
@@ -42,6 +43,8 @@ pub struct Synonym {
 pub enum Unit {
     /// The same as the topic key's.
     Same,
+    /// Milliseconds, any below zero for no limit.
+    Milliseconds,
     /// Minutes, for a key in milliseconds.
     Minutes,
     /// Hours, for a key in milliseconds.
@@ -169,7 +172,7 @@ pub const TOPIC_KEYS: &[TopicKey] = &[
         Long,
         Some("604800000"),
         AtLeast(-1),
-        &[same("log.retention.ms"), minutes("log.retention.minutes"), hours("log.retention.hours")],
+        &[milliseconds("log.retention.ms"), minutes("log.retention.minutes"), hours("log.retention.hours")],
     )
     .doc("The age at which a segment is deleted; -1 for never."),
     topic("segment.bytes", Int, Some("1073741824"), AtLeast(1_048_576), &[same("log.segment.bytes")])
@@ -214,6 +217,10 @@ const fn topic(
 
 const fn same(name: &'static str) -> Synonym {
     Synonym { name, unit: Unit::Same }
+}
+
+const fn milliseconds(name: &'static str) -> Synonym {
+    Synonym { name, unit: Unit::Milliseconds }
 }
 
 const fn minutes(name: &'static str) -> Synonym {
@@ -339,6 +346,9 @@ pub enum TopicConfigError {
         /// `max.compaction.lag.ms`.
         max: i64,
     },
+    /// A coordinator would lose what it knows.
+    #[error("{0} needs cleanup.policy=compact and nothing else: what groups or transactions have would be deleted")]
+    Uncompacted(String),
     /// `remote.storage.enable` is true.
     #[error(
         "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage."
@@ -388,6 +398,7 @@ impl Unit {
     fn to_topic(self, value: Value) -> Value {
         let factor = match self {
             Self::Same => return value,
+            Self::Milliseconds => 1,
             Self::Minutes => 60_000,
             Self::Hours => 3_600_000,
         };
@@ -397,9 +408,14 @@ impl Unit {
 
 impl TopicConfig {
     /// What a topic with these settings of its own ends up with on this broker. They are taken as they are: this broker may
-    /// not honour what Kafka wrote, and they may not go together with defaults that were altered since.
-    pub fn resolve(broker: &BrokerValues, overrides: &BTreeMap<String, String>) -> Result<Self, TopicConfigError> {
-        Ok(TopicValues { overrides: parse_all(overrides)?, broker }.to_config())
+    /// not honour what Kafka wrote, nor know it, and they may not go together with defaults that were altered since.
+    #[must_use]
+    pub fn resolve(broker: &BrokerValues, overrides: &BTreeMap<String, String>) -> Self {
+        let known = overrides.iter().filter_map(|(name, text)| {
+            let key = &topic_key(name)?.key;
+            Some((key.name, key.parse(text).ok()?))
+        });
+        TopicValues { overrides: known.collect(), broker }.to_config()
     }
 
     /// Whether a topic that has the settings `before` may have those `asked` instead: they hold together, and what is new
@@ -409,9 +425,9 @@ impl TopicConfig {
         before: &BTreeMap<String, String>,
         asked: &BTreeMap<String, String>,
     ) -> Result<Self, TopicConfigError> {
-        let values = TopicValues { overrides: parse_all(asked)?, broker };
-        values.check()?;
         let is_new = |name: &str| before.get(name) != asked.get(name);
+        let values = TopicValues { overrides: parse_all(asked, is_new)?, broker };
+        values.check()?;
         match unhonoured(asked).find(|(row, _, _)| is_new(row.key.name)) {
             None => Ok(values.to_config()),
             Some((row, _, _)) if row.key.name == "remote.storage.enable" => Err(TopicConfigError::TieredStorage),
@@ -441,14 +457,46 @@ pub fn unhonoured(
     })
 }
 
-fn parse_all(overrides: &BTreeMap<String, String>) -> Result<BTreeMap<&'static str, Value>, TopicConfigError> {
-    overrides
-        .iter()
-        .map(|(name, text)| {
-            let row = topic_key(name).ok_or_else(|| TopicConfigError::Unknown(name.clone()))?;
-            Ok((row.key.name, row.key.parse(text)?))
-        })
-        .collect()
+/// What is not understood is refused where it is new, and else passed over.
+fn parse_all(
+    overrides: &BTreeMap<String, String>,
+    is_new: impl Fn(&str) -> bool,
+) -> Result<BTreeMap<&'static str, Value>, TopicConfigError> {
+    let mut values = BTreeMap::new();
+    for (name, text) in overrides {
+        match topic_key(name).map(|row| (row.key.name, row.key.parse(text))) {
+            Some((name, Ok(value))) => drop(values.insert(name, value)),
+            None if is_new(name) => return Err(TopicConfigError::Unknown(name.clone())),
+            Some((name, Err(error))) if is_new(name) => return Err(error.into()),
+            None | Some((_, Err(_))) => {}
+        }
+    }
+    Ok(values)
+}
+
+/// Whether a coordinator's topic may have this `cleanup.policy`, in place of `before` if it is there: but for compaction alone
+/// its state would be lost. Kafka lets that happen.
+pub fn check_coordinator_policy(
+    topic: &str,
+    before: Option<CleanupPolicy>,
+    after: CleanupPolicy,
+) -> Result<(), TopicConfigError> {
+    let is_coordinator = [GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC].contains(&topic);
+    if !is_coordinator || after.compact && !after.delete || before == Some(after) {
+        return Ok(());
+    }
+    Err(TopicConfigError::Uncompacted(topic.to_owned()))
+}
+
+/// The keys of a topic that nobody knows here: a release of Kafka has or had them.
+pub fn unknown(overrides: &BTreeMap<String, String>) -> impl Iterator<Item = &str> {
+    overrides.keys().map(String::as_str).filter(|name| topic_key(name).is_none())
+}
+
+/// A value that its key does not allow. What the topic was to be is not to be guessed: the default could delete records.
+#[must_use]
+pub fn invalid(overrides: &BTreeMap<String, String>) -> Option<InvalidValue> {
+    overrides.iter().find_map(|(name, text)| topic_key(name)?.key.parse(text).err())
 }
 
 /// A topic's values before they are typed.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{context::Context, errors, loggers, repeated::repeated};
+use super::{context::Context, errors, loggers, refusal::Refusal, repeated::repeated};
 use crate::{
     auth::{Operation, Resource},
     config::topic_name::{self, TopicNameError},
@@ -52,22 +52,6 @@ impl From<i8> for Op {
             3 => Self::Subtract,
             code => Self::Unknown(code),
         }
-    }
-}
-
-/// Why a resource is not altered, as clients are told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// The code.
-    pub error: ErrorCode,
-    /// The words.
-    pub message: String,
-}
-
-impl Refusal {
-    /// With a text.
-    pub fn new(error: ErrorCode, message: impl Into<String>) -> Self {
-        Self { error, message: message.into() }
     }
 }
 

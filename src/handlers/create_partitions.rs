@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{context::Context, errors, repeated::repeated};
+use super::{context::Context, errors, refusal::Refusal, repeated::repeated};
 use crate::{
     auth::{Operation, Resource},
     metadata::growth::Growth,
@@ -16,9 +16,6 @@ use crate::{
     },
 };
 
-/// A topic that gets no more partitions, and why.
-struct Refusal(ErrorCode, String);
-
 /// Adds partitions to all topics in one commit; one that is refused leaves the others alone.
 pub async fn create_partitions(cx: &Context, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
     let repeated = repeated(request.topics.iter().map(|topic| &topic.name));
@@ -28,7 +25,7 @@ pub async fn create_partitions(cx: &Context, request: CreatePartitionsRequest) -
     let asked: Vec<_> = named
         .map(|topic| {
             if repeated.contains(&topic.name) {
-                return (topic, Err(Refusal(ErrorCode::InvalidRequest, "Duplicate topic name.".to_owned())));
+                return (topic, Err(Refusal::new(ErrorCode::InvalidRequest, "Duplicate topic name.".to_owned())));
             }
             (topic, asked(cx, topic))
         })
@@ -43,7 +40,7 @@ pub async fn create_partitions(cx: &Context, request: CreatePartitionsRequest) -
 }
 
 fn asked(cx: &Context, topic: &CreatePartitionsTopic) -> Result<Growth, Refusal> {
-    let denied = |_| Refusal(ErrorCode::TopicAuthorizationFailed, "Authorization failed.".to_owned());
+    let denied = |_| Refusal::new(ErrorCode::TopicAuthorizationFailed, "Authorization failed.".to_owned());
     cx.authorize(Operation::Alter, Resource::Topic(&topic.name)).map_err(denied)?;
     let assignment = topic.assignments.as_ref();
     Ok(Growth {
@@ -57,25 +54,20 @@ fn asked(cx: &Context, topic: &CreatePartitionsTopic) -> Result<Growth, Refusal>
 async fn grow(cx: &Context, growths: Vec<Growth>, validate_only: bool) -> Vec<Result<(), Refusal>> {
     if validate_only {
         let decided = cx.broker.validate_growth(&growths).into_iter();
-        let refusal = |error| Refusal(errors::growth(&error), error.to_string());
+        let refusal = |error| Refusal::new(errors::growth(&error), error.to_string());
         return decided.map(|decided| decided.map_err(refusal)).collect();
     }
     let count = growths.len();
     match cx.broker.add_partitions(growths).await {
         Ok(outcomes) => {
-            let refusal = |failure| Refusal(errors::growth_failure(&failure), failure.to_string());
+            let refusal = |failure| Refusal::new(errors::growth_failure(&failure), failure.to_string());
             outcomes.into_iter().map(|outcome| outcome.map_err(refusal)).collect()
         }
-        Err(error) => (0..count).map(|_| Err(Refusal(errors::commit(&error), error.to_string()))).collect(),
+        Err(error) => (0..count).map(|_| Err(Refusal::new(errors::commit(&error), error.to_string()))).collect(),
     }
 }
 
 fn result(name: StrBytes, outcome: Result<(), Refusal>) -> CreatePartitionsTopicResult {
-    let good = CreatePartitionsTopicResult { name, ..CreatePartitionsTopicResult::default() };
-    match outcome {
-        Ok(()) => good,
-        Err(Refusal(error, message)) => {
-            CreatePartitionsTopicResult { error_code: error.code(), error_message: Some(message.into()), ..good }
-        }
-    }
+    let (error_code, error_message) = Refusal::answer(outcome);
+    CreatePartitionsTopicResult { name, error_code, error_message, ..CreatePartitionsTopicResult::default() }
 }

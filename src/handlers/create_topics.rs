@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::{config_entry, context::Context, errors, repeated::repeated};
+use super::{config_entry, context::Context, errors, refusal::Refusal, repeated::repeated};
 use crate::{
     auth::{Operation, Resource},
     broker::CreatedTopic,
@@ -21,9 +21,6 @@ use crate::{
 /// Stands for the default where a number is asked for (KIP-464).
 const DEFAULT: i16 = -1;
 
-/// A topic that is not created, and why.
-struct Refusal(ErrorCode, String);
-
 /// Creates all topics in one commit; one that is refused leaves the others alone.
 pub async fn create_topics(cx: &Context, request: CreateTopicsRequest) -> CreateTopicsResponse {
     let repeated = repeated(request.topics.iter().map(|topic| &topic.name));
@@ -34,7 +31,7 @@ pub async fn create_topics(cx: &Context, request: CreateTopicsRequest) -> Create
     let asked: Vec<_> = named
         .map(|topic| {
             if repeated.contains(&topic.name) {
-                return (topic, Err(Refusal(ErrorCode::InvalidRequest, "Duplicate topic name.".to_owned())));
+                return (topic, Err(Refusal::new(ErrorCode::InvalidRequest, "Duplicate topic name.".to_owned())));
             }
             (topic, asked(cx, topic, partitions))
         })
@@ -45,7 +42,7 @@ pub async fn create_topics(cx: &Context, request: CreateTopicsRequest) -> Create
             Some(created) => created.map(|created| result(cx, topic.name.clone(), &created, &new_topic.configs)),
             None => unreachable!("each topic that was asked for has an outcome"),
         });
-        outcome.unwrap_or_else(|Refusal(error, message)| refused(topic.name.clone(), error, message))
+        outcome.unwrap_or_else(|refusal| refused(topic.name.clone(), refusal))
     });
     CreateTopicsResponse { topics: topics.collect(), ..CreateTopicsResponse::default() }
 }
@@ -53,14 +50,14 @@ pub async fn create_topics(cx: &Context, request: CreateTopicsRequest) -> Create
 /// The topic to create, of a request for so many partitions.
 fn asked(cx: &Context, topic: &CreatableTopic, partitions: usize) -> Result<NewTopic, Refusal> {
     if partitions > PARTITIONS_PER_REQUEST_MAX {
-        return Err(Refusal(
+        return Err(Refusal::new(
             ErrorCode::PolicyViolation,
             format!(
                 "Excessively large number of partitions per request: {partitions}, {PARTITIONS_PER_REQUEST_MAX} are allowed."
             ),
         ));
     }
-    let denied = |_| Refusal(ErrorCode::TopicAuthorizationFailed, "Authorization failed.".to_owned());
+    let denied = |_| Refusal::new(ErrorCode::TopicAuthorizationFailed, "Authorization failed.".to_owned());
     cx.authorize(Operation::Create, Resource::Topic(&topic.name)).map_err(denied)?;
     new_topic(topic)
 }
@@ -81,9 +78,9 @@ async fn create(
     match outcomes {
         Ok(outcomes) => outcomes
             .into_iter()
-            .map(|outcome| outcome.map_err(|failure| Refusal(errors::create_topic(&failure), failure.to_string())))
+            .map(|outcome| outcome.map_err(|failure| Refusal::new(errors::create_topic(&failure), failure.to_string())))
             .collect(),
-        Err(error) => (0..count).map(|_| Err(Refusal(errors::commit(&error), error.to_string()))).collect(),
+        Err(error) => (0..count).map(|_| Err(Refusal::new(errors::commit(&error), error.to_string()))).collect(),
     }
 }
 
@@ -96,17 +93,13 @@ fn partitions_asked(topic: &CreatableTopic, cx: &Context) -> usize {
     usize::try_from(count).unwrap_or(0)
 }
 
-fn refused(name: StrBytes, error: ErrorCode, message: String) -> CreatableTopicResult {
-    CreatableTopicResult {
-        name,
-        error_code: error.code(),
-        error_message: Some(message.into()),
-        ..CreatableTopicResult::default()
-    }
+fn refused(name: StrBytes, refusal: Refusal) -> CreatableTopicResult {
+    let (error_code, error_message) = Refusal::answer(Err(refusal));
+    CreatableTopicResult { name, error_code, error_message, ..CreatableTopicResult::default() }
 }
 
 fn new_topic(topic: &CreatableTopic) -> Result<NewTopic, Refusal> {
-    let invalid = |message: &str| Refusal(ErrorCode::InvalidRequest, message.to_owned());
+    let invalid = |message: &str| Refusal::new(ErrorCode::InvalidRequest, message.to_owned());
     let layout = if topic.assignments.is_empty() {
         Layout::Count((topic.num_partitions != i32::from(DEFAULT)).then_some(topic.num_partitions))
     } else if topic.num_partitions != i32::from(DEFAULT) {
@@ -130,7 +123,7 @@ fn configs(topic: &CreatableTopic) -> Result<BTreeMap<String, String>, Refusal> 
     for config in &topic.configs {
         let Some(value) = &config.value else {
             let message = format!("Null value not supported for topic configs: {}", config.name);
-            return Err(Refusal(ErrorCode::InvalidConfig, message));
+            return Err(Refusal::new(ErrorCode::InvalidConfig, message));
         };
         configs.insert(config.name.to_string(), value.to_string());
     }

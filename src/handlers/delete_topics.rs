@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use uuid::Uuid;
 
-use super::{context::Context, errors, repeated::repeated};
+use super::{context::Context, errors, refusal::Refusal, repeated::repeated};
 use crate::{
     auth::{Operation, Resource},
     clock::wall_clock_ms,
@@ -26,9 +26,6 @@ struct Named {
     id: Uuid,
 }
 
-/// Why a topic is not deleted.
-type Refusal = (ErrorCode, String);
-
 /// Deletes all topics in one commit, and forgets what groups have committed of them. One that is refused leaves the others
 /// alone.
 pub async fn delete_topics(cx: &Context, request: DeleteTopicsRequest) -> DeleteTopicsResponse {
@@ -43,7 +40,7 @@ pub async fn delete_topics(cx: &Context, request: DeleteTopicsRequest) -> Delete
         .map(|topic| match refusal_of_all(cx) {
             Some(refusal) => (topic, Err(refusal)),
             None if repeated.contains(topic) => {
-                (topic, Err((ErrorCode::InvalidRequest, "Duplicate topic.".to_owned())))
+                (topic, Err(Refusal::new(ErrorCode::InvalidRequest, "Duplicate topic name.".to_owned())))
             }
             None => (topic, find(cx, topic, &asked)),
         })
@@ -72,10 +69,10 @@ async fn delete(cx: &Context, ids: Vec<Uuid>) -> Vec<Result<(), Refusal>> {
     let count = ids.len();
     match cx.broker.delete_topics(ids).await {
         Ok(outcomes) => {
-            let refusal = |failure| (errors::delete_topic(&failure), failure.to_string());
+            let refusal = |failure| Refusal::new(errors::delete_topic(&failure), failure.to_string());
             outcomes.into_iter().map(|outcome| outcome.map_err(refusal)).collect()
         }
-        Err(error) => (0..count).map(|_| Err((errors::commit(&error), error.to_string()))).collect(),
+        Err(error) => (0..count).map(|_| Err(Refusal::new(errors::commit(&error), error.to_string()))).collect(),
     }
 }
 
@@ -92,19 +89,17 @@ fn refusal_of_all(cx: &Context) -> Option<Refusal> {
     }
     let is_known = cx.version >= DELETION_DISABLED_FROM;
     let error = if is_known { ErrorCode::TopicDeletionDisabled } else { ErrorCode::InvalidRequest };
-    Some((error, "Topic deletion is disabled.".to_owned()))
+    Some(Refusal::new(error, "Topic deletion is disabled.".to_owned()))
 }
 
 fn answer(topic: Named, outcome: Result<(StrBytes, Uuid), Refusal>) -> DeletableTopicResult {
     match outcome {
         Ok((name, topic_id)) => DeletableTopicResult { name: Some(name), topic_id, ..DeletableTopicResult::default() },
-        Err((error, message)) => DeletableTopicResult {
-            name: topic.name,
-            topic_id: topic.id,
-            error_code: error.code(),
-            error_message: Some(message.into()),
-            ..DeletableTopicResult::default()
-        },
+        Err(refusal) => {
+            let (error_code, error_message) = Refusal::answer(Err(refusal));
+            let Named { name, id: topic_id } = topic;
+            DeletableTopicResult { name, topic_id, error_code, error_message, ..DeletableTopicResult::default() }
+        }
     }
 }
 
@@ -113,15 +108,18 @@ fn answer(topic: Named, outcome: Result<(StrBytes, Uuid), Refusal>) -> Deletable
 fn find(cx: &Context, topic: &Named, asked: &HashSet<&Named>) -> Result<(StrBytes, Uuid), Refusal> {
     let (name, id) = resolve(cx, topic)?;
     if cx.authorize(Operation::Delete, Resource::Topic(&name)).is_err() {
-        return Err((ErrorCode::TopicAuthorizationFailed, "Authorization failed.".to_owned()));
+        return Err(Refusal::new(ErrorCode::TopicAuthorizationFailed, "Authorization failed.".to_owned()));
     }
     let (by_name, by_id) = (Named { name: Some(name.clone()), id: Uuid::nil() }, Named { name: None, id });
     if asked.contains(&by_name) && asked.contains(&by_id) {
-        return Err((ErrorCode::InvalidRequest, "The topic is named by its name and by its id.".to_owned()));
+        return Err(Refusal::new(
+            ErrorCode::InvalidRequest,
+            "The topic is named by its name and by its id.".to_owned(),
+        ));
     }
     if topic_name::is_internal(&name) {
         let message = format!("The internal topic {name} cannot be deleted: groups and transactions are kept in it.");
-        return Err((ErrorCode::InvalidRequest, message));
+        return Err(Refusal::new(ErrorCode::InvalidRequest, message));
     }
     Ok((name, id))
 }
@@ -131,21 +129,24 @@ fn resolve(cx: &Context, topic: &Named) -> Result<(StrBytes, Uuid), Refusal> {
     let image = cx.broker.image();
     match (&topic.name, topic.id) {
         (Some(_), id) if !id.is_nil() => {
-            Err((ErrorCode::InvalidRequest, "You may not specify both topic name and topic id.".to_owned()))
+            Err(Refusal::new(ErrorCode::InvalidRequest, "You may not specify both topic name and topic id.".to_owned()))
         }
         (None, id) if id.is_nil() => {
-            Err((ErrorCode::InvalidRequest, "Neither topic name nor id were specified.".to_owned()))
+            Err(Refusal::new(ErrorCode::InvalidRequest, "Neither topic name nor id were specified.".to_owned()))
         }
         (Some(name), _) => match image.topic(name) {
             Some(found) => Ok((name.clone(), found.id)),
             None if name == CLUSTER_METADATA_TOPIC => {
-                Err((ErrorCode::InvalidRequest, "The metadata log cannot be deleted.".to_owned()))
+                Err(Refusal::new(ErrorCode::InvalidRequest, "The metadata log cannot be deleted.".to_owned()))
             }
-            None => Err((ErrorCode::UnknownTopicOrPartition, "This server does not host this topic.".to_owned())),
+            None => Err(Refusal::new(
+                ErrorCode::UnknownTopicOrPartition,
+                "This server does not host this topic-partition.".to_owned(),
+            )),
         },
         (None, id) => match image.topic_by_id(id) {
             Some(found) => Ok((found.name.as_ref().into(), id)),
-            None => Err((ErrorCode::UnknownTopicId, "This server does not host this topic ID.".to_owned())),
+            None => Err(Refusal::new(ErrorCode::UnknownTopicId, "This server does not host this topic ID.".to_owned())),
         },
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::{
     config_entry::{self, ConfigEntry, ConfigSource},
     context::Context,
+    refusal::Refusal,
 };
 use crate::{
     auth::{Operation, Resource},
@@ -23,15 +24,6 @@ use crate::{
 
 /// The most keys of one response: those of 10,000 topics. A request of some bytes a resource must not fill the memory.
 const ENTRIES_MAX: usize = 400_000;
-
-/// A resource that is not described, and why.
-struct Refusal(ErrorCode, Option<String>);
-
-impl Refusal {
-    fn new(error: ErrorCode, message: impl Into<String>) -> Self {
-        Self(error, Some(message.into()))
-    }
-}
 
 /// Answers for each resource in the order of the request; one that is refused leaves the others alone.
 pub async fn describe_configs(cx: &Context, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
@@ -77,12 +69,12 @@ impl Describer<'_> {
         let described = authorize(self.cx, resource).and_then(|()| self.entries(resource));
         let (error, message, configs) = match described {
             Ok(configs) => (ErrorCode::None, None, configs),
-            Err(Refusal(error, message)) => (error, message, Vec::new()),
+            Err(Refusal { error, message }) => (error, message, Vec::new()),
         };
         self.room.take(configs.len());
         DescribeConfigsResult {
             error_code: error.code(),
-            error_message: message.map(Into::into),
+            error_message: message,
             resource_type: resource.resource_type,
             resource_name: resource.resource_name.clone(),
             configs,
@@ -129,7 +121,7 @@ impl Describer<'_> {
             .map_err(|error| Refusal::new(ErrorCode::InvalidTopicException, error.to_string()))?;
         match self.image.topic(name) {
             Some(_) => Ok(()),
-            None => Err(Refusal(ErrorCode::UnknownTopicOrPartition, None)),
+            None => Err(Refusal::wordless(ErrorCode::UnknownTopicOrPartition)),
         }
     }
 
@@ -210,7 +202,7 @@ fn authorize(cx: &Context, resource: &DescribeConfigsResource) -> Result<(), Ref
     cx.authorize(Operation::DescribeConfigs, asked).map_err(|_| Refusal::new(error, message))
 }
 
-fn require_name(name: &str, otherwise: &str) -> Result<(), Refusal> {
+fn require_name(name: &str, otherwise: &'static str) -> Result<(), Refusal> {
     if name.is_empty() { Err(Refusal::new(ErrorCode::InvalidRequest, otherwise)) } else { Ok(()) }
 }
 
@@ -233,6 +225,6 @@ mod tests {
             room.take(21);
             assert_eq!(room.0, left);
         }
-        assert!(matches!(room.require(), Err(Refusal(ErrorCode::InvalidRequest, Some(_)))));
+        assert_eq!(room.require().expect_err("full").error, ErrorCode::InvalidRequest);
     }
 }

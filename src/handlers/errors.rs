@@ -70,10 +70,9 @@ pub fn read(error: &ReadError) -> ErrorCode {
 pub fn alter_config(error: &AlterConfigError) -> ErrorCode {
     match error {
         AlterConfigError::UnknownTopic(_) => ErrorCode::UnknownTopicOrPartition,
-        AlterConfigError::NotAList { .. }
-        | AlterConfigError::Topic(_)
-        | AlterConfigError::Uncompacted { .. }
-        | AlterConfigError::Unused(_) => ErrorCode::InvalidConfig,
+        AlterConfigError::NotAList { .. } | AlterConfigError::Topic(_) | AlterConfigError::Unused(_) => {
+            ErrorCode::InvalidConfig
+        }
         AlterConfigError::Broker(error) => match error {
             DynamicConfigError::Unknown(_) | DynamicConfigError::Unhonoured(_) => ErrorCode::InvalidConfig,
             // Kafka has this code for them, though the request is well-formed (KAFKA-13609).
@@ -142,7 +141,6 @@ pub fn growth(error: &GrowthError) -> ErrorCode {
 pub fn growth_failure(failure: &GrowthFailure) -> ErrorCode {
     match failure {
         GrowthFailure::Refused(refusal) => growth(refusal),
-        GrowthFailure::Config(_) => ErrorCode::InvalidConfig,
         GrowthFailure::Logs(_) => ErrorCode::KafkaStorageError,
     }
 }

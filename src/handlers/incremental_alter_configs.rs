@@ -3,6 +3,7 @@
 use super::{
     alteration::{Asked, alter},
     context::Context,
+    refusal::Refusal,
 };
 use crate::protocol::messages::{
     IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
@@ -30,10 +31,7 @@ pub async fn incremental_alter_configs(
         .collect();
     let outcomes = alter(cx, &asked, request.validate_only).await;
     let responses = asked.into_iter().zip(outcomes).map(|(asked, outcome)| {
-        let (error_code, error_message) = match outcome {
-            Ok(()) => (0, None),
-            Err(refusal) => (refusal.error.code(), Some(refusal.message.into())),
-        };
+        let (error_code, error_message) = Refusal::answer(outcome);
         AlterConfigsResourceResponse {
             error_code,
             error_message,

@@ -1,6 +1,6 @@
 //! The levels of loggers as a configuration (KIP-412). The rules and texts are those of Kafka's `RuntimeLoggerManager`.
 
-use super::alteration::{Op, Refusal};
+use super::{alteration::Op, refusal::Refusal};
 use crate::{
     logging::{LogLevel, LogLevels, ROOT},
     protocol::{error_code::ErrorCode, wire::StrBytes},

@@ -15,7 +15,7 @@ use crate::{
         dynamic::{self, DynamicConfigError, Scope},
         group,
         key::{ConfigKey, ConfigType, Value},
-        topic::{TopicConfig, TopicConfigError, topic_key},
+        topic::{self, TopicConfig, TopicConfigError, topic_key},
         topic_name,
     },
     protocol::messages::ConfigRecord,
@@ -72,16 +72,6 @@ pub enum AlterConfigError {
     /// A broker cannot.
     #[error(transparent)]
     Broker(#[from] DynamicConfigError),
-    /// Without compaction a coordinator would lose what it knows.
-    #[error(
-        "Invalid value {value} for configuration cleanup.policy: {topic} needs compact in it, or its state is lost"
-    )]
-    Uncompacted {
-        /// The coordinator's topic.
-        topic: String,
-        /// What it was to have.
-        value: String,
-    },
     /// Nothing goes by it.
     #[error("{0}")]
     Unused(&'static str),
@@ -103,7 +93,7 @@ pub fn alter(
     match resource.kind {
         ConfigResource::TOPIC => {
             TopicConfig::check_asked(values, before, &after)?;
-            check_coordinator(&resource.name, &after)?;
+            check_coordinator(values, &resource.name, before, &after)?;
             if image.topic(&resource.name).is_none() {
                 return Err(AlterConfigError::UnknownTopic(resource.name.clone()));
             }
@@ -190,13 +180,17 @@ fn altered<'a>(
     after.iter().filter(|(key, text)| is_altered(key, text)).map(|(key, _)| key.as_str()).collect()
 }
 
-/// Kafka lets a coordinator's topic be emptied by retention.
-fn check_coordinator(topic: &str, after: &BTreeMap<String, String>) -> Result<(), AlterConfigError> {
-    let policy = after.get("cleanup.policy").filter(|_| topic_name::is_internal(topic));
-    match policy.filter(|policy| !split(policy).any(|element| element == "compact")) {
-        Some(value) => Err(AlterConfigError::Uncompacted { topic: topic.to_owned(), value: value.clone() }),
-        None => Ok(()),
+fn check_coordinator(
+    values: &BrokerValues,
+    topic: &str,
+    before: &BTreeMap<String, String>,
+    after: &BTreeMap<String, String>,
+) -> Result<(), TopicConfigError> {
+    if !topic_name::is_internal(topic) {
+        return Ok(());
     }
+    let policy = |overrides| TopicConfig::resolve(values, overrides).cleanup_policy;
+    topic::check_coordinator_policy(topic, Some(policy(before)), policy(after))
 }
 
 /// What makes one configuration the other.
@@ -309,11 +303,29 @@ mod tests {
     }
 
     #[test]
-    fn a_coordinator_keeps_its_state() {
-        let policy = |text: &str| edit(&[("cleanup.policy", set(text))]);
-        let coordinator = |change| said(ConfigResource::TOPIC, topic_name::GROUP_METADATA_TOPIC, change);
-        assert!(coordinator(policy("delete")).contains("needs compact in it"));
-        assert!(coordinator(policy("compact,delete")).contains("does not exist"));
+    fn what_keeps_a_coordinators_state_is_not_taken_away() {
+        let name = topic_name::GROUP_METADATA_TOPIC;
+        let topic = TopicRecord { name: name.into(), topic_id: Uuid::from_u128(1), ..TopicRecord::default() };
+        let resource = ConfigResource::topic(name);
+        let mut image = Image::default();
+        for record in [MetadataRecord::Topic(topic), record(&resource, "cleanup.policy", Some("compact"))] {
+            image.apply(image.offset(), &record).expect("fits");
+        }
+        let altered = |image: &Image, change| {
+            alter(image, &BrokerValues::default(), &Alteration { resource: resource.clone(), change })
+        };
+        for change in [
+            edit(&[("cleanup.policy", set("delete"))]),
+            edit(&[("cleanup.policy", Edit::Delete)]),
+            Change::Replace(BTreeMap::new()),
+            edit(&[("cleanup.policy", set("compact,delete")), ("retention.ms", set("1"))]),
+        ] {
+            let error = altered(&image, change).expect_err("must be refused");
+            assert!(matches!(error, AlterConfigError::Topic(TopicConfigError::Uncompacted(_))), "{error}");
+        }
+        image.apply(image.offset(), &record(&resource, "cleanup.policy", Some("compact,delete"))).expect("fits");
+        altered(&image, edit(&[("segment.ms", set("5"))])).expect("it is as Kafka's operator had it");
+        altered(&image, edit(&[("cleanup.policy", set("compact"))])).expect("it gets better");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    fmt,
     sync::Arc,
 };
 
@@ -95,6 +96,22 @@ impl ConfigResource {
     #[must_use]
     pub fn brokers() -> Self {
         Self { kind: Self::BROKER, name: String::new() }
+    }
+}
+
+/// As logs name it: `topic "a"`, `broker "1"`, `all brokers`.
+impl fmt::Display for ConfigResource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            Self::TOPIC => "topic",
+            Self::BROKER if self.name.is_empty() => return f.write_str("all brokers"),
+            Self::BROKER => "broker",
+            Self::BROKER_LOGGER => "loggers of broker",
+            Self::CLIENT_METRICS => "client metrics",
+            Self::GROUP => "group",
+            kind => return write!(f, "resource {:?} of type {kind}", self.name),
+        };
+        write!(f, "{kind} {:?}", self.name)
     }
 }
 

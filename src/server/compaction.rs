@@ -1,8 +1,7 @@
 //! The threads that compact logs.
 
 use std::{
-    io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
 };
 
@@ -14,7 +13,7 @@ use crate::{
     log::cleaner::{CleanerSettings, LogCleaner},
 };
 
-/// Cleaners at work, as many as the settings say. None, where nothing is compacted.
+/// Cleaners at work, as many as the settings say, or as the system allows. None, where nothing is compacted.
 pub(super) struct Cleaners {
     broker: Arc<Broker>,
     /// What is deleted too early stays deleted when somebody sets the clock right.
@@ -32,20 +31,20 @@ struct Crew {
 
 impl Cleaners {
     /// Starts them, and has them follow the settings.
-    pub(super) fn start(broker: &Arc<Broker>) -> io::Result<Arc<Self>> {
+    pub(super) fn start(broker: &Arc<Broker>) -> Arc<Self> {
         let cleaners = Arc::new(Self {
             broker: Arc::clone(broker),
             clock: Arc::new(Mutex::new(SteadyClock::new(wall_clock_ms(), monotonic()))),
             crew: Mutex::default(),
         });
-        *cleaners.crew() = Some(cleaners.hire(broker.config().log_cleaner)?);
+        *cleaners.crew() = Some(cleaners.hire(broker.config().log_cleaner));
         let follower = Arc::downgrade(&cleaners);
         broker.watch_config(move |config| {
             if let Some(cleaners) = follower.upgrade() {
                 cleaners.follow(config);
             }
         });
-        Ok(cleaners)
+        cleaners
     }
 
     /// Interrupts them and waits for their end. An error if one of them has panicked.
@@ -69,13 +68,11 @@ impl Cleaners {
         if crew.take().is_some_and(|crew| crew.dismiss().is_err()) {
             tracing::error!("a thread that compacts logs has failed");
         }
-        match self.hire(config) {
-            Ok(next) => *crew = Some(next),
-            Err(error) => tracing::error!(%error, "nothing is compacted until the next start: no threads"),
-        }
+        *crew = Some(self.hire(config));
     }
 
-    fn hire(&self, config: Option<CleanerConfig>) -> io::Result<Crew> {
+    /// As many as there can be: with fewer, compaction takes longer.
+    fn hire(&self, config: Option<CleanerConfig>) -> Crew {
         let cleaner = Arc::new(LogCleaner::new(config.as_ref().map_or_else(CleanerSettings::default, settings)));
         let mut crew = Crew { config, cleaner, threads: Vec::new() };
         for n in 0..config.map_or(0, |config| config.threads) {
@@ -94,15 +91,16 @@ impl Cleaners {
             match thread::Builder::new().name(format!("cleaner-{n}")).spawn(work) {
                 Ok(thread) => crew.threads.push(thread),
                 Err(error) => {
-                    drop(crew.dismiss());
-                    return Err(error);
+                    let (wanted, found) = (config.map_or(0, |config| config.threads), crew.threads.len());
+                    tracing::warn!(wanted, found, %error, "fewer threads compact logs than log.cleaner.threads says");
+                    break;
                 }
             }
         }
-        Ok(crew)
+        crew
     }
 
-    fn crew(&self) -> std::sync::MutexGuard<'_, Option<Crew>> {
+    fn crew(&self) -> MutexGuard<'_, Option<Crew>> {
         self.crew.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -88,10 +88,8 @@ async fn a_topics_values_come_with_who_set_them() {
         )
     );
     assert_eq!(of("cleanup.policy").0, Some("compact,delete"), "as it was understood");
-    assert_eq!(
-        of("retention.ms"),
-        (Some("7200000"), OF_START, synonyms(&["log.retention.hours=2 4", "log.retention.hours=168 5"]))
-    );
+    // As Kafka has it: who set the hours is not said.
+    assert_eq!(of("retention.ms"), (Some("7200000"), DEFAULT, synonyms(&[])));
     assert_eq!(of("segment.ms"), (Some("7"), OF_START, synonyms(&["log.roll.ms=7 4", "log.roll.hours=168 5"])));
     assert_eq!(of("preallocate"), (Some("false"), DEFAULT, synonyms(&["log.preallocate=false 5"])));
     assert_eq!(of("remote.storage.enable"), (Some("false"), DEFAULT, synonyms(&[])));

@@ -403,7 +403,9 @@ pub const BROKER_KEYS: &[BrokerKey] = &[
     broker("log.cleaner.min.compaction.lag.ms", Long, Some("0"), AtLeast(0), Medium)
         .doc("The default of the topic key min.compaction.lag.ms.")
         .cluster_wide(),
-    broker("log.cleaner.threads", Int, Some("1"), AtLeast(0), Medium).doc("Threads of the log cleaner.").cluster_wide(),
+    broker("log.cleaner.threads", Int, Some("1"), AtLeast(0), Medium)
+        .doc("Threads of the log cleaner, at most 64.")
+        .cluster_wide(),
     broker("log.cleanup.policy", List, Some("delete"), ListOf(&["compact", "delete"]), Medium)
         .doc("The default of the topic key cleanup.policy.")
         .cluster_wide(),
