@@ -1,23 +1,31 @@
 //! `DeleteRecords` (key 21): has partitions start later.
 //!
 //! Kafka waits up to the request's time-out until all replicas have followed. Here there is one: what the answer says is
-//! on disk, and it comes as soon as it is.
+//! on disk, and it comes as soon as it is. The time-out bounds the wait for what was appended before.
+//!
+//! A partition that is named more than once counts as named once, with the last offset that was asked for.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{context::Context, errors};
 use crate::{
     auth::{Operation, Resource},
     broker::{Before, HostedTopic},
+    clock::monotonic,
     config::topic_name,
     log::partition_log::PartitionLog,
     protocol::{
         error_code::ErrorCode,
         messages::{
             DeleteRecordsRequest, DeleteRecordsResponse,
-            delete_records_request::DeleteRecordsPartition,
+            delete_records_request::DeleteRecordsTopic,
             delete_records_response::{DeleteRecordsPartitionResult, DeleteRecordsTopicResult},
         },
+        wire::StrBytes,
     },
 };
 
@@ -28,12 +36,14 @@ const NO_LOW_WATERMARK: i64 = -1;
 
 /// Deletes the records of all partitions in one durable step. One that is refused leaves the others alone.
 pub async fn delete_records(cx: &Context, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
+    let deadline = monotonic() + Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+    let asked = once_each(&request.topics);
     let mut found = Vec::new();
-    for topic in &request.topics {
-        let hosted = find(cx, &topic.name);
-        for partition in &topic.partitions {
+    for (topic, partitions) in &asked {
+        let hosted = find(cx, topic);
+        for (index, offset) in partitions {
             found.push(match &hosted {
-                Ok(hosted) => wanted(hosted, partition).await,
+                Ok(hosted) => wanted(hosted, *index, *offset, deadline).await,
                 Err(error) => Err(*error),
             });
         }
@@ -47,17 +57,26 @@ pub async fn delete_records(cx: &Context, request: DeleteRecordsRequest) -> Dele
             deleted.map_err(|failure| errors::delete_records(&failure))
         })
     });
-    let topics = request.topics.iter().map(|topic| DeleteRecordsTopicResult {
-        name: topic.name.clone(),
-        partitions: topic
-            .partitions
-            .iter()
-            .zip(outcomes.by_ref())
-            .map(|(asked, outcome)| result(asked, outcome))
-            .collect(),
+    let topics = asked.iter().map(|(name, partitions)| DeleteRecordsTopicResult {
+        name: (*name).clone(),
+        partitions: partitions.keys().zip(outcomes.by_ref()).map(|(index, outcome)| result(*index, outcome)).collect(),
         ..DeleteRecordsTopicResult::default()
     });
     DeleteRecordsResponse { topics: topics.collect(), ..DeleteRecordsResponse::default() }
+}
+
+/// The topics that partitions are named of, and for each of these the offset that was asked for last.
+fn once_each(topics: &[DeleteRecordsTopic]) -> Vec<(&StrBytes, BTreeMap<i32, i64>)> {
+    let mut places = HashMap::new();
+    let mut asked: Vec<(&StrBytes, BTreeMap<i32, i64>)> = Vec::new();
+    for topic in topics.iter().filter(|topic| !topic.partitions.is_empty()) {
+        let place = *places.entry(topic.name.as_str()).or_insert(asked.len());
+        if place == asked.len() {
+            asked.push((&topic.name, BTreeMap::new()));
+        }
+        asked[place].1.extend(topic.partitions.iter().map(|partition| (partition.partition_index, partition.offset)));
+    }
+    asked
 }
 
 fn find(cx: &Context, topic: &str) -> Result<Arc<HostedTopic>, ErrorCode> {
@@ -69,9 +88,11 @@ fn find(cx: &Context, topic: &str) -> Result<Arc<HostedTopic>, ErrorCode> {
 /// The log, and where it is to start. What was appended before the request can be deleted: it waits until that is on disk.
 async fn wanted(
     topic: &HostedTopic,
-    partition: &DeleteRecordsPartition,
+    index: i32,
+    offset: i64,
+    deadline: Instant,
 ) -> Result<(Arc<PartitionLog>, Before), ErrorCode> {
-    let (log, _) = topic.partition(partition.partition_index).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    let (log, _) = topic.partition(index).ok_or(ErrorCode::UnknownTopicOrPartition)?;
     if topic_name::is_internal(topic.name()) {
         return Err(ErrorCode::InvalidTopicException);
     }
@@ -80,18 +101,18 @@ async fn wanted(
         return Err(ErrorCode::PolicyViolation);
     }
     let log_end = log.offsets().log_end();
-    let (before, end) = match partition.offset {
+    let (before, end) = match offset {
         HIGH_WATERMARK => (Before::HighWatermark, log_end),
         offset => (Before::Offset(offset), offset),
     };
     if end <= log_end {
-        log.committed(end).await.map_err(|error| errors::append(&error))?;
+        let committed = tokio::time::timeout_at(deadline.into(), log.committed(end)).await;
+        committed.map_err(|_| ErrorCode::RequestTimedOut)?.map_err(|error| errors::append(&error))?;
     }
     Ok((Arc::clone(log), before))
 }
 
-fn result(asked: &DeleteRecordsPartition, outcome: Result<i64, ErrorCode>) -> DeleteRecordsPartitionResult {
-    let partition_index = asked.partition_index;
+fn result(partition_index: i32, outcome: Result<i64, ErrorCode>) -> DeleteRecordsPartitionResult {
     match outcome {
         Ok(low_watermark) => DeleteRecordsPartitionResult { partition_index, low_watermark, ..Default::default() },
         Err(error) => DeleteRecordsPartitionResult {

@@ -410,6 +410,45 @@ async fn offsets_that_are_none_delete_nothing() {
 }
 
 #[tokio::test]
+async fn a_partition_that_is_named_often_is_asked_for_once() {
+    let stage = Stage::start().await;
+    let mut client = stage.client().await;
+    let topic = stage.topic(&mut client, "t14", 2).await;
+    let empty = stage.topic(&mut client, "u14", 1).await;
+    client.append(&topic, 0, &["a", "b", "c"]).await;
+    let name = topic.name.as_str();
+    let often = vec![(0, 3); 1000];
+    let asked =
+        delete_request(&[(name, &often), (&empty.name, &[]), (name, &[(7, 0), (1, 0), (0, 99)]), (name, &[(0, 1)])]);
+    let answered = client.call(&asked, DELETE).await.topics;
+    let [answered] = answered.try_into().expect("one topic of which partitions are named");
+    let mut partitions: Vec<_> = answered.partitions.iter().collect();
+    partitions.sort_by_key(|partition| partition.partition_index);
+    let partitions: Vec<_> =
+        partitions.iter().map(|p| (p.partition_index, error(p.error_code), p.low_watermark)).collect();
+    let unknown = (7, ErrorCode::UnknownTopicOrPartition, -1);
+    assert_eq!(partitions, [(0, ErrorCode::None, 1), (1, ErrorCode::None, 0), unknown], "the last offset counts");
+    assert_eq!(earliest(&mut client, &topic, 0).await.map(|(offset, _)| offset), Ok(1));
+}
+
+#[tokio::test]
+async fn segments_that_go_are_told_of_once() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let process = BrokerProcess::start(directory.path());
+    let mut client = RawClient::connect(process.address()).await;
+    let topic = client.create_topic("t", 1, &[("segment.bytes", "1048576")]).await;
+    let value = "x".repeat(700_000);
+    for _ in 0..3 {
+        client.append(&topic, 0, &[&value]).await;
+    }
+    let asked = delete_request(&[("t", &[(0, -1); 100])]);
+    assert_eq!(deleted(&mut client, &asked, DELETE).await[&("t".to_owned(), 0)], (ErrorCode::None, 3));
+    process.terminate();
+    let (code, said) = process.wait();
+    assert_eq!((code, said.matches("segments deleted").count()), (Some(0), 1), "{said}");
+}
+
+#[tokio::test]
 async fn records_that_a_policy_keeps_or_a_coordinator_needs_are_not_deleted() {
     let stage = Stage::start().await;
     let mut client = stage.client().await;

@@ -112,32 +112,34 @@ impl Trim {
 
     /// Renames the segments' files. After an error the rest is tried again by the next plan: it lies below the log start.
     pub(in crate::log) fn carry_out(self) -> (Leftovers, Result<(), FlushError>) {
-        let delay = self.log.file_delete_delay();
-        let mut leftovers = Leftovers { files: Vec::new(), delay };
-        for segment in &self.segments {
-            if let Err(error) = self.log.remove_first(segment, &mut leftovers.files) {
-                return (leftovers, Err(self.log.write_failed(error)));
-            }
+        let mut leftovers = Leftovers { files: Vec::new(), delay: self.log.file_delete_delay() };
+        let mut removed = 0_usize;
+        let carried_out = self.segments.iter().try_for_each(|segment| {
+            removed += usize::from(self.log.remove_first(segment, &mut leftovers.files)?);
+            Ok(())
+        });
+        // Another plan may have been there first.
+        if removed > 0 {
+            tracing::info!(
+                partition = %self.log.topic_partition,
+                segments = removed,
+                reason = %self.plan,
+                log_start = self.log_start,
+                "segments deleted"
+            );
         }
-        tracing::info!(
-            partition = %self.log.topic_partition,
-            segments = self.segments.len(),
-            reason = %self.plan,
-            log_start = self.log_start,
-            "segments deleted"
-        );
-        (leftovers, Ok(()))
+        (leftovers, carried_out.map_err(|error| self.log.write_failed(error)))
     }
 }
 
 impl PartitionLog {
-    /// Takes out the first segment, if it is this one.
-    fn remove_first(&self, segment: &Arc<Segment>, renamed: &mut Vec<PathBuf>) -> io::Result<()> {
+    /// Takes out the first segment, if it is this one. Returns whether it was.
+    fn remove_first(&self, segment: &Arc<Segment>, renamed: &mut Vec<PathBuf>) -> io::Result<bool> {
         // A deletion of the partition renames the directory under this lock: its name may be another's then.
         let _reshaping = lock(&self.reshaping);
         let is_first = read(&self.segments).first().is_some_and(|first| Arc::ptr_eq(first, segment));
         if self.is_deleted() || !is_first {
-            return Ok(());
+            return Ok(false);
         }
         let (settled, in_order) = self.settle();
         renamed.extend(settled.files);
@@ -148,7 +150,7 @@ impl PartitionLog {
         let mut all = files.chain([snapshot::file_name(base_offset)]);
         all.try_for_each(|name| self.rename_to_deleted(&name, renamed))?;
         write(&self.segments).remove(0);
-        Ok(())
+        Ok(true)
     }
 
     /// Has a file of the directory, if there is one of this name, removed by the next start at the latest.
