@@ -106,10 +106,14 @@ async fn wanted(
         offset => (Before::Offset(offset), offset),
     };
     if end <= log_end {
-        let committed = tokio::time::timeout_at(deadline.into(), log.committed(end)).await;
-        committed.map_err(|_| ErrorCode::RequestTimedOut)?.map_err(|error| errors::append(&error))?;
+        committed(log, end, deadline).await?;
     }
     Ok((Arc::clone(log), before))
+}
+
+async fn committed(log: &PartitionLog, end: i64, deadline: Instant) -> Result<(), ErrorCode> {
+    let committed = tokio::time::timeout_at(deadline.into(), log.committed(end)).await;
+    committed.map_err(|_| ErrorCode::RequestTimedOut)?.map_err(|error| errors::append(&error))
 }
 
 fn result(partition_index: i32, outcome: Result<i64, ErrorCode>) -> DeleteRecordsPartitionResult {
@@ -121,5 +125,35 @@ fn result(partition_index: i32, outcome: Result<i64, ErrorCode>) -> DeleteRecord
             error_code: error.code(),
             ..Default::default()
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::{
+        log::{
+            disk::sim::SimDisk,
+            log_config::LogConfig,
+            log_dir::{LogDir, LogDirSettings},
+            partition_log::test_batches::batch,
+        },
+        protocol::ids::TopicPartition,
+    };
+
+    #[tokio::test]
+    async fn what_is_not_on_disk_in_time_is_not_waited_for() {
+        let disk = Arc::new(SimDisk::new(1));
+        let logs = LogDir::open(disk, Path::new("/data"), &LogDirSettings::for_tests(), 0).expect("opened");
+        let partition = TopicPartition::new("a", 0);
+        let log = logs.create_partition(&partition, uuid::Uuid::nil(), LogConfig::default(), 0, 0).expect("created");
+        log.append(&batch(1, 0, 50), 0, 0).expect("appended");
+        // Nobody runs a round.
+        let soon = monotonic() + Duration::from_millis(1);
+        assert_eq!(committed(&log, 1, soon).await, Err(ErrorCode::RequestTimedOut));
+        log.commit_now().expect("flushed");
+        assert_eq!(committed(&log, 1, soon).await, Ok(()), "what needs no wait has time enough");
     }
 }
