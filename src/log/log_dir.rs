@@ -317,12 +317,11 @@ impl LogDir {
     /// Writes down up to where each log is on disk, where it starts, and what consumers may read.
     pub(super) fn write_checkpoints(&self) -> Result<(), LogDirError> {
         let _one_at_a_time = lock(&self.checkpointing);
-        let stale = std::mem::take(&mut *lock(&self.stale));
-        let written = self.write_all_checkpoints();
-        if written.is_err() {
-            lock(&self.stale).extend(stale);
-        }
-        written
+        // They stay until checkpoints without them are on disk: no partition of such a name is created before.
+        let stale = lock(&self.stale).clone();
+        self.write_all_checkpoints()?;
+        lock(&self.stale).retain(|name| !stale.contains(name));
+        Ok(())
     }
 
     fn write_all_checkpoints(&self) -> Result<(), LogDirError> {

@@ -52,6 +52,7 @@ struct State {
     generation: u64,
     calls: u64,
     failure: Option<Failure>,
+    interruption: Option<Interruption>,
     capacity: Option<Capacity>,
     random: Random,
     /// What files that are written get as their time.
@@ -65,6 +66,12 @@ struct Capacity {
     inodes: u64,
     /// What other programs have of it.
     others: (u64, u64),
+}
+
+/// What is done before a call.
+struct Interruption {
+    at: u64,
+    work: Box<dyn FnOnce() + Send>,
 }
 
 /// Which calls fail.
@@ -85,6 +92,7 @@ impl SimDisk {
             generation: 0,
             calls: 0,
             failure: None,
+            interruption: None,
             capacity: None,
             random: Random(seed),
             now_ms: 0,
@@ -144,6 +152,13 @@ impl SimDisk {
         state.failure = Some(Failure { first, last: u64::MAX, errno });
     }
 
+    /// Has `work` done, on the caller's thread, before the `n`-th call from now, if that is one that names a path.
+    pub fn interrupt_nth(&self, n: u64, work: impl FnOnce() + Send + 'static) {
+        let mut state = lock(&self.0);
+        let at = state.calls + n;
+        state.interruption = Some(Interruption { at, work: Box::new(work) });
+    }
+
     /// Whether a call has failed since it was told to.
     #[must_use]
     pub fn has_failed(&self) -> bool {
@@ -177,9 +192,20 @@ impl SimDisk {
 
     /// The state, after a call was counted.
     fn called(&self) -> io::Result<MutexGuard<'_, State>> {
+        self.interrupt();
         let mut state = lock(&self.0);
         state.call()?;
         Ok(state)
+    }
+
+    fn interrupt(&self) {
+        let mut state = lock(&self.0);
+        let next = state.calls + 1;
+        let due = state.interruption.take_if(|interruption| interruption.at == next);
+        drop(state);
+        if let Some(Interruption { work, .. }) = due {
+            work();
+        }
     }
 }
 

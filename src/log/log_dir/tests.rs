@@ -186,6 +186,48 @@ fn a_partition_does_not_start_where_one_of_its_name_did() {
 }
 
 #[test]
+fn a_name_is_stale_until_the_checkpoints_without_it_are_on_disk() {
+    let mut interrupted = 0;
+    for n in 1..=20 {
+        let disk = SimDisk::new(n);
+        let open = |disk: &SimDisk| {
+            Arc::new(LogDir::open(Arc::new(disk.clone()), Path::new("/data"), &settings(), 0).expect("opened"))
+        };
+        let dir = open(&disk);
+        let log = create(&dir, "a").expect("created");
+        log.append(&batch(100, 1, 50), 0, 1).expect("appended");
+        log.flush().expect("flushed");
+        log.advance_log_start(90);
+        dir.write_checkpoints().expect("written");
+        dir.delete_partitions(std::slice::from_ref(log.topic_partition()), monotonic()).expect("deleted");
+        // What another thread could do while the checkpoints are written, if it need not wait for them; then power is lost.
+        let left = Arc::new(Mutex::new(None));
+        disk.interrupt_nth(n, {
+            let (dir, disk, left) = (Arc::clone(&dir), disk.clone(), Arc::clone(&left));
+            move || {
+                let must_wait = lock(&dir.stale).contains(&TopicPartition::new("a", 0));
+                if !must_wait {
+                    let log = create(&dir, "a").expect("created");
+                    log.append(&batch(100, 1, 50), 0, 1).expect("appended");
+                    log.commit_now().expect("flushed");
+                }
+                *lock(&left) = Some((disk.copy(n), must_wait));
+            }
+        });
+        dir.write_checkpoints().expect("written");
+        assert!(lock(&dir.stale).is_empty());
+        let Some((disk, must_wait)) = lock(&left).take() else { continue };
+        interrupted += 1;
+        disk.crash(Crash::LoseAll);
+        if !must_wait {
+            let offsets = open(&disk).partition(&TopicPartition::new("a", 0)).expect("there").offsets();
+            assert_eq!((offsets.log_start(), offsets.log_end()), (0, 100), "call {n}");
+        }
+    }
+    assert!(interrupted > 5, "{interrupted}");
+}
+
+#[test]
 fn after_a_failed_sync_the_page_cache_is_not_believed() {
     for seed in 0..10 {
         let disk = SimDisk::new(seed);
