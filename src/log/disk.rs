@@ -15,6 +15,8 @@ use std::{
     sync::Arc,
 };
 
+use rustix::io::Errno;
+
 use crate::{clock::TimestampMs, protocol::file_range::RangeSource};
 
 /// Files and directories.
@@ -127,6 +129,14 @@ pub struct Inodes {
 #[must_use]
 pub fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// Whether an error says that this process, or the system, can have no more files open: nothing was done, and later it may
+/// be.
+#[must_use]
+pub fn is_out_of_files(error: &io::Error) -> bool {
+    let errnos = [Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error);
+    error.raw_os_error().is_some_and(|errno| errnos.contains(&errno))
 }
 
 /// How a file is opened.

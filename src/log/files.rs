@@ -147,11 +147,6 @@ impl FilePool {
         Arc::new(Self { disk, reserve, path: path.to_owned(), open_max: open_max.max(1), open: Mutex::default() })
     }
 
-    /// About how many files may be open.
-    pub fn open_max(&self) -> usize {
-        self.open_max
-    }
-
     /// The disk that the files are on. What is written there falls back on the reserve.
     pub fn disk(&self) -> &dyn Disk {
         &*self.disk

@@ -7,8 +7,11 @@
 //! for a kilobyte as for a megabyte. Rounds are run by a thread of their own
 //! ([`GroupCommit::run`]) and by whoever cannot wait for it ([`GroupCommit::commit`]), one at a time.
 //!
+//! The new content of a small file is held open from its writing to its sync. Where there are many of these, a round ends
+//! early, and another goes on behind it.
+//!
 //! The first sync that fails is final: what the kernel lost it will not mention again. Nothing is acknowledged from then
-//! on, and nothing is tried again.
+//! on, and nothing is tried again. A file that cannot be opened because too many are is no such failure: the round waits.
 
 mod sync_policy;
 
@@ -28,7 +31,7 @@ use tokio::sync::Notify;
 
 use self::sync_policy::{Method, SyncPolicy};
 use super::{
-    disk::{Disk, Filesystem, OpenMode},
+    disk::{Disk, Filesystem, OpenMode, is_out_of_files},
     distrust,
     files::PooledFile,
     partition_log::{FlushError, FlushPlan, PartitionLog},
@@ -38,6 +41,10 @@ use crate::clock;
 
 /// How long a round is put off that nobody waits for.
 const UNHURRIED: Duration = Duration::from_millis(5);
+/// How long a round waits before it tries again to open a file, where there are too many.
+const OUT_OF_FILES_PAUSE: Duration = Duration::from_millis(10);
+/// It says so at the first time, and again after so many.
+const OUT_OF_FILES_TOLD: u32 = 500;
 /// Threads that sync files side by side where the file system cannot be synced as a whole.
 const SYNC_THREADS_MAX: usize = 16;
 /// Files that make one more thread worth its start.
@@ -69,6 +76,8 @@ pub struct CommitCounters {
 /// Makes the logs of a data directory durable.
 pub struct GroupCommit {
     durability: Durability,
+    /// How many files a round holds open at most.
+    files_max: usize,
     disk: Arc<dyn Disk>,
     /// The data directory.
     path: PathBuf,
@@ -105,11 +114,12 @@ enum Sleep {
 }
 
 impl GroupCommit {
-    /// For the logs in the data directory at `path`.
-    pub fn new(disk: Arc<dyn Disk>, path: &Path, durability: Durability) -> io::Result<Self> {
+    /// For the logs in the data directory at `path`. A round holds at most `files_max` files open.
+    pub fn new(disk: Arc<dyn Disk>, path: &Path, durability: Durability, files_max: usize) -> io::Result<Self> {
         let filesystem = disk.filesystem(path)?;
         Ok(Self {
             durability,
+            files_max: files_max.max(1),
             disk,
             path: path.to_owned(),
             filesystem,
@@ -216,7 +226,7 @@ impl GroupCommit {
         !queue.is_stopped
     }
 
-    /// Runs a round: what was in the queue before the call is durable when it returns. Blocks for as long as the disk
+    /// Runs a round, or several: what was in the queue before the call is durable when it returns. Blocks for as long as the disk
     /// takes. After [`FlushError::Write`] the other logs of the round are durable all the same.
     pub fn commit(&self) -> Result<(), FlushError> {
         let mut policy = lock(&self.round);
@@ -228,17 +238,31 @@ impl GroupCommit {
             queue.is_hurried = false;
             std::mem::take(&mut queue.logs)
         };
+        let mut logs = logs.into_iter();
         let mut unwritten = None;
-        let mut plans = Vec::with_capacity(logs.len());
-        for log in logs {
+        while logs.len() > 0 {
+            let (plans, error) = self.plan_round(&mut logs);
+            unwritten = unwritten.or(error);
+            if !plans.is_empty() {
+                self.carry_out(&mut policy, plans)?;
+            }
+        }
+        unwritten.map_or(Ok(()), Err)
+    }
+
+    /// Plans for as many logs as a round can take, and the first error of one that could not be written.
+    fn plan_round(&self, logs: &mut impl Iterator<Item = Arc<PartitionLog>>) -> (Vec<FlushPlan>, Option<FlushError>) {
+        let (mut plans, mut unwritten) = (Vec::new(), None);
+        let mut held = 0;
+        while held < self.files_max
+            && let Some(log) = logs.next()
+        {
             let (plan, error) = PartitionLog::plan_flush(&log);
+            held += usize::from(plan.as_ref().is_some_and(|plan| plan.epochs.is_some()));
             plans.extend(plan);
             unwritten = unwritten.or(error);
         }
-        if !plans.is_empty() {
-            self.carry_out(&mut policy, plans)?;
-        }
-        unwritten.map_or(Ok(()), Err)
+        (plans, unwritten)
     }
 
     fn carry_out(&self, policy: &mut SyncPolicy, mut plans: Vec<FlushPlan>) -> Result<(), FlushError> {
@@ -315,26 +339,44 @@ impl GroupCommit {
     }
 
     fn sync_plan(&self, plan: &FlushPlan) -> Result<(), SyncError> {
-        plan.files.iter().try_for_each(|file| file.sync().map_err(at(file)))?;
+        plan.files.iter().try_for_each(|file| self.opening(|| file.sync()).map_err(at(file)))?;
         let path = plan.log.dir_path();
         let in_dir = |source| SyncError { path: path.clone(), source };
         if let Some(replacement) = &plan.epochs {
             replacement.sync().map_err(in_dir)?;
         }
         for snapshot in &plan.snapshots {
-            sync_small_file(&*self.disk, snapshot).map_err(in_dir)?;
+            self.opening(|| sync_small_file(&*self.disk, snapshot)).map_err(in_dir)?;
         }
         if plan.new_names.directory {
-            sync_small_file(&*self.disk, &plan.log.metadata_path()).map_err(in_dir)?;
+            self.opening(|| sync_small_file(&*self.disk, &plan.log.metadata_path())).map_err(in_dir)?;
         }
         Ok(())
     }
 
     /// A directory that is not there any more belongs to a deleted partition.
     fn sync_dir(&self, dir: &Path) -> Result<(), SyncError> {
-        match self.disk.sync_dir(dir) {
+        match self.opening(|| self.disk.sync_dir(dir)) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
             result => result.map_err(|source| SyncError { path: dir.to_owned(), source }),
+        }
+    }
+
+    /// Does what opens a file, and does it again until one can be had. Nothing is lost meanwhile, and nothing acknowledged.
+    fn opening<T>(&self, work: impl Fn() -> io::Result<T>) -> io::Result<T> {
+        let mut tries = 0_u32;
+        loop {
+            match work() {
+                Err(error) if is_out_of_files(&error) => {
+                    if tries.is_multiple_of(OUT_OF_FILES_TOLD) {
+                        let path = self.path.display();
+                        tracing::error!(%path, %error, "nothing can be made durable until a file can be opened");
+                    }
+                    tries = tries.wrapping_add(1);
+                    thread::sleep(OUT_OF_FILES_PAUSE);
+                }
+                result => return result,
+            }
         }
     }
 

@@ -59,6 +59,9 @@ const NAME_MAX: usize = 255;
 /// Kafka's limit for a topic's name.
 const TOPIC_NAME_MAX: usize = 249;
 
+/// What part of the open files a round may have: one in so many.
+const ROUND_FILES_SHARE: usize = 4;
+
 /// How a data directory is opened.
 #[derive(Clone, Copy, Debug)]
 pub struct LogDirSettings {
@@ -70,6 +73,13 @@ pub struct LogDirSettings {
     pub durability: Durability,
     /// Settings of every log until [`PartitionLog::set_config`] says otherwise.
     pub config: LogConfig,
+}
+
+impl LogDirSettings {
+    /// How many of the files a round of the group commit may have open for itself.
+    fn round_files_max(&self) -> usize {
+        (self.open_files_max / ROUND_FILES_SHARE).max(1)
+    }
 }
 
 #[cfg(test)]
@@ -179,10 +189,11 @@ impl LogDir {
         now: TimestampMs,
     ) -> Result<Self, LogDirError> {
         let error = |source| LogDirError::Io { path: path.to_owned(), source };
-        let pool = FilePool::new(disk, path, settings.open_files_max);
+        let round_files_max = settings.round_files_max();
+        let pool = FilePool::new(disk, path, settings.open_files_max.saturating_sub(round_files_max));
         let disk = pool.shared_disk();
         disk.create_dir(path).map_err(error)?;
-        let commit = GroupCommit::new(Arc::clone(&disk), path, settings.durability).map_err(error)?;
+        let commit = GroupCommit::new(Arc::clone(&disk), path, settings.durability, round_files_max).map_err(error)?;
         let commit = Arc::new(commit);
         let lock = disk.lock(&path.join(LOCK_FILE));
         let lock = lock.map_err(|source| LogDirError::Locked { path: path.to_owned(), source })?;
@@ -289,13 +300,8 @@ impl LogDir {
     /// Makes the leader epochs durable that have begun and are not written down yet. Blocks.
     pub fn flush_epochs(&self) -> Result<(), LogDirError> {
         let logs = self.partitions();
-        let changed: Vec<_> = logs.iter().filter(|log| log.has_new_epochs()).collect();
-        // A round holds a file open for each.
-        for some in changed.chunks(self.pool.open_max()) {
-            some.iter().for_each(|log| log.request_flush());
-            self.commit.commit()?;
-        }
-        Ok(())
+        logs.iter().filter(|log| log.has_new_epochs()).for_each(|log| log.request_flush());
+        Ok(self.commit.commit()?)
     }
 
     /// Flushes the logs that have waited for as long as `flush.ms` allows. Blocks.

@@ -7,7 +7,7 @@ use ottla::protocol::{
     messages::{CreateTopicsRequest, MetadataRequest, create_topics_request::CreatableTopic},
 };
 
-use crate::support::{BOUND, RawClient, TestBroker, TestTopic, error};
+use crate::support::{BOUND, BrokerProcess, RawClient, TestBroker, TestTopic, error};
 
 const PARTITIONS: i32 = 500;
 
@@ -37,6 +37,33 @@ async fn two_thousand_partitions_are_created_listed_and_used() {
     let mut client = broker.client().await;
     for topic in &topics {
         assert_eq!(client.append(topic, PARTITIONS - 1, &["b"]).await, 1);
+    }
+}
+
+#[tokio::test]
+async fn more_partitions_than_open_files_stop_cleanly_and_start_after_a_kill() {
+    const FILES: u32 = 400;
+    const PARTITIONS: i32 = 600;
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let mut topic = None;
+    for (written, is_clean) in (0..).zip([true, false, true]) {
+        let process = BrokerProcess::start_with_files(directory.path(), FILES);
+        let mut client = RawClient::connect(process.address()).await;
+        let topic = match &topic {
+            Some(topic) => topic,
+            None => topic.insert(client.create_topic("t", PARTITIONS, &[]).await),
+        };
+        for partition in 0..PARTITIONS {
+            assert_eq!(client.append(topic, partition, &["a"]).await, written);
+        }
+        if is_clean {
+            process.terminate();
+            let (code, said) = process.wait();
+            assert_eq!(code, Some(0), "{said}");
+            assert!(directory.path().join(".kafka_cleanshutdown").exists(), "{said}");
+        } else {
+            process.kill();
+        }
     }
 }
 

@@ -519,9 +519,22 @@ impl BrokerProcess {
         process
     }
 
+    /// Starts on `directory` where no more than `open_files` may be open, and waits for the ready line.
+    pub(crate) fn start_with_files(directory: &Path, open_files: u32) -> Self {
+        let mut command = Command::new("/bin/sh");
+        let limited = format!(r#"ulimit -n {open_files} && exec "$0" "$@""#);
+        command.args(["-c", &limited, env!("CARGO_BIN_EXE_ottla")]);
+        let mut process = Self::spawn_command(command, directory, &["--listen", "127.0.0.1:0"]);
+        assert!(process.listen(), "the broker ended: {}", process.said);
+        process
+    }
+
     /// Starts with nothing of this process's environment that could configure it.
     pub(crate) fn spawn(directory: &Path, args: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ottla"));
+        Self::spawn_command(Command::new(env!("CARGO_BIN_EXE_ottla")), directory, args)
+    }
+
+    fn spawn_command(mut command: Command, directory: &Path, args: &[&str]) -> Self {
         command.env_clear().arg("--data-dir").arg(directory).args(args);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");

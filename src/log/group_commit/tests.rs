@@ -153,3 +153,57 @@ fn a_full_disk_delays_the_indexes_but_no_acknowledgement() {
     log.flush().expect("there is room again");
     assert_eq!(log.recovery_point(), 3);
 }
+
+#[test]
+fn a_round_takes_as_many_logs_as_it_may_hold_files_open_for() {
+    for has_filesystem in [false, true] {
+        let disk = SimDisk::new(1);
+        disk.set_filesystem(has_filesystem);
+        let settings = LogDirSettings { open_files_max: 12, ..LogDirSettings::for_tests() };
+        let dir = LogDir::open(Arc::new(disk.clone()), Path::new("/data"), &settings, 0).expect("the directory opens");
+        let logs: Vec<_> = (0..10).map(|index| create(&dir, index, LogConfig::default())).collect();
+        logs.iter().for_each(|log| assert_eq!(append(log), 0));
+        logs.iter().for_each(|log| log.request_flush());
+        let commit = dir.group_commit();
+        commit.commit().expect("flushed");
+        // Each has a leader epoch to be written down.
+        assert_eq!(commit.counters().rounds.load(Ordering::Relaxed), 4);
+        assert!(logs.iter().all(|log| (log.flushed(), log.recovery_point()) == (1, 1)));
+        logs.iter().for_each(|log| assert_eq!(append(log), 1));
+        commit.commit().expect("flushed");
+        assert_eq!(commit.counters().rounds.load(Ordering::Relaxed), 5, "these hold nothing open");
+        drop((dir, logs));
+        disk.crash(Crash::LoseAll);
+        let dir = open(&disk, Durability::Fsync);
+        assert!(dir.partitions().iter().all(|log| (log.high_watermark(), log.latest().leader_epoch) == (2, Some(0))));
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_for_now_is_no_failed_sync() {
+    for errno in [23, 24] {
+        let mut unwritten = 0;
+        for n in 1..30 {
+            let disk = SimDisk::new(1);
+            // Files are closed again and again.
+            let settings = LogDirSettings { open_files_max: 2, ..LogDirSettings::for_tests() };
+            let dir = LogDir::open(Arc::new(disk.clone()), Path::new("/data"), &settings, 0).expect("opened");
+            let logs: Vec<_> = (0..3).map(|index| create(&dir, index, LogConfig::default())).collect();
+            logs.iter().for_each(|log| assert_eq!(append(log), 0));
+            logs.iter().for_each(|log| log.request_flush());
+            disk.fail_nth(n, errno);
+            match dir.group_commit().commit() {
+                Err(FlushError::Write { .. }) => unwritten += 1,
+                committed => committed.unwrap_or_else(|error| panic!("call {n}: {error}")),
+            }
+            assert!(logs.iter().all(|log| log.flushed() == 1), "call {n}");
+            drop((dir, logs));
+            disk.crash(Crash::LoseAll);
+            assert!(
+                open(&disk, Durability::Fsync).partitions().iter().all(|log| log.high_watermark() == 1),
+                "call {n}"
+            );
+        }
+        assert!(unwritten < 15, "syncs were among what failed");
+    }
+}
