@@ -39,7 +39,7 @@ use crate::{
         key::{InvalidValue, one_line},
         listener::Advertised,
         topic::{TopicConfig, TopicConfigError, check_coordinator_policy, invalid, unhonoured, unknown},
-        topic_name::CLUSTER_METADATA_TOPIC,
+        topic_name::{self, CLUSTER_METADATA_TOPIC},
     },
     log::{
         log_config::LogConfig,
@@ -444,8 +444,13 @@ impl Broker {
 
     /// Whether a topic may be configured so.
     fn check_config(&self, topic: &NewTopic) -> Result<(), TopicConfigError> {
-        let config = TopicConfig::check_asked(&self.config().values, &BTreeMap::new(), &topic.configs)?;
-        check_coordinator_policy(&topic.name, None, config.cleanup_policy)
+        let values = &self.config().values;
+        TopicConfig::check_asked(values, &BTreeMap::new(), &topic.configs)?;
+        if topic_name::is_internal(&topic.name) {
+            let config = TopicConfig::resolve(values, &topic.configs);
+            check_coordinator_policy(&topic.name, None, config.cleanup_policy)?;
+        }
+        Ok(())
     }
 
     /// Adds a topic to a draft of the metadata.

@@ -87,7 +87,7 @@ pub enum ConfigError {
         source: ListenerError,
     },
     /// Values that do not go together.
-    #[error("{origin}: {source}")]
+    #[error("{origin}: {}", .source.at_start())]
     Inconsistent {
         /// Where one of them was said.
         origin: Origin,

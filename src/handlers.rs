@@ -7,6 +7,7 @@ pub mod alteration;
 pub mod api;
 pub mod api_versions;
 pub mod config_entry;
+pub mod config_resources;
 pub mod context;
 pub mod coordinated;
 pub mod create_partitions;

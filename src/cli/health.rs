@@ -4,6 +4,8 @@ use std::{
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream, ToSocketAddrs},
     process::ExitCode,
+    sync::mpsc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -154,13 +156,26 @@ fn ask(address: &str, timeout: Duration) -> Result<(), NotReady> {
 /// Tries every address that the name has.
 fn connect(address: &str, deadline: Instant) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in address.to_socket_addrs()? {
+    let name = address.to_owned();
+    let addresses = found_by(deadline, move || Ok(name.to_socket_addrs()?.collect()))?;
+    for address in addresses {
         match connect_to(&address, deadline) {
             Ok(stream) => return Ok(stream),
             Err(error) => last = error,
         }
     }
     Err(last)
+}
+
+/// The addresses that are found by the deadline. The system's resolver knows none, so that the look-up is left to itself then.
+fn found_by(
+    deadline: Instant,
+    look_up: impl FnOnce() -> io::Result<Vec<SocketAddr>> + Send + 'static,
+) -> io::Result<Vec<SocketAddr>> {
+    let (sender, receiver) = mpsc::channel();
+    // Nobody receives it after the deadline.
+    thread::Builder::new().spawn(move || drop(sender.send(look_up())))?;
+    receiver.recv_timeout(left(deadline)?).unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 fn connect_to(address: &SocketAddr, deadline: Instant) -> io::Result<TcpStream> {
@@ -260,11 +275,26 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_name_is_not_looked_up_for_longer_than_it_may_take() {
+        let (found, until_found) = mpsc::channel();
+        let look_up = move || {
+            until_found.recv().expect("it is found after the deadline");
+            Ok(Vec::new())
+        };
+        let error = found_by(monotonic() + Duration::from_millis(20), look_up).expect_err("not found in time");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        found.send(()).expect("it was still looked up");
+        let address = SocketAddr::from(([127, 0, 0, 1], 9092));
+        let addresses = found_by(monotonic() + Duration::from_secs(60), move || Ok(vec![address]));
+        assert_eq!(addresses.expect("found"), [address]);
+    }
+
     /// What is said of somebody who answers a connection so.
     fn said_of(answer: &'static [u8], timeout: Duration) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address").to_string();
-        let server = std::thread::spawn(move || {
+        let server = thread::spawn(move || {
             let (mut stream, _) = listener.accept().expect("a connection");
             stream.read_exact(&mut [0; 4]).expect("a request");
             stream.write_all(answer).expect("it can be written");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     broker::{BrokerValues, broker_key},
-    key::{InvalidValue, Value},
+    key::{ConfigType, InvalidValue, Value},
     topic::{TOPIC_KEYS, TopicConfig, TopicConfigError},
 };
 
@@ -23,14 +23,14 @@ const COMPACTION_LAGS: [&str; 2] = ["log.cleaner.min.compaction.lag.ms", "log.cl
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Inconsistent {
     /// No topic could have it as its default.
-    #[error("{source} (allowed: {allowed})")]
+    #[error("{source}")]
     TopicDefault {
         /// The broker's key and its value.
         source: InvalidValue,
         /// The key in the table.
         key: &'static str,
-        /// What the key allows.
-        allowed: String,
+        /// The key's type: what it allows beside that is what the topic key does.
+        config_type: ConfigType,
     },
     /// No topic could have them together, in the names of the topic keys.
     #[error(transparent)]
@@ -66,6 +66,17 @@ impl Inconsistent {
             Self::LoadFactor(_) => [LOAD_FACTOR; 2],
         }
     }
+
+    /// As a start says it: to whoever reads a file, the type of a key is news.
+    #[must_use]
+    pub fn at_start(&self) -> String {
+        match self {
+            Self::TopicDefault { config_type, .. } => format!("{self} (allowed: {config_type})"),
+            Self::TopicDefaults(_) | Self::DedupeBuffer { .. } | Self::CleanerThreads(_) | Self::LoadFactor(_) => {
+                self.to_string()
+            }
+        }
+    }
 }
 
 /// Holds the values against each other.
@@ -85,7 +96,7 @@ fn check_topic_defaults(values: &BrokerValues) -> Result<(), Inconsistent> {
         let refuse = |source: InvalidValue| Inconsistent::TopicDefault {
             source: InvalidValue { key: synonym.name.to_owned(), ..source },
             key: synonym.name,
-            allowed: key.config_type.to_string(),
+            config_type: key.config_type,
         };
         row.key.validate(&value).map_err(refuse)?;
         if row.key.name == "retention.ms" && value == Value::Long(0) {
@@ -93,7 +104,7 @@ fn check_topic_defaults(values: &BrokerValues) -> Result<(), Inconsistent> {
         }
     }
     let none = BTreeMap::new();
-    TopicConfig::check_asked(values, &none, &none).map(drop).map_err(Inconsistent::TopicDefaults)
+    TopicConfig::check_asked(values, &none, &none).map_err(Inconsistent::TopicDefaults)
 }
 
 /// The log cleaner needs room for some keys.

@@ -1,9 +1,13 @@
 //! What a configuration key is: its type, its default, what it allows, and what it means.
 //!
 //! Values are parsed and refused with the words of Kafka's `ConfigDef`, because clients see them: an invalid topic
-//! config in a CreateTopics request is answered with this text. One difference: NaN is outside of every range.
+//! config in a CreateTopics request is answered with this text. One difference: NaN is no DOUBLE, for it is not even
+//! equal to itself.
 
-use std::fmt;
+use std::{collections::HashSet, fmt};
+
+/// The most characters that an error repeats of a text that somebody sent.
+const REPEATED_MAX: usize = 200;
 
 /// A key that can be set, for a topic or for the broker.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +65,7 @@ pub enum Importance {
 }
 
 /// Whether the broker acts on a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
     /// It does.
     InUse,
@@ -213,7 +217,10 @@ impl ConfigKey {
             ConfigType::Int => trimmed.parse().map(Value::Int).map_err(|_| not_a_number()),
             ConfigType::Short => trimmed.parse().map(Value::Short).map_err(|_| not_a_number()),
             ConfigType::Long => trimmed.parse().map(Value::Long).map_err(|_| not_a_number()),
-            ConfigType::Double => trimmed.parse().map(Value::Double).map_err(|_| not_a_number()),
+            ConfigType::Double => {
+                let number = trimmed.parse().ok().filter(|number: &f64| !number.is_nan());
+                number.map(Value::Double).ok_or_else(not_a_number)
+            }
             ConfigType::String | ConfigType::Class => Ok(Value::String(trimmed.to_owned())),
             ConfigType::Password => Ok(Value::Password(Secret(trimmed.to_owned()))),
             ConfigType::List => self.parse_list(trimmed).map(Value::List),
@@ -222,15 +229,15 @@ impl ConfigKey {
 
     /// Duplicates are dropped, as Kafka does; an element must not be empty, except where Kafka lets it pass.
     fn parse_list(&self, text: &str) -> Result<Vec<String>, InvalidValue> {
-        let mut elements: Vec<String> = Vec::new();
         if text.is_empty() {
-            return Ok(elements);
+            return Ok(Vec::new());
         }
+        let (mut elements, mut known) = (Vec::new(), HashSet::new());
         for element in text.split(',').map(str::trim) {
             if element.is_empty() && self.valid != Validator::ThrottledReplicas {
                 return Err(self.refuse(text, "values must not be empty"));
             }
-            if !elements.iter().any(|known| known == element) {
+            if known.insert(element) {
                 elements.push(element.to_owned());
             }
         }
@@ -270,7 +277,7 @@ impl Validator {
     }
 }
 
-/// What is wrong with a number under `min`. NaN is.
+/// What is wrong with a number under `min`.
 fn below(value: &Value, min: i64) -> Option<String> {
     let fits = match value {
         Value::Double(number) => *number >= min as f64,
@@ -483,9 +490,35 @@ impl fmt::Display for Validator {
     }
 }
 
-/// `text` without what would break a line or a terminal.
+/// The row with this name in a table that is in the order of names: a test holds every table to that.
+pub(super) fn row_of<T>(table: &'static [T], name_of: fn(&T) -> &'static str, name: &str) -> Option<&'static T> {
+    table.binary_search_by(|row| name_of(row).cmp(name)).ok().map(|place| &table[place])
+}
+
+/// `text` as an error repeats it.
 pub(crate) fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
+    line(text, REPEATED_MAX)
+}
+
+/// `text` without what would break a line or a terminal, and cut where it has more than so many characters.
+pub(crate) fn line(text: &str, chars_max: usize) -> String {
+    let mut line = String::new();
+    // What of the line leaves room for the mark of the cut.
+    let (mut chars, mut kept) = (0, 0);
+    for c in text.chars() {
+        let shown = if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+        chars += shown.chars().count();
+        if chars > chars_max {
+            line.truncate(kept);
+            line.push('…');
+            break;
+        }
+        line.push_str(&shown);
+        if chars < chars_max {
+            kept = line.len();
+        }
+    }
+    line
 }
 
 #[cfg(test)]
@@ -518,6 +551,8 @@ mod tests {
             (Long, "1.5", "Invalid value 1.5 for configuration some.key: Not a number of type LONG"),
             (Double, "1", "1.0"),
             (Double, "half", "Invalid value half for configuration some.key: Not a number of type DOUBLE"),
+            (Double, "NaN", "Invalid value NaN for configuration some.key: Not a number of type DOUBLE"),
+            (Double, "-nan", "Invalid value -nan for configuration some.key: Not a number of type DOUBLE"),
             (List, "", ""),
             (List, "a , b,a", "a,b"),
             (List, "a,", "Invalid value a, for configuration some.key: values must not be empty"),
@@ -544,7 +579,6 @@ mod tests {
             (Long, Between(1, 5), "6", refused("6", "Value must be no more than 5")),
             (Double, Between(0, 1), "1.5", refused("1.5", "Value must be no more than 1")),
             (Double, Between(0, 1), "-1", refused("-1.0", "Value must be at least 0")),
-            (Double, Between(0, 1), "NaN", refused("NaN", "Value must be at least 0")),
             (Int, BetweenOr(1, 9, -1), "-1", "-1".to_owned()),
             (Int, BetweenOr(1, 9, -1), "9", "9".to_owned()),
             (Int, BetweenOr(1, 9, -1), "0", refused("0", "Value must be between 1 and 9 or equal to -1")),
@@ -624,6 +658,17 @@ mod tests {
             error.to_string(),
             "Invalid value 1\\n2\\u{1b}[31m for configuration some.key: Not a number of type INT"
         );
+    }
+
+    #[test]
+    fn an_error_repeats_the_start_of_a_long_value() {
+        let error =
+            |text: &str| key(ConfigType::Int, Validator::Any).parse(text).expect_err("not a number").to_string();
+        let expected =
+            |value: &str| format!("Invalid value {value} for configuration some.key: Not a number of type INT");
+        assert_eq!(error(&"é".repeat(200)), expected(&"é".repeat(200)));
+        assert_eq!(error(&"é".repeat(32_000)), expected(&("é".repeat(199) + "…")));
+        assert_eq!([line("ab\n", 4), line("ab\n", 3), line("abc", 2)], ["ab\\n", "ab…", "a…"]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::{
         ConfigType::{Boolean, Double, Int, List, Long, String as Text},
         Effect, Importance, InvalidValue, Validator,
         Validator::{Any, AtLeast, Between, BetweenOr, ListOf, OneOf, ThrottledReplicas},
-        Value,
+        Value, row_of,
     },
     topic_name::{GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC},
 };
@@ -359,7 +359,7 @@ pub enum TopicConfigError {
 /// The row of a topic key.
 #[must_use]
 pub fn topic_key(name: &str) -> Option<&'static TopicKey> {
-    TOPIC_KEYS.iter().find(|row| row.key.name == name)
+    row_of(TOPIC_KEYS, |row| row.key.name, name)
 }
 
 impl TopicKey {
@@ -424,12 +424,12 @@ impl TopicConfig {
         broker: &BrokerValues,
         before: &BTreeMap<String, String>,
         asked: &BTreeMap<String, String>,
-    ) -> Result<Self, TopicConfigError> {
+    ) -> Result<(), TopicConfigError> {
         let is_new = |name: &str| before.get(name) != asked.get(name);
         let values = TopicValues { overrides: parse_all(asked, is_new)?, broker };
         values.check()?;
         match unhonoured(asked).find(|(row, _, _)| is_new(row.key.name)) {
-            None => Ok(values.to_config()),
+            None => Ok(()),
             Some((row, _, _)) if row.key.name == "remote.storage.enable" => Err(TopicConfigError::TieredStorage),
             Some((row, value, reason)) => {
                 let reason = format!("Only the default is accepted: {reason}");

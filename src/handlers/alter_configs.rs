@@ -11,7 +11,7 @@ use crate::protocol::messages::{
 
 /// Replaces all that is set.
 pub async fn alter_configs(cx: &Context, request: AlterConfigsRequest) -> AlterConfigsResponse {
-    let asked: Vec<_> = request
+    let asked = request
         .resources
         .into_iter()
         .map(|resource| Asked {
@@ -21,8 +21,8 @@ pub async fn alter_configs(cx: &Context, request: AlterConfigsRequest) -> AlterC
             replaces: true,
         })
         .collect();
-    let outcomes = alter(cx, &asked, request.validate_only).await;
-    let responses = asked.into_iter().zip(outcomes).map(|(asked, outcome)| {
+    let answered = alter(cx, asked, request.validate_only).await;
+    let responses = answered.into_iter().map(|(asked, outcome)| {
         let (error_code, error_message) = Refusal::answer(outcome);
         AlterConfigsResourceResponse {
             error_code,

@@ -3,9 +3,9 @@
 //! The checks that come before the metadata's, and their texts, are those of Kafka's `ConfigAdminManager` and
 //! `ControllerConfigurationValidator`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use super::{context::Context, errors, loggers, refusal::Refusal, repeated::repeated};
+use super::{config_resources, context::Context, errors, loggers, refusal::Refusal, repeated::repeated};
 use crate::{
     auth::{Operation, Resource},
     config::topic_name::{self, TopicNameError},
@@ -63,24 +63,38 @@ enum Todo {
     Done,
 }
 
+/// What became of each resource that something was asked of.
+pub type Answered = Vec<(Asked, Result<(), Refusal>)>;
+
 /// Alters each, or says whether it could be.
-pub async fn alter(cx: &Context, asked: &[Asked], validate_only: bool) -> Vec<Result<(), Refusal>> {
-    let twice = repeated(asked.iter().map(|asked| (asked.resource_type, &asked.name)));
-    let prepared: Vec<_> = asked
-        .iter()
-        .map(|asked| {
-            if twice.contains(&(asked.resource_type, &asked.name)) {
-                return Err(Refusal::new(ErrorCode::InvalidRequest, "Each resource must appear at most once."));
-            }
-            prepare(cx, asked, validate_only)
-        })
-        .collect();
+pub async fn alter(cx: &Context, asked: Vec<Asked>, validate_only: bool) -> Answered {
+    if let Some(refusal) = config_resources::refusal_of_all(asked.len()) {
+        return asked.into_iter().map(|asked| (asked, Err(refusal.clone()))).collect();
+    }
+    let preparing = cx.clone();
+    let prepare = move || {
+        let prepared = prepare_all(&preparing, &asked, validate_only);
+        (asked, prepared)
+    };
+    let (asked, prepared) = cx.heavy_work().run(prepare).await;
     let mut committed = commit(cx, &prepared, validate_only).await.into_iter();
     let outcomes = prepared.into_iter().map(|prepared| match prepared? {
         Todo::Done => Ok(()),
         Todo::Commit(_) => committed.next().expect("each alteration has an outcome"),
     });
-    outcomes.collect()
+    asked.into_iter().zip(outcomes).collect()
+}
+
+/// What is left to do for each.
+fn prepare_all(cx: &Context, asked: &[Asked], validate_only: bool) -> Vec<Result<Todo, Refusal>> {
+    let twice = repeated(asked.iter().map(|asked| (asked.resource_type, &asked.name)));
+    let prepared = asked.iter().map(|asked| {
+        if twice.contains(&(asked.resource_type, &asked.name)) {
+            return Err(Refusal::new(ErrorCode::InvalidRequest, "Each resource must appear at most once."));
+        }
+        prepare(cx, asked, validate_only)
+    });
+    prepared.collect()
 }
 
 /// What became of each that is to be committed.
@@ -93,10 +107,11 @@ async fn commit(cx: &Context, prepared: &[Result<Todo, Refusal>], validate_only:
         })
         .collect();
     let count = alterations.len();
+    let broker = Arc::clone(&cx.broker);
     let outcomes = if validate_only {
-        Ok(cx.broker.validate_configs(&alterations))
+        Ok(cx.heavy_work().run(move || broker.validate_configs(&alterations)).await)
     } else {
-        cx.broker.alter_configs(alterations).await
+        broker.alter_configs(alterations).await
     };
     match outcomes {
         Ok(outcomes) => {

@@ -2,14 +2,17 @@
 //!
 //! As Kafka's `ConfigHelper` has it.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::LazyLock,
+};
 
 use crate::{
     config::{
-        broker::{BROKER_KEYS, BrokerKey, BrokerValues, UpdateMode, ValueSource},
+        broker::{BROKER_KEYS, BrokerKey, BrokerValues, UpdateMode, ValueSource, broker_key},
         client_metrics::CLIENT_METRICS_KEYS,
         group::GROUP_KEYS,
-        key::{ConfigKey, ConfigType, Value},
+        key::{ConfigKey, ConfigType, Effect, Value},
         topic::{Synonym, TOPIC_KEYS, TopicKey},
     },
     protocol::wire::StrBytes,
@@ -58,6 +61,14 @@ pub struct ConfigSynonym {
     /// Where it comes from.
     pub source: ConfigSource,
 }
+
+/// The documentation of keys that lack an effect, by what makes it up: put together once, not for every topic that is described.
+static WITHOUT_EFFECT: LazyLock<HashMap<(&'static str, Effect), StrBytes>> = LazyLock::new(|| {
+    let topic = TOPIC_KEYS.iter().map(|row| &row.key);
+    let group = GROUP_KEYS.iter().map(|row| &row.key);
+    let keys = topic.chain(group).chain(BROKER_KEYS.iter().map(|row| &row.key)).chain(CLIENT_METRICS_KEYS);
+    keys.map(|key| ((key.doc, key.effect), key.documentation().into())).collect()
+});
 
 /// What was set for a resource.
 type Overrides = BTreeMap<String, String>;
@@ -122,6 +133,16 @@ impl ConfigEntry {
         };
         let own = set.map(|value| ConfigSynonym { name: key.name, value, source });
         Self { key, value, is_read_only: false, synonyms: own.into_iter().chain(broker).collect() }
+    }
+}
+
+/// What a key does, without a copy.
+pub fn documentation(key: &ConfigKey) -> StrBytes {
+    match key.effect {
+        Effect::InUse => StrBytes::from_static(key.doc),
+        effect @ (Effect::None(_) | Effect::OnlyDefault(_)) => {
+            WITHOUT_EFFECT.get(&(key.doc, effect)).cloned().unwrap_or_else(|| key.documentation().into())
+        }
     }
 }
 
@@ -227,7 +248,7 @@ fn synonyms_of(values: &BrokerValues, synonyms: &[Synonym]) -> Vec<ConfigSynonym
 
 /// Every value of a broker key, the one that counts first.
 fn set_for(values: &BrokerValues, name: &'static str) -> Vec<ConfigSynonym> {
-    let Some(row) = BROKER_KEYS.iter().find(|row| row.key.name == name) else { return Vec::new() };
+    let Some(row) = broker_key(name) else { return Vec::new() };
     values.in_order(name).map(|(value, source)| ConfigSynonym::new(&row.key, &value, source.into())).collect()
 }
 
@@ -240,4 +261,18 @@ impl ConfigSynonym {
 /// A value as text, unless it is a secret.
 fn shown(key: &ConfigKey, value: &Value) -> Option<StrBytes> {
     (!key.is_sensitive()).then(|| value.to_string().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_of_a_key_is_not_put_together_again() {
+        for row in BROKER_KEYS {
+            let (once, again) = (documentation(&row.key), documentation(&row.key));
+            assert_eq!(once, row.key.documentation().as_str());
+            assert_eq!(once.as_ptr(), again.as_ptr(), "{}", row.key.name);
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! `CreatePartitions` (key 37).
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use super::{context::Context, errors, refusal::Refusal, repeated::repeated};
 use crate::{
@@ -53,9 +53,10 @@ fn asked(cx: &Context, topic: &CreatePartitionsTopic) -> Result<Growth, Refusal>
 /// What becomes of each topic.
 async fn grow(cx: &Context, growths: Vec<Growth>, validate_only: bool) -> Vec<Result<(), Refusal>> {
     if validate_only {
-        let decided = cx.broker.validate_growth(&growths).into_iter();
+        let broker = Arc::clone(&cx.broker);
+        let decided = cx.heavy_work().run(move || broker.validate_growth(&growths)).await;
         let refusal = |error| Refusal::new(errors::growth(&error), error.to_string());
-        return decided.map(|decided| decided.map_err(refusal)).collect();
+        return decided.into_iter().map(|decided| decided.map_err(refusal)).collect();
     }
     let count = growths.len();
     match cx.broker.add_partitions(growths).await {

@@ -1,6 +1,9 @@
 //! `CreateTopics` (key 19).
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use super::{config_entry, context::Context, errors, refusal::Refusal, repeated::repeated};
 use crate::{
@@ -21,30 +24,48 @@ use crate::{
 /// Stands for the default where a number is asked for (KIP-464).
 const DEFAULT: i16 = -1;
 
+/// A topic's name, and what is to be created unless it is refused.
+type Asked = (StrBytes, Result<NewTopic, Refusal>);
+
 /// Creates all topics in one commit; one that is refused leaves the others alone.
 pub async fn create_topics(cx: &Context, request: CreateTopicsRequest) -> CreateTopicsResponse {
+    let asked = asked_of(cx, &request);
+    let created = create(cx, &asked, request.validate_only).await;
+    let answering = cx.clone();
+    // Each topic is answered with all that it is configured to.
+    let topics = cx.heavy_work().run(move || results(&answering, asked, created)).await;
+    CreateTopicsResponse { topics, ..CreateTopicsResponse::default() }
+}
+
+fn asked_of(cx: &Context, request: &CreateTopicsRequest) -> Vec<Asked> {
     let repeated = repeated(request.topics.iter().map(|topic| &topic.name));
     let partitions = request.topics.iter().map(|topic| partitions_asked(topic, cx)).fold(0, usize::saturating_add);
     let mut answered = HashSet::new();
     // One that is named more than once is answered once, for all.
     let named = request.topics.iter().filter(|topic| answered.insert(&topic.name));
-    let asked: Vec<_> = named
-        .map(|topic| {
-            if repeated.contains(&topic.name) {
-                return (topic, Err(Refusal::new(ErrorCode::InvalidRequest, "Duplicate topic name.".to_owned())));
-            }
-            (topic, asked(cx, topic, partitions))
-        })
-        .collect();
-    let mut created = create(cx, &asked, request.validate_only).await.into_iter();
-    let topics = asked.into_iter().map(|(topic, asked)| {
-        let outcome = asked.and_then(|new_topic| match created.next() {
-            Some(created) => created.map(|created| result(cx, topic.name.clone(), &created, &new_topic.configs)),
-            None => unreachable!("each topic that was asked for has an outcome"),
-        });
-        outcome.unwrap_or_else(|refusal| refused(topic.name.clone(), refusal))
+    let asked = named.map(|topic| {
+        if repeated.contains(&topic.name) {
+            let refusal = Refusal::new(ErrorCode::InvalidRequest, "Duplicate topic name.".to_owned());
+            return (topic.name.clone(), Err(refusal));
+        }
+        (topic.name.clone(), asked(cx, topic, partitions))
     });
-    CreateTopicsResponse { topics: topics.collect(), ..CreateTopicsResponse::default() }
+    asked.collect()
+}
+
+fn results(cx: &Context, asked: Vec<Asked>, created: Vec<Result<CreatedTopic, Refusal>>) -> Vec<CreatableTopicResult> {
+    let mut created = created.into_iter();
+    let results = asked.into_iter().map(|(name, asked)| {
+        let outcome = asked.and_then(|new_topic| {
+            let created = created.next().expect("each topic that was asked for has an outcome")?;
+            Ok((created, new_topic))
+        });
+        match outcome {
+            Ok((created, new_topic)) => result(cx, name, &created, &new_topic.configs),
+            Err(refusal) => refused(name, refusal),
+        }
+    });
+    results.collect()
 }
 
 /// The topic to create, of a request for so many partitions.
@@ -63,17 +84,15 @@ fn asked(cx: &Context, topic: &CreatableTopic, partitions: usize) -> Result<NewT
 }
 
 /// What became of each topic that is not refused yet.
-async fn create(
-    cx: &Context,
-    asked: &[(&CreatableTopic, Result<NewTopic, Refusal>)],
-    validate_only: bool,
-) -> Vec<Result<CreatedTopic, Refusal>> {
+async fn create(cx: &Context, asked: &[Asked], validate_only: bool) -> Vec<Result<CreatedTopic, Refusal>> {
     let topics: Vec<NewTopic> = asked.iter().filter_map(|(_, topic)| topic.as_ref().ok().cloned()).collect();
     let count = topics.len();
+    let broker = Arc::clone(&cx.broker);
     let outcomes = if validate_only {
-        Ok(topics.iter().map(|topic| cx.broker.validate_topic(topic)).collect())
+        let validate = move || topics.iter().map(|topic| broker.validate_topic(topic)).collect();
+        Ok(cx.heavy_work().run(validate).await)
     } else {
-        cx.broker.create_topics(topics).await
+        broker.create_topics(topics).await
     };
     match outcomes {
         Ok(outcomes) => outcomes

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::{
     config_entry::{self, ConfigEntry, ConfigSource},
+    config_resources,
     context::Context,
     refusal::Refusal,
 };
@@ -22,20 +23,42 @@ use crate::{
     },
 };
 
-/// The most keys of one response: those of 10,000 topics. A request of some bytes a resource must not fill the memory.
-const ENTRIES_MAX: usize = 400_000;
+/// The bytes, as [`size`] counts them, after which a response takes no other resource: more than all keys of 10,000 topics
+/// have. A request of some bytes a resource must not fill the memory.
+const BYTES_MAX: usize = 96 * 1024 * 1024;
 
 /// Answers for each resource in the order of the request; one that is refused leaves the others alone.
 pub async fn describe_configs(cx: &Context, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
+    let results = match config_resources::refusal_of_all(request.resources.len()) {
+        Some(refusal) => request.resources.iter().map(|resource| refused(resource, refusal.clone())).collect(),
+        None => {
+            let describing = cx.clone();
+            cx.heavy_work().run(move || describe_all(&describing, &request)).await
+        }
+    };
+    DescribeConfigsResponse { results, ..DescribeConfigsResponse::default() }
+}
+
+fn describe_all(cx: &Context, request: &DescribeConfigsRequest) -> Vec<DescribeConfigsResult> {
     let mut describer = Describer {
         cx,
         image: &cx.broker.image(),
         include_synonyms: request.include_synonyms,
         include_documentation: request.include_documentation,
-        room: Room(ENTRIES_MAX),
+        room: Room(BYTES_MAX),
     };
-    let results = request.resources.iter().map(|resource| describer.describe(resource)).collect();
-    DescribeConfigsResponse { results, ..DescribeConfigsResponse::default() }
+    request.resources.iter().map(|resource| describer.describe(resource)).collect()
+}
+
+fn refused(resource: &DescribeConfigsResource, refusal: Refusal) -> DescribeConfigsResult {
+    let (error_code, error_message) = Refusal::answer(Err(refusal));
+    DescribeConfigsResult {
+        error_code,
+        error_message,
+        resource_type: resource.resource_type,
+        resource_name: resource.resource_name.clone(),
+        ..DescribeConfigsResult::default()
+    }
 }
 
 /// What the resources of a request share.
@@ -47,38 +70,43 @@ struct Describer<'a> {
     room: Room,
 }
 
-/// How many keys the response still has room for.
+/// How many bytes the response still has room for.
 struct Room(usize);
 
 impl Room {
     fn require(&self) -> Result<(), Refusal> {
-        if self.0 > 0 {
-            return Ok(());
-        }
-        let message = format!("One response has room for {ENTRIES_MAX} keys: ask for fewer resources at a time.");
-        Err(Refusal::new(ErrorCode::InvalidRequest, message))
+        let message = StrBytes::from_static("The response has no room for more: ask for fewer resources at a time.");
+        if self.0 > 0 { Ok(()) } else { Err(Refusal::new(ErrorCode::InvalidRequest, message)) }
     }
 
-    fn take(&mut self, keys: usize) {
-        self.0 = self.0.saturating_sub(keys);
+    fn take(&mut self, configs: &[DescribeConfigsResourceResult]) {
+        self.0 = self.0.saturating_sub(configs.iter().map(size).sum());
     }
+}
+
+/// The bytes that a key takes before it is written, and its texts when it is.
+fn size(config: &DescribeConfigsResourceResult) -> usize {
+    let texts = |name: &StrBytes, value: &Option<StrBytes>| name.len() + value.as_ref().map_or(0, StrBytes::len);
+    let synonym = |synonym: &DescribeConfigsSynonym| size_of_val(synonym) + texts(&synonym.name, &synonym.value);
+    let synonyms: usize = config.synonyms.iter().map(synonym).sum();
+    let documentation = config.documentation.as_ref().map_or(0, StrBytes::len);
+    size_of_val(config) + texts(&config.name, &config.value) + documentation + synonyms
 }
 
 impl Describer<'_> {
     fn describe(&mut self, resource: &DescribeConfigsResource) -> DescribeConfigsResult {
-        let described = authorize(self.cx, resource).and_then(|()| self.entries(resource));
-        let (error, message, configs) = match described {
-            Ok(configs) => (ErrorCode::None, None, configs),
-            Err(Refusal { error, message }) => (error, message, Vec::new()),
-        };
-        self.room.take(configs.len());
-        DescribeConfigsResult {
-            error_code: error.code(),
-            error_message: message,
-            resource_type: resource.resource_type,
-            resource_name: resource.resource_name.clone(),
-            configs,
-            ..DescribeConfigsResult::default()
+        match authorize(self.cx, resource).and_then(|()| self.entries(resource)) {
+            Ok(configs) => {
+                self.room.take(&configs);
+                DescribeConfigsResult {
+                    error_message: None,
+                    resource_type: resource.resource_type,
+                    resource_name: resource.resource_name.clone(),
+                    configs,
+                    ..DescribeConfigsResult::default()
+                }
+            }
+            Err(refusal) => refused(resource, refusal),
         }
     }
 
@@ -170,7 +198,7 @@ impl Describer<'_> {
             is_sensitive: entry.key.is_sensitive(),
             synonyms: synonyms.collect(),
             config_type,
-            documentation: self.include_documentation.then(|| entry.key.documentation().into()),
+            documentation: self.include_documentation.then(|| config_entry::documentation(entry.key)),
             ..DescribeConfigsResourceResult::default()
         }
     }
@@ -215,16 +243,56 @@ fn unknown_type(resource: &DescribeConfigsResource) -> Refusal {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::{config::broker::BrokerValues, handlers::config_resources::RESOURCES_MAX};
+
+    /// The keys of a topic that sets none, as described without synonyms and documentation.
+    fn of_topic() -> Vec<DescribeConfigsResourceResult> {
+        let (values, none) = (BrokerValues::default(), BTreeMap::new());
+        let results = config_entry::of_topic(&values, &none, |_| true).map(|entry| DescribeConfigsResourceResult {
+            name: entry.key.name.into(),
+            value: entry.value,
+            ..DescribeConfigsResourceResult::default()
+        });
+        results.collect()
+    }
+
+    #[test]
+    fn a_response_has_room_for_all_keys_of_all_topics_that_it_may_name() {
+        let (mut room, topic) = (Room(BYTES_MAX), of_topic());
+        for _ in 0..RESOURCES_MAX {
+            assert!(room.require().is_ok());
+            room.take(&topic);
+        }
+    }
 
     #[test]
     fn a_full_response_has_room_for_no_other_resource() {
-        let mut room = Room(50);
-        for left in [29, 8, 0] {
+        let topic = of_topic();
+        let bytes: usize = topic.iter().map(size).sum();
+        let mut room = Room(bytes + 1);
+        for left in [1, 0] {
             assert!(room.require().is_ok());
-            room.take(21);
+            room.take(&topic);
             assert_eq!(room.0, left);
         }
-        assert_eq!(room.require().expect_err("full").error, ErrorCode::InvalidRequest);
+        let (error, _) = Refusal::answer(room.require());
+        assert_eq!(error, ErrorCode::InvalidRequest.code());
+    }
+
+    #[test]
+    fn texts_and_synonyms_take_room() {
+        let config = |documentation: Option<StrBytes>, synonyms| DescribeConfigsResourceResult {
+            name: "name".into(),
+            documentation,
+            synonyms,
+            ..DescribeConfigsResourceResult::default()
+        };
+        let synonym = DescribeConfigsSynonym { value: Some("value".into()), ..DescribeConfigsSynonym::default() };
+        let bare = size(&config(None, vec![]));
+        assert_eq!(size(&config(Some("about".into()), vec![])), bare + 5);
+        assert_eq!(size(&config(None, vec![synonym])), bare + size_of::<DescribeConfigsSynonym>() + 5);
     }
 }

@@ -1,6 +1,6 @@
 //! `DescribeGroups` (key 15): state and members of groups of the classic protocol.
 
-use super::{api::Answer, context::Context, coordinated::answer_all, errors};
+use super::{api::Answer, context::Context, coordinated::answer_all, errors, refusal::Refusal};
 use crate::{
     auth::{Operation, Resource},
     groups::description::{DescribedMember, Description},
@@ -51,12 +51,11 @@ fn described_group(version: i16, id: &StrBytes, described: Result<Description, E
         Err(ErrorCode::GroupIdNotFound) if version < NOT_FOUND_FROM => {
             DescribedGroup { group_state: StrBytes::from_static(DEAD), ..group }
         }
-        Err(error @ ErrorCode::GroupIdNotFound) => DescribedGroup {
-            error_code: error.code(),
-            error_message: Some(format!("Group {id} not found.").into()),
-            group_state: StrBytes::from_static(DEAD),
-            ..group
-        },
+        Err(error @ ErrorCode::GroupIdNotFound) => {
+            let refusal = Refusal::new(error, format!("Group {id} not found."));
+            let (error_code, error_message) = Refusal::answer(Err(refusal));
+            DescribedGroup { error_code, error_message, group_state: StrBytes::from_static(DEAD), ..group }
+        }
         Err(error) => DescribedGroup { error_code: error.code(), ..group },
     }
 }

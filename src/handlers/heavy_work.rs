@@ -1,5 +1,6 @@
-//! What takes long or much memory: unpacking batches. On threads that serve no sockets, and not more at once than there
-//! are cores: more would not be done sooner, and each may hold as much as a batch unpacks to.
+//! What takes long or much memory: unpacking batches, or describing and checking thousands of topics. On threads that serve
+//! no sockets, and not more at once than there are cores: more would not be done sooner, and each may hold as much as a
+//! batch unpacks to.
 
 use std::{sync::Arc, thread};
 

@@ -15,7 +15,7 @@ pub async fn incremental_alter_configs(
     cx: &Context,
     request: IncrementalAlterConfigsRequest,
 ) -> IncrementalAlterConfigsResponse {
-    let asked: Vec<_> = request
+    let asked = request
         .resources
         .into_iter()
         .map(|resource| Asked {
@@ -29,8 +29,8 @@ pub async fn incremental_alter_configs(
             replaces: false,
         })
         .collect();
-    let outcomes = alter(cx, &asked, request.validate_only).await;
-    let responses = asked.into_iter().zip(outcomes).map(|(asked, outcome)| {
+    let answered = alter(cx, asked, request.validate_only).await;
+    let responses = answered.into_iter().map(|(asked, outcome)| {
         let (error_code, error_message) = Refusal::answer(outcome);
         AlterConfigsResourceResponse {
             error_code,

@@ -1,20 +1,30 @@
 //! Why a part of a request is not done, while others are.
 
-use crate::protocol::{error_code::ErrorCode, wire::StrBytes};
+use crate::{
+    config::key,
+    protocol::{error_code::ErrorCode, wire::StrBytes},
+};
+
+/// The most characters of a message. Names and values of the request may be in it, and an answer with a string that is too
+/// long could not be sent, though the rest of the request was done.
+const MESSAGE_MAX: usize = 1000;
 
 /// What clients are told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The code.
     pub error: ErrorCode,
-    /// The words, where there are some.
-    pub message: Option<StrBytes>,
+    /// The words, where there are some: a line of a bounded length.
+    message: Option<StrBytes>,
 }
 
 impl Refusal {
     /// With words.
     pub fn new(error: ErrorCode, message: impl Into<StrBytes>) -> Self {
-        Self { error, message: Some(message.into()) }
+        let message = message.into();
+        let fits = message.len() <= MESSAGE_MAX && !message.chars().any(char::is_control);
+        let message = if fits { message } else { key::line(&message, MESSAGE_MAX).into() };
+        Self { error, message: Some(message) }
     }
 
     /// Without, as Kafka answers it.
@@ -27,6 +37,22 @@ impl Refusal {
         match outcome {
             Ok(()) => (ErrorCode::None.code(), None),
             Err(refusal) => (refusal.error.code(), refusal.message),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_a_line_that_an_answer_has_room_for() {
+        let said = |message: &str| Refusal::new(ErrorCode::InvalidRequest, message).message.expect("it was given");
+        assert_eq!(said("No such topic: né"), "No such topic: né");
+        assert_eq!(said("a\nb\u{1b}"), "a\\nb\\u{1b}");
+        for text in ["x", "é", "🦀", "\0"] {
+            let message = said(&text.repeat(40_000));
+            assert!(message.ends_with('…') && message.chars().count() <= MESSAGE_MAX, "{text:?}: {message}");
         }
     }
 }

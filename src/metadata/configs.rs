@@ -2,7 +2,7 @@
 //!
 //! The rules and the texts, which clients see, are those of Kafka's `ConfigurationControlManager`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{
     image::{ConfigResource, Image},
@@ -128,9 +128,10 @@ fn edited(
             Edit::Delete => drop(after.remove(key)),
             Edit::Append(more) => {
                 let mut list: Vec<String> = elements("APPEND")?;
+                let mut known: HashSet<String> = list.iter().cloned().collect();
                 // One that is empty is for the key to refuse.
                 for element in more.split(',').map(str::trim) {
-                    if !list.iter().any(|known| known == element) {
+                    if known.insert(element.to_owned()) {
                         list.push(element.to_owned());
                     }
                 }

@@ -4,10 +4,10 @@ use ottla::protocol::error_code::ErrorCode;
 
 use crate::{
     configs::{
-        BY_DEFAULT, BY_TOPIC, CLIENT_METRICS, DUPLICATE_KEYS, DUPLICATE_RESOURCES, GROUP, INCREMENTAL, NULLS, Outcome,
-        REPLACING, TOPIC, alone, alter, alter_all, append, assert_shown, call, delete, done, invalid_config,
-        invalid_request, invalid_value, operation, replace, replace_all, replacement, resource, set, shown, subtract,
-        validate,
+        BROKER, BROKER_LOGGER, BY_DEFAULT, BY_TOPIC, CLIENT_METRICS, DUPLICATE_KEYS, DUPLICATE_RESOURCES, GROUP,
+        INCREMENTAL, NULLS, OWN_ID, Outcome, REPLACING, TOPIC, alone, alter, alter_all, append, assert_shown, call,
+        delete, done, invalid_config, invalid_request, invalid_value, operation, replace, replace_all, replacement,
+        resource, set, shown, subtract, validate,
     },
     support::{RawClient, metadata_batches},
     transactional::Stage,
@@ -258,7 +258,8 @@ async fn a_resource_that_appears_twice_is_altered_not_at_all() {
 
 #[tokio::test]
 async fn a_topic_has_to_have_a_valid_name_and_to_exist() {
-    let (_stage, mut client, _topic) = stage_with_topic("names").await;
+    let (stage, mut client, _topic) = stage_with_topic("names").await;
+    let control = stage.expects("a\\u{1}", "a\u{1}");
     let long = "a".repeat(250);
     let longest = "a".repeat(249);
     let invalid = |reason: &str| (ErrorCode::InvalidTopicException, format!("Topic name is invalid: {reason}"));
@@ -268,7 +269,7 @@ async fn a_topic_has_to_have_a_valid_name_and_to_exist() {
         (".", invalid("'.' is not allowed")),
         ("..", invalid("'..' is not allowed")),
         ("a b", invalid(&format!("'a b' {characters}"))),
-        ("a\u{1}", invalid(&format!("'a\u{1}' {characters}"))),
+        ("a\u{1}", invalid(&format!("'{control}' {characters}"))),
         (&long, invalid(&format!("the length of '{long}' is longer than the max allowed length 249"))),
         (&longest, unknown_topic(&longest)),
         ("no-such-topic", unknown_topic("no-such-topic")),
@@ -466,4 +467,33 @@ async fn what_was_altered_is_there_after_a_restart() {
     assert_eq!(shown(&mut client, TOPIC, &topic, "flush.ms").await, (NEVER.to_owned(), BY_DEFAULT));
     assert_eq!(shown(&mut client, TOPIC, &topic, "cleanup.policy").await, ("delete,compact".to_owned(), BY_TOPIC));
     assert_eq!(shown(&mut client, TOPIC, &topic, "retention.ms").await, ("5".to_owned(), BY_TOPIC));
+}
+
+#[tokio::test]
+async fn what_is_as_long_as_a_string_may_be_is_refused_with_an_answer() {
+    let (stage, mut client, topic) = stage_with_topic("longest").await;
+    let longest = "x".repeat(32_767);
+    let good = resource(TOPIC, &topic, &[set("flush.ms", "1000")]);
+    let bad = resource(TOPIC, "longest-other", &[set("flush.ms", &longest)]);
+    let answers = alter_all(&mut client, &[good, bad]).await;
+    assert_eq!((&answers[0], answers[1].0), (&done(), ErrorCode::InvalidConfig));
+    assert!(answers[1].1.contains("xxx… for configuration flush.ms"), "{}", answers[1].1);
+    assert_shown(&stage, &mut client, (TOPIC, &topic), "flush.ms", ("1000", BY_TOPIC)).await;
+
+    let names: Vec<_> = (0..5000).map(|n| format!("name-{n}")).collect();
+    let nulls: Vec<_> = names.iter().map(|name| (name.as_str(), None)).collect();
+    assert_eq!(replace(&mut client, TOPIC, &topic, &nulls).await.0, ErrorCode::InvalidRequest);
+    for (kind, name, change, error) in [
+        (TOPIC, topic.as_str(), set(&longest, "1"), ErrorCode::InvalidConfig),
+        (TOPIC, &topic, append(&longest, "1"), ErrorCode::InvalidConfig),
+        (TOPIC, &longest, set("flush.ms", "1"), ErrorCode::InvalidTopicException),
+        (BROKER, &longest, set("flush.ms", "1"), ErrorCode::InvalidRequest),
+        (BROKER, OWN_ID, set(&longest, "1"), ErrorCode::InvalidConfig),
+        (BROKER_LOGGER, OWN_ID, set(&longest, "INFO"), ErrorCode::InvalidConfig),
+        (BROKER_LOGGER, OWN_ID, set("root", &longest), ErrorCode::InvalidConfig),
+    ] {
+        let (refused, message) = alter(&mut client, kind, name, &[change]).await;
+        assert_eq!(refused, error, "{message}");
+        assert!(message.chars().count() <= 1000, "{message}");
+    }
 }

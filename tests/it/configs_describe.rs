@@ -10,7 +10,10 @@ use ottla::protocol::{
     },
 };
 
-use crate::support::{RawClient, TestBroker, error};
+use crate::{
+    configs::{alter_all, replace_all, replacement, resource as alteration},
+    support::{RawClient, TestBroker, error},
+};
 
 const HIGHEST: i16 = 4;
 
@@ -187,7 +190,7 @@ async fn each_resource_is_answered_by_itself_in_the_order_asked() {
         (
             resource(TOPIC, "a\u{1b}b"),
             ErrorCode::InvalidTopicException,
-            "Topic name is invalid: 'a\u{1b}b' contains one or more characters other than ASCII alphanumerics, '.', \
+            "Topic name is invalid: 'a\\u{1b}b' contains one or more characters other than ASCII alphanumerics, '.', \
              '_' and '-'",
         ),
         (resource(TOPIC, "t"), ErrorCode::None, ""),
@@ -291,4 +294,26 @@ async fn create_with(client: &mut RawClient, key: &str, value: &str) -> (ErrorCo
     let request = CreateTopicsRequest { topics: vec![topic], validate_only: true, ..CreateTopicsRequest::default() };
     let result = client.call(&request, 7).await.topics.remove(0);
     (error(result.error_code), result.error_message.as_deref().unwrap_or_default().to_owned())
+}
+
+#[tokio::test]
+async fn more_resources_than_one_request_may_name_are_all_refused() {
+    let broker = TestBroker::start().await;
+    let mut client = broker.client().await;
+    let (most, refused) =
+        (10_000, (ErrorCode::InvalidRequest, Some("One request may name no more than 10000 resources.")));
+    for (count, expected) in [(most, (ErrorCode::UnknownTopicOrPartition, None)), (most + 1, refused)] {
+        let results = describe(&mut client, vec![resource(TOPIC, "nope"); count]).await;
+        assert_eq!(results.len(), count);
+        let outcome = |result: &DescribeConfigsResult| (error(result.error_code), result.error_message.clone());
+        assert!(results.iter().map(outcome).all(|(error, message)| (error, message.as_deref()) == expected));
+    }
+    let named = |count: usize| (0..count).map(|n| alteration(TOPIC, &format!("t{n}"), &[])).collect::<Vec<_>>();
+    for (count, expected) in [(most, ErrorCode::UnknownTopicOrPartition), (most + 1, ErrorCode::InvalidRequest)] {
+        let outcomes = alter_all(&mut client, &named(count)).await;
+        assert!(outcomes.len() == count && outcomes.iter().all(|(error, _)| *error == expected), "{:?}", outcomes[0]);
+    }
+    let replaced: Vec<_> = (0..=most).map(|n| replacement(TOPIC, &format!("t{n}"), &[])).collect();
+    let outcomes = replace_all(&mut client, &replaced, true, 2).await;
+    assert!(outcomes.len() == most + 1 && outcomes.iter().all(|(error, _)| *error == ErrorCode::InvalidRequest));
 }

@@ -15,6 +15,7 @@ use crate::config::{
         Importance::{High, Low, Medium},
         Validator,
         Validator::{Any, AtLeast, Between, BetweenOr, ListOf, OneOf, OneOfIgnoringCase},
+        row_of,
     },
     topic::{
         COMPRESSION_TYPES, LONG_MAX, NO_PREALLOCATION, NO_REPLICATION, NO_SHARE_GROUPS, NO_TIERED_STORAGE, ONE_REPLICA,
@@ -773,7 +774,7 @@ const fn broker(
 /// The row of a broker key.
 #[must_use]
 pub fn broker_key(name: &str) -> Option<&'static BrokerKey> {
-    BROKER_KEYS.iter().find(|row| row.key.name == name)
+    row_of(BROKER_KEYS, |row| row.key.name, name)
 }
 
 impl BrokerKey {

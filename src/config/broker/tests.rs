@@ -78,6 +78,15 @@ fn a_topic_keys_default_is_its_synonyms() {
 }
 
 #[test]
+fn every_key_is_found_by_its_name() {
+    assert!(BROKER_KEYS.is_sorted_by_key(|row| row.key.name));
+    for row in BROKER_KEYS {
+        assert_eq!(broker_key(row.key.name).map(|found| found.key.name), Some(row.key.name));
+    }
+    assert!(broker_key("").is_none() && broker_key("log").is_none());
+}
+
+#[test]
 fn a_key_without_effect_says_so() {
     let documentation = |name| broker_key(name).expect(name).key.documentation();
     assert_eq!(

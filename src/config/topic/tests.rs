@@ -12,7 +12,9 @@ fn resolve(broker: &[(&'static str, &str)], topic: &[(&str, &str)]) -> Result<To
     for (name, text) in broker {
         values.set(name, broker_key(name).expect(name).key.parse(text).expect(text));
     }
-    TopicConfig::check_asked(&values, &BTreeMap::new(), &settings(topic))
+    let topic = settings(topic);
+    TopicConfig::check_asked(&values, &BTreeMap::new(), &topic)?;
+    Ok(TopicConfig::resolve(&values, &topic))
 }
 
 fn settings(list: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -180,7 +182,7 @@ fn a_refusal_has_kafkas_words() {
         (
             "min.cleanable.dirty.ratio",
             "NaN",
-            "Invalid value NaN for configuration min.cleanable.dirty.ratio: Value must be at least 0",
+            "Invalid value NaN for configuration min.cleanable.dirty.ratio: Not a number of type DOUBLE",
         ),
         (
             "preallocate",
@@ -209,10 +211,18 @@ fn what_a_topic_brings_stays_though_it_is_not_honoured() {
 
     let mut asked = brought.clone();
     asked.insert("retention.ms".to_owned(), "6".to_owned());
-    let config = TopicConfig::check_asked(&broker, &brought, &asked).expect("nothing new is promised");
-    assert_eq!(config.retention_ms, Some(6));
+    TopicConfig::check_asked(&broker, &brought, &asked).expect("nothing new is promised");
     let error = TopicConfig::check_asked(&broker, &settings(&[("preallocate", "false")]), &asked);
     assert!(error.expect_err("it is new").to_string().starts_with("Invalid value true for configuration preallocate"));
+}
+
+#[test]
+fn every_key_is_found_by_its_name() {
+    assert!(TOPIC_KEYS.is_sorted_by_key(|row| row.key.name));
+    for row in TOPIC_KEYS {
+        assert_eq!(topic_key(row.key.name).map(|found| found.key.name), Some(row.key.name));
+    }
+    assert!(topic_key("").is_none() && topic_key("retention").is_none());
 }
 
 #[test]
