@@ -6,7 +6,7 @@
 //! A partition that is named more than once counts as named once, with the last offset that was asked for.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{HashMap, hash_map::Entry},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -22,7 +22,7 @@ use crate::{
         error_code::ErrorCode,
         messages::{
             DeleteRecordsRequest, DeleteRecordsResponse,
-            delete_records_request::DeleteRecordsTopic,
+            delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic},
             delete_records_response::{DeleteRecordsPartitionResult, DeleteRecordsTopicResult},
         },
         wire::StrBytes,
@@ -59,22 +59,39 @@ pub async fn delete_records(cx: &Context, request: DeleteRecordsRequest) -> Dele
     });
     let topics = asked.iter().map(|(name, partitions)| DeleteRecordsTopicResult {
         name: (*name).clone(),
-        partitions: partitions.keys().zip(outcomes.by_ref()).map(|(index, outcome)| result(*index, outcome)).collect(),
+        partitions: partitions
+            .iter()
+            .zip(outcomes.by_ref())
+            .map(|((index, _), outcome)| result(*index, outcome))
+            .collect(),
         ..DeleteRecordsTopicResult::default()
     });
     DeleteRecordsResponse { topics: topics.collect(), ..DeleteRecordsResponse::default() }
 }
 
-/// The topics that partitions are named of, and for each of these the offset that was asked for last.
-fn once_each(topics: &[DeleteRecordsTopic]) -> Vec<(&StrBytes, BTreeMap<i32, i64>)> {
-    let mut places = HashMap::new();
-    let mut asked: Vec<(&StrBytes, BTreeMap<i32, i64>)> = Vec::new();
+/// A topic, and the offsets that were asked for in its partitions.
+type Asked<'a> = (&'a StrBytes, Vec<(i32, i64)>);
+
+/// The topics that partitions are named of, and each partition with the offset that was asked for last.
+fn once_each(topics: &[DeleteRecordsTopic]) -> Vec<Asked<'_>> {
+    let mut topic_places = HashMap::new();
+    let mut partition_places: HashMap<_, usize> = HashMap::new();
+    let mut asked: Vec<Asked<'_>> = Vec::new();
     for topic in topics.iter().filter(|topic| !topic.partitions.is_empty()) {
-        let place = *places.entry(topic.name.as_str()).or_insert(asked.len());
+        let place = *topic_places.entry(topic.name.as_str()).or_insert(asked.len());
         if place == asked.len() {
-            asked.push((&topic.name, BTreeMap::new()));
+            asked.push((&topic.name, Vec::new()));
         }
-        asked[place].1.extend(topic.partitions.iter().map(|partition| (partition.partition_index, partition.offset)));
+        let partitions = &mut asked[place].1;
+        for DeleteRecordsPartition { partition_index, offset, .. } in &topic.partitions {
+            match partition_places.entry((place, *partition_index)) {
+                Entry::Occupied(known) => partitions[*known.get()].1 = *offset,
+                Entry::Vacant(first) => {
+                    first.insert(partitions.len());
+                    partitions.push((*partition_index, *offset));
+                }
+            }
+        }
     }
     asked
 }

@@ -226,8 +226,8 @@ impl GroupCommit {
         !queue.is_stopped
     }
 
-    /// Runs a round, or several: what was in the queue before the call is durable when it returns. Blocks for as long as the disk
-    /// takes. After [`FlushError::Write`] the other logs of the round are durable all the same.
+    /// Runs a round, or several: what was in the queue before the call is durable when it returns. Blocks for as long as
+    /// the disk takes. After [`FlushError::Write`] the other logs are durable all the same.
     pub fn commit(&self) -> Result<(), FlushError> {
         let mut policy = lock(&self.round);
         if let Some(reason) = self.failure() {

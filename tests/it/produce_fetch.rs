@@ -200,7 +200,7 @@ async fn clients_do_not_write_to_internal_topics() {
     let broker = TestBroker::start().await;
     let mut client = broker.client().await;
     for name in ["__consumer_offsets", "__transaction_state", "__share_group_state"] {
-        let topic = broker.create_topic(name, 1).await;
+        let topic = broker.create_topic_with(name, 1, &[("cleanup.policy", "compact")]).await;
         for version in [BY_NAME, 13] {
             let result = client.produce(&topic, 0, batch(&["a"]), version).await;
             assert_eq!((error(result.error_code), result.error_message), (ErrorCode::InvalidTopicException, None));

@@ -171,10 +171,13 @@ async fn the_topics_of_a_request_are_created_in_one_commit() {
 }
 
 #[tokio::test]
-async fn a_client_may_create_an_internal_topic_as_with_kafka() {
+async fn a_client_may_create_an_internal_topic_that_is_compacted() {
     let broker = TestBroker::start().await;
     let mut client = broker.client().await;
-    assert_eq!(outcome(&mut client, topic("__consumer_offsets", 3)).await.0, ErrorCode::None);
+    let (error, message) = outcome(&mut client, topic("__consumer_offsets", 3)).await;
+    assert_eq!(error, ErrorCode::InvalidConfig, "Kafka has its records deleted after a week");
+    assert!(message.contains("cleanup.policy=compact"));
+    client.create_topic("__consumer_offsets", 3, &[("cleanup.policy", "compact")]).await;
     let request = MetadataRequestTopic { name: Some("__consumer_offsets".into()), ..Default::default() };
     let described =
         client.call(&MetadataRequest { topics: Some(vec![request]), ..MetadataRequest::default() }, 12).await;
