@@ -472,6 +472,10 @@ async fn what_was_altered_is_there_after_a_restart() {
 #[tokio::test]
 async fn what_is_as_long_as_a_string_may_be_is_refused_with_an_answer() {
     let (stage, mut client, topic) = stage_with_topic("longest").await;
+    if stage.is_referee() {
+        // Apache Kafka cannot encode its answer, alters nothing, and says that it does not know why.
+        return;
+    }
     let longest = "x".repeat(32_767);
     let good = resource(TOPIC, &topic, &[set("flush.ms", "1000")]);
     let bad = resource(TOPIC, "longest-other", &[set("flush.ms", &longest)]);
