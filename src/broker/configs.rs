@@ -32,8 +32,8 @@ pub(super) type Watcher = Box<dyn Fn(&BrokerConfig) + Send + Sync>;
 pub type Altered = Vec<Result<(), AlterConfigError>>;
 
 impl Broker {
-    /// Alters configurations, all that can be in one commit. One that is refused leaves the others alone. No resource comes
-    /// twice.
+    /// Alters configurations, all that can be in one commit, each on top of those before it. One that is refused leaves the
+    /// others alone.
     pub async fn alter_configs(self: &Arc<Self>, asked: Vec<Alteration>) -> Result<Altered, CommitError> {
         let broker = Arc::clone(self);
         blocking(move || broker.alter_configs_blocking(&asked)).await

@@ -149,8 +149,7 @@ fn consistent(
 fn unhonoured(name: &str, value: &Value) -> Option<DynamicConfigError> {
     let key = &broker_key(name)?.key;
     let reason = key.unhonoured(value)?;
-    let refused = key.refuse(&value.to_string(), format!("Only the default is accepted: {reason}"));
-    Some(DynamicConfigError::Unhonoured(refused))
+    Some(DynamicConfigError::Unhonoured(key.refuse_unhonoured(value, reason)))
 }
 
 /// The value that a text means, where the key can be changed in this scope.

@@ -194,6 +194,12 @@ impl ConfigKey {
         }
     }
 
+    /// This key's refusal of a value that is not honoured, for that reason.
+    #[must_use]
+    pub fn refuse_unhonoured(&self, value: &Value, reason: &str) -> InvalidValue {
+        self.refuse(&value.to_string(), format!("Only the default is accepted: {reason}"))
+    }
+
     /// Whether its value must never be shown.
     #[must_use]
     pub fn is_sensitive(&self) -> bool {

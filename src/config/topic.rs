@@ -431,10 +431,7 @@ impl TopicConfig {
         match unhonoured(asked).find(|(row, _, _)| is_new(row.key.name)) {
             None => Ok(()),
             Some((row, _, _)) if row.key.name == "remote.storage.enable" => Err(TopicConfigError::TieredStorage),
-            Some((row, value, reason)) => {
-                let reason = format!("Only the default is accepted: {reason}");
-                Err(row.key.refuse(&value.to_string(), reason).into())
-            }
+            Some((row, value, reason)) => Err(row.key.refuse_unhonoured(&value, reason).into()),
         }
     }
 

@@ -167,7 +167,7 @@ fn authorize(cx: &Context, asked: &Asked) -> Result<(), Refusal> {
 }
 
 /// The settings of other brokers are not ours to change.
-pub fn own_node(cx: &Context, name: &str) -> Result<(), Refusal> {
+fn own_node(cx: &Context, name: &str) -> Result<(), Refusal> {
     let invalid = |message: String| Refusal::new(ErrorCode::InvalidRequest, message);
     let id: i32 = name.parse().map_err(|_| invalid(format!("Node id must be an integer, but it is: {name}")))?;
     let own = cx.broker.node_id();
