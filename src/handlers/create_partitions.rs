@@ -1,8 +1,8 @@
 //! `CreatePartitions` (key 37).
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
-use super::{context::Context, errors, refusal::Refusal, repeated::repeated};
+use super::{context::Context, errors, refusal::Refusal, repeated::each_once};
 use crate::{
     auth::{Operation, Resource},
     metadata::growth::Growth,
@@ -18,13 +18,11 @@ use crate::{
 
 /// Adds partitions to all topics in one commit; one that is refused leaves the others alone.
 pub async fn create_partitions(cx: &Context, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
-    let repeated = repeated(request.topics.iter().map(|topic| &topic.name));
-    let mut answered = HashSet::new();
     // One that is named more than once is answered once, for all.
-    let named = request.topics.iter().filter(|topic| answered.insert(&topic.name));
+    let named = each_once(&request.topics, |topic| &topic.name).into_iter();
     let asked: Vec<_> = named
-        .map(|topic| {
-            if repeated.contains(&topic.name) {
+        .map(|(topic, is_repeated)| {
+            if is_repeated {
                 return (topic, Err(Refusal::new(ErrorCode::InvalidRequest, "Duplicate topic name.".to_owned())));
             }
             (topic, asked(cx, topic))

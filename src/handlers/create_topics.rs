@@ -1,11 +1,8 @@
 //! `CreateTopics` (key 19).
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
-use super::{config_entry, context::Context, errors, refusal::Refusal, repeated::repeated};
+use super::{config_entry, context::Context, errors, refusal::Refusal, repeated::each_once};
 use crate::{
     auth::{Operation, Resource},
     broker::CreatedTopic,
@@ -38,13 +35,11 @@ pub async fn create_topics(cx: &Context, request: CreateTopicsRequest) -> Create
 }
 
 fn asked_of(cx: &Context, request: &CreateTopicsRequest) -> Vec<Asked> {
-    let repeated = repeated(request.topics.iter().map(|topic| &topic.name));
     let partitions = request.topics.iter().map(|topic| partitions_asked(topic, cx)).fold(0, usize::saturating_add);
-    let mut answered = HashSet::new();
     // One that is named more than once is answered once, for all.
-    let named = request.topics.iter().filter(|topic| answered.insert(&topic.name));
-    let asked = named.map(|topic| {
-        if repeated.contains(&topic.name) {
+    let named = each_once(&request.topics, |topic| &topic.name).into_iter();
+    let asked = named.map(|(topic, is_repeated)| {
+        if is_repeated {
             let refusal = Refusal::new(ErrorCode::InvalidRequest, "Duplicate topic name.".to_owned());
             return (topic.name.clone(), Err(refusal));
         }

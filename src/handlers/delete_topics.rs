@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use uuid::Uuid;
 
-use super::{context::Context, errors, refusal::Refusal, repeated::repeated};
+use super::{context::Context, errors, refusal::Refusal, repeated::each_once};
 use crate::{
     auth::{Operation, Resource},
     clock::wall_clock_ms,
@@ -32,14 +32,12 @@ pub async fn delete_topics(cx: &Context, request: DeleteTopicsRequest) -> Delete
     let by_name = request.topic_names.iter().map(|name| Named { name: Some(name.clone()), id: Uuid::nil() });
     let by_either = request.topics.iter().map(|topic| Named { name: topic.name.clone(), id: topic.topic_id });
     let named: Vec<_> = by_name.chain(by_either).collect();
-    let repeated = repeated(&named);
     let asked: HashSet<&Named> = named.iter().collect();
-    let mut answered = HashSet::new();
-    let named = named.iter().filter(|topic| answered.insert(*topic));
-    let found: Vec<_> = named
-        .map(|topic| match refusal_of_all(cx) {
+    let found: Vec<_> = each_once(&named, |topic| *topic)
+        .into_iter()
+        .map(|(topic, is_repeated)| match refusal_of_all(cx) {
             Some(refusal) => (topic, Err(refusal)),
-            None if repeated.contains(topic) => {
+            None if is_repeated => {
                 (topic, Err(Refusal::new(ErrorCode::InvalidRequest, "Duplicate topic name.".to_owned())))
             }
             None => (topic, find(cx, topic, &asked)),
