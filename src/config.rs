@@ -24,6 +24,7 @@ pub mod group;
 pub mod key;
 pub mod listener;
 pub mod properties;
+pub mod security;
 pub mod sources;
 pub mod topic;
 pub mod topic_name;

@@ -16,3 +16,4 @@ mod replay;
 pub mod retention;
 pub mod snapshot;
 pub mod topics;
+pub mod users;

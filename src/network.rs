@@ -19,6 +19,7 @@ mod transport;
 use std::{borrow::Cow, fmt::Display, future::Future, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use rustls::pki_types::CertificateDer;
 
 pub use self::{
     counters::{CloseKind, NetworkCounters},
@@ -30,6 +31,12 @@ use crate::protocol::frame::Frame;
 
 /// What answers requests.
 pub trait Service: Send + Sync + 'static {
+    /// What it keeps of a connection.
+    type Session: Session;
+
+    /// What there is to keep of a new connection, or why it is not served.
+    fn session(&self, connection: &Arc<ConnectionContext>) -> Result<Self::Session, Refusal>;
+
     /// Runs until the request has taken effect. Requests of a connection are called one after the other, in order. The
     /// future is not dropped because the client goes away: only when a shutdown runs out of time.
     ///
@@ -38,9 +45,18 @@ pub trait Service: Send + Sync + 'static {
     fn call(
         &self,
         connection: &Arc<ConnectionContext>,
+        session: &mut Self::Session,
         frame: Bytes,
         memory: &mut RequestMemory,
     ) -> impl Future<Output = Result<Reply, Refusal>> + Send;
+}
+
+/// What a [`Service`] keeps of a connection.
+pub trait Session: Send {
+    /// Whether the client has said who it is, if it has to. Until then it has
+    /// [`NetworkSettings::handshake_deadline`] for that, and frames up to
+    /// [`NetworkSettings::request_max_bytes_before`].
+    fn is_established(&self) -> bool;
 }
 
 /// A boxed future.
@@ -88,6 +104,15 @@ pub struct ConnectionContext {
     pub peer: SocketAddr,
     /// The address that the client connected to: one that it can reach.
     pub local: SocketAddr,
+    /// What is known of the client by TLS; `None` where bytes travel in the clear.
+    pub tls: Option<TlsPeer>,
+}
+
+/// What TLS says of a client.
+#[derive(Clone, Debug)]
+pub struct TlsPeer {
+    /// Its certificate in DER, checked; `None` if it showed none.
+    pub certificate: Option<CertificateDer<'static>>,
 }
 
 /// The bounds of the network layer. The defaults of those that Kafka has are Kafka's.
@@ -95,6 +120,10 @@ pub struct ConnectionContext {
 pub struct NetworkSettings {
     /// `socket.request.max.bytes`: the greatest size of a frame.
     pub request_max_bytes: usize,
+    /// `sasl.server.max.receive.size`: the same before a client has said who it is.
+    pub request_max_bytes_before: usize,
+    /// How long a client has to say who it is: for the handshakes of TLS and SASL together.
+    pub handshake_deadline: Duration,
     /// `connections.max.idle.ms`: a connection with nothing in flight is closed after this.
     pub max_idle: Duration,
     /// `max.connections`: over it a new connection is closed at once.
@@ -128,6 +157,8 @@ impl Default for NetworkSettings {
     fn default() -> Self {
         Self {
             request_max_bytes: 100 << 20,
+            request_max_bytes_before: 64 << 10,
+            handshake_deadline: Duration::from_secs(10),
             max_idle: Duration::from_mins(10),
             max_connections: usize::try_from(i32::MAX).unwrap_or(usize::MAX),
             socket_send_buffer: Some(100 << 10),

@@ -17,6 +17,7 @@ use tokio::task::{JoinError, JoinHandle};
 
 use self::{compaction::Cleaners, maintenance::Coordinators};
 use crate::{
+    auth::authorizer::Authorizer,
     broker::{Broker, CloseError, Identity, LoadError},
     clock::wall_clock_ms,
     config::broker::BrokerConfig,
@@ -138,6 +139,7 @@ impl Server {
             Arc::clone(&broker),
             Arc::clone(&groups),
             Arc::clone(&transactions),
+            Authorizer::default(),
             levels,
             shutdown.clone(),
         );

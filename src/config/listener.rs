@@ -7,6 +7,8 @@
 
 use std::{collections::BTreeMap, fmt, net::IpAddr};
 
+use super::security::ListenerSecurity;
+
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +35,8 @@ pub struct Listener {
     pub endpoint: Endpoint,
     /// What clients are told.
     pub advertised: Advertised,
+    /// How clients are let in.
+    pub security: ListenerSecurity,
 }
 
 /// What clients are told to connect to.
@@ -192,7 +196,7 @@ pub(super) fn advertise_by_name(
             || Ok(own_address(&endpoint)),
             |address| advertised_address(&endpoint, address.host.clone(), address.port, &address.to_string()),
         )?;
-        Ok(Listener { endpoint, advertised })
+        Ok(Listener { endpoint, advertised, security: ListenerSecurity::plaintext() })
     };
     endpoints.into_iter().map(advertise).collect()
 }
@@ -211,7 +215,7 @@ pub(super) fn advertise_in_order(endpoints: Vec<Endpoint>, texts: &[String]) -> 
                 advertised_address(&endpoint, host, port, text)?
             }
         };
-        Ok(Listener { endpoint, advertised })
+        Ok(Listener { endpoint, advertised, security: ListenerSecurity::plaintext() })
     };
     endpoints.into_iter().zip(texts).map(advertise).collect()
 }

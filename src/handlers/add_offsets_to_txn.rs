@@ -6,7 +6,7 @@ use super::{
     transactional::{self, PATIENCE},
 };
 use crate::{
-    auth::{Operation, Resource},
+    auth::authorizer::{Operation, Resource},
     config::topic_name::GROUP_METADATA_TOPIC,
     protocol::{
         error_code::ErrorCode,

@@ -9,7 +9,7 @@ use super::{
     transactional::{self, PATIENCE},
 };
 use crate::{
-    auth::{Operation, Resource},
+    auth::authorizer::{Operation, Resource},
     config::topic_name,
     protocol::{
         error_code::ErrorCode,

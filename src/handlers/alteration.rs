@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{config_resources, context::Context, errors, loggers, refusal::Refusal, repeated::repeated};
 use crate::{
-    auth::{Operation, Resource},
+    auth::authorizer::{Operation, Resource},
     config::topic_name::{self, TopicNameError},
     metadata::{
         configs::{Alteration, Change, Edit},

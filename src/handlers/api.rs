@@ -18,6 +18,7 @@ use super::{
     add_offsets_to_txn::add_offsets_to_txn,
     add_partitions_to_txn::add_partitions_to_txn,
     alter_configs::alter_configs,
+    alter_user_scram_credentials::alter_user_scram_credentials,
     api_versions::{self, api_versions},
     context::{Context, Services},
     create_partitions::create_partitions,
@@ -32,6 +33,7 @@ use super::{
     describe_producers::describe_producers,
     describe_topic_partitions::describe_topic_partitions,
     describe_transactions::describe_transactions,
+    describe_user_scram_credentials::describe_user_scram_credentials,
     end_txn::end_txn,
     fetch::fetch,
     find_coordinator::find_coordinator,
@@ -54,20 +56,21 @@ use super::{
     unsupported,
 };
 use crate::{
-    network::{ConnectionContext, Refusal, Reply, RequestMemory, Service},
+    auth::{principal::Principal, session::Session},
+    network::{self, ConnectionContext, Refusal, Reply, RequestMemory, Service},
     protocol::{
         frame::Frame,
         message::{Message, Request},
         messages::{
-            AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AlterConfigsRequest, ApiKey, ApiVersionsRequest,
-            CreatePartitionsRequest, CreateTopicsRequest, DeleteGroupsRequest, DeleteRecordsRequest,
-            DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest,
-            DescribeLogDirsRequest, DescribeProducersRequest, DescribeTopicPartitionsRequest,
-            DescribeTransactionsRequest, EndTxnRequest, FetchRequest, FindCoordinatorRequest, HeartbeatRequest,
-            IncrementalAlterConfigsRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest,
-            ListGroupsRequest, ListOffsetsRequest, ListTransactionsRequest, MetadataRequest, OffsetCommitRequest,
-            OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest, RequestHeader,
-            ResponseHeader, SyncGroupRequest, TxnOffsetCommitRequest,
+            AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AlterConfigsRequest, AlterUserScramCredentialsRequest,
+            ApiKey, ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteGroupsRequest,
+            DeleteRecordsRequest, DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest,
+            DescribeGroupsRequest, DescribeLogDirsRequest, DescribeProducersRequest, DescribeTopicPartitionsRequest,
+            DescribeTransactionsRequest, DescribeUserScramCredentialsRequest, EndTxnRequest, FetchRequest,
+            FindCoordinatorRequest, HeartbeatRequest, IncrementalAlterConfigsRequest, InitProducerIdRequest,
+            JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest, ListTransactionsRequest,
+            MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest,
+            ProduceRequest, RequestHeader, ResponseHeader, SyncGroupRequest, TxnOffsetCommitRequest,
         },
         wire::{DecodeReason, Reader, Writer},
     },
@@ -180,6 +183,8 @@ apis! {
     DeleteGroupsRequest 0..=3 delete_groups;
     IncrementalAlterConfigsRequest 0..=1 incremental_alter_configs;
     OffsetDeleteRequest 0..=0 offset_delete;
+    DescribeUserScramCredentialsRequest 0..=0 describe_user_scram_credentials;
+    AlterUserScramCredentialsRequest 0..=0 alter_user_scram_credentials;
     DescribeClusterRequest 0..=2 describe_cluster;
     DescribeProducersRequest 0..=0 describe_producers;
     DescribeTransactionsRequest 0..=0 describe_transactions;
@@ -222,10 +227,23 @@ impl Dispatcher {
     }
 }
 
+impl network::Session for Session {
+    fn is_established(&self) -> bool {
+        Self::is_established(self)
+    }
+}
+
 impl Service for Dispatcher {
+    type Session = Session;
+
+    fn session(&self, _connection: &Arc<ConnectionContext>) -> Result<Session, Refusal> {
+        Ok(Session::established(Principal::anonymous()))
+    }
+
     async fn call(
         &self,
         connection: &Arc<ConnectionContext>,
+        session: &mut Session,
         frame: Bytes,
         memory: &mut RequestMemory,
     ) -> Result<Reply, Refusal> {
@@ -236,7 +254,7 @@ impl Service for Dispatcher {
         r.set_lossy(true);
         let mut header = RequestHeader::decode(&mut r, header_version).map_err(Refusal::because)?;
         r.set_lossy(false);
-        let cx = Context::new(&self.services, connection, version, header.client_id.take());
+        let cx = Context::new(&self.services, connection, session.principal(), version, header.client_id.take());
         let served = |api: &SupportedApi| api.key == key && (api.lowest..=api.highest).contains(&version);
         if let Some(place) = SUPPORTED.iter().position(served) {
             self.counters.requests[place].fetch_add(1, Ordering::Relaxed);

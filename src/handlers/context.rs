@@ -5,7 +5,10 @@ use std::{net::SocketAddr, sync::Arc};
 use super::{fetch::session::cache::SessionCache, heavy_work::HeavyWork};
 
 use crate::{
-    auth::{Authorizer, Denied, Operation, Resource},
+    auth::{
+        authorizer::{Authorizer, Denied, Operation, Resource},
+        principal::Principal,
+    },
     broker::Broker,
     config::listener::Advertised,
     groups::service::GroupCoordinator,
@@ -20,6 +23,7 @@ pub struct Services {
     broker: Arc<Broker>,
     groups: Arc<GroupCoordinator>,
     transactions: Arc<TransactionCoordinator>,
+    authorizer: Authorizer,
     levels: LogLevels,
     fetch_sessions: SessionCache,
     heavy_work: HeavyWork,
@@ -33,6 +37,7 @@ impl Services {
         broker: Arc<Broker>,
         groups: Arc<GroupCoordinator>,
         transactions: Arc<TransactionCoordinator>,
+        authorizer: Authorizer,
         levels: LogLevels,
         shutdown: Shutdown,
     ) -> Self {
@@ -42,6 +47,7 @@ impl Services {
             broker,
             groups,
             transactions,
+            authorizer,
             levels,
             fetch_sessions: SessionCache::new(slots),
             heavy_work: HeavyWork::default(),
@@ -58,6 +64,8 @@ pub struct Context {
     pub broker: Arc<Broker>,
     /// Who sent the request.
     pub connection: Arc<ConnectionContext>,
+    /// As whom.
+    pub principal: Principal,
     /// The version of the request, and so of the response.
     pub version: i16,
     /// What the client calls itself, if it does.
@@ -68,6 +76,7 @@ impl Context {
     pub(super) fn new(
         services: &Arc<Services>,
         connection: &Arc<ConnectionContext>,
+        principal: Principal,
         version: i16,
         client_id: Option<StrBytes>,
     ) -> Self {
@@ -75,6 +84,7 @@ impl Context {
             services: Arc::clone(services),
             broker: Arc::clone(&services.broker),
             connection: Arc::clone(connection),
+            principal,
             version,
             client_id,
         }
@@ -112,13 +122,13 @@ impl Context {
 
     /// Whether the client may do this.
     pub fn authorize(&self, operation: Operation, resource: Resource<'_>) -> Result<(), Denied> {
-        Authorizer.authorize(operation, resource)
+        self.services.authorizer.authorize(&self.principal, operation, resource)
     }
 
     /// What the client may do with a resource, as a bit field.
     #[must_use]
     pub fn authorized_operations(&self, resource: Resource<'_>) -> i32 {
-        Authorizer.authorized_operations(resource)
+        self.services.authorizer.authorized_operations(&self.principal, resource)
     }
 
     /// Host and port under which this client reaches the broker: those that its listener advertises.

@@ -2,7 +2,7 @@
 
 use super::{api::Answer, context::Context};
 use crate::{
-    auth::{Operation, Resource},
+    auth::authorizer::{Operation, Resource},
     coordinator::{error::CoordinatorError, pending::Pending},
     network::Shutdown,
     protocol::error_code::ErrorCode,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{context::Context, errors, refusal::Refusal, repeated::each_once};
 use crate::{
-    auth::{Operation, Resource},
+    auth::authorizer::{Operation, Resource},
     metadata::growth::Growth,
     protocol::{
         error_code::ErrorCode,

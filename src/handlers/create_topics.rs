@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{config_entry, context::Context, errors, refusal::Refusal, repeated::each_once};
 use crate::{
-    auth::{Operation, Resource},
+    auth::authorizer::{Operation, Resource},
     broker::CreatedTopic,
     metadata::topics::{Layout, NewTopic, PARTITIONS_PER_REQUEST_MAX},
     protocol::{

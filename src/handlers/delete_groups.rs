@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{api::Answer, context::Context, coordinated::answer_all, errors};
 use crate::{
-    auth::{Operation, Resource},
+    auth::authorizer::{Operation, Resource},
     protocol::{
         error_code::ErrorCode,
         messages::{DeleteGroupsRequest, DeleteGroupsResponse, delete_groups_response::DeletableGroupResult},

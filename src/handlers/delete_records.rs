@@ -13,7 +13,7 @@ use std::{
 
 use super::{context::Context, errors};
 use crate::{
-    auth::{Operation, Resource},
+    auth::authorizer::{Operation, Resource},
     broker::{Before, HostedTopic},
     clock::monotonic,
     config::topic_name,

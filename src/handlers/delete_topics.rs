@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{context::Context, errors, refusal::Refusal, repeated::each_once};
 use crate::{
-    auth::{Operation, Resource},
+    auth::authorizer::{Operation, Resource},
     clock::wall_clock_ms,
     config::topic_name::{self, CLUSTER_METADATA_TOPIC},
     protocol::{

@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use crate::{
-    auth::{Operation, Resource},
+    auth::authorizer::{Operation, Resource},
     protocol::{
         error_code::ErrorCode,
         messages::{DescribeClusterRequest, DescribeClusterResponse, describe_cluster_response::DescribeClusterBroker},

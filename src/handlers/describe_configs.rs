@@ -9,7 +9,7 @@ use super::{
     refusal::Refusal,
 };
 use crate::{
-    auth::{Operation, Resource},
+    auth::authorizer::{Operation, Resource},
     config::topic_name,
     metadata::image::{ConfigResource, Image},
     protocol::{

@@ -2,7 +2,7 @@
 
 use super::{api::Answer, context::Context, coordinated::answer_all, errors, refusal::Refusal};
 use crate::{
-    auth::{Operation, Resource},
+    auth::authorizer::{Operation, Resource},
     groups::description::{DescribedMember, Description},
     protocol::{
         error_code::ErrorCode,

@@ -8,7 +8,7 @@ use std::{
 
 use super::context::Context;
 use crate::{
-    auth::{Operation, Resource},
+    auth::authorizer::{Operation, Resource},
     config::topic_name::CLUSTER_METADATA_TOPIC,
     log::{log_dir::LogDir, partition_log::PartitionLog},
     protocol::{

@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use super::{context::Context, repeated::repeated};
 use crate::{
-    auth::{Operation, Resource},
+    auth::authorizer::{Operation, Resource},
     broker::HostedTopic,
     config::topic_name,
     log::producer_state::ProducerDescription,

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, ops::Bound};
 
 use super::{context::Context, topic_entry};
 use crate::{
-    auth::{Operation, Resource},
+    auth::authorizer::{Operation, Resource},
     config::topic_name,
     metadata::image::{Image, Partition, Topic},
     protocol::{

@@ -2,7 +2,7 @@
 
 use super::{api::Answer, context::Context, coordinated::answer_all, errors, repeated::repeated};
 use crate::{
-    auth::{Operation, Resource},
+    auth::authorizer::{Operation, Resource},
     protocol::{
         error_code::ErrorCode,
         messages::{

@@ -15,7 +15,7 @@ use self::{
 };
 use super::{api::Answer, context::Context};
 use crate::{
-    auth::{Operation, Resource},
+    auth::authorizer::{Operation, Resource},
     broker::HostedTopic,
     clock,
     log::partition_log::PartitionLog,

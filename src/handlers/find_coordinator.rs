@@ -3,7 +3,7 @@
 
 use super::context::Context;
 use crate::{
-    auth::{Operation, Resource},
+    auth::authorizer::{Operation, Resource},
     protocol::{
         error_code::ErrorCode,
         messages::{FindCoordinatorRequest, FindCoordinatorResponse, find_coordinator_response::Coordinator},

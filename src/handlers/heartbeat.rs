@@ -7,7 +7,7 @@ use super::{
     errors,
 };
 use crate::{
-    auth::Operation,
+    auth::authorizer::Operation,
     coordinator::error::CoordinatorError,
     groups::error::GroupError,
     protocol::{

@@ -8,7 +8,7 @@ use super::{
     errors,
 };
 use crate::{
-    auth::{Operation, Resource},
+    auth::authorizer::{Operation, Resource},
     protocol::{
         error_code::ErrorCode,
         ids::ProducerIdAndEpoch,

@@ -14,7 +14,7 @@ use super::{
     errors,
 };
 use crate::{
-    auth::Operation,
+    auth::authorizer::Operation,
     coordinator::error::CoordinatorError,
     groups::group::{Join, Joined, Reply},
     protocol::{

@@ -9,7 +9,7 @@ use super::{
     errors,
 };
 use crate::{
-    auth::Operation,
+    auth::authorizer::Operation,
     groups::group::Leaving,
     protocol::{
         error_code::ErrorCode,

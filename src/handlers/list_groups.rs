@@ -2,7 +2,7 @@
 
 use super::{context::Context, errors};
 use crate::{
-    auth::{Operation, Resource},
+    auth::authorizer::{Operation, Resource},
     groups::description::{GroupType, Listed},
     protocol::{
         messages::{ListGroupsRequest, ListGroupsResponse, list_groups_response::ListedGroup},

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{context::Context, errors, fetch::check_leader_epoch, repeated::repeated};
 use crate::{
-    auth::{Operation, Resource},
+    auth::authorizer::{Operation, Resource},
     broker::HostedTopic,
     clock::TimestampMs,
     log::{

@@ -5,7 +5,7 @@ use regex::{Regex, RegexBuilder};
 
 use super::{context::Context, errors};
 use crate::{
-    auth::{Operation, Resource},
+    auth::authorizer::{Operation, Resource},
     clock::{TimestampMs, wall_clock_ms},
     protocol::{
         error_code::ErrorCode,

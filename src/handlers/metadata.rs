@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{context::Context, errors, topic_entry};
 use crate::{
-    auth::{Operation, Resource},
+    auth::authorizer::{Operation, Resource},
     config::topic_name::{self, CLUSTER_METADATA_TOPIC},
     metadata::{
         image::Topic,

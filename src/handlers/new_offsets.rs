@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{context::Context, errors};
 use crate::{
-    auth::{Operation, Resource},
+    auth::authorizer::{Operation, Resource},
     groups::{
         error::GroupError,
         group::{Asking, NewOffset},

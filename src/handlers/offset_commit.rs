@@ -8,7 +8,7 @@ use super::{
     new_offsets::{Committed, NewOffsets, asking, fill_in, resolve},
 };
 use crate::{
-    auth::{Operation, Resource},
+    auth::authorizer::{Operation, Resource},
     coordinator::error::CoordinatorError,
     groups::error::GroupError,
     protocol::{

@@ -9,7 +9,7 @@ use super::{
     errors,
 };
 use crate::{
-    auth::{Operation, Resource},
+    auth::authorizer::{Operation, Resource},
     groups::error::GroupError,
     metadata::image::Topic,
     protocol::{

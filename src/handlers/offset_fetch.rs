@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{api::Answer, context::Context, coordinated::answer_all, errors};
 use crate::{
-    auth::{Operation, Resource},
+    auth::authorizer::{Operation, Resource},
     groups::group::{Asking, CommittedOffset, OffsetOf, Topics},
     metadata::image::Image,
     protocol::{

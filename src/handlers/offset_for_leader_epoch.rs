@@ -2,7 +2,7 @@
 
 use super::{context::Context, fetch::check_leader_epoch};
 use crate::{
-    auth::{Operation, Resource},
+    auth::authorizer::{Operation, Resource},
     protocol::{
         error_code::ErrorCode,
         messages::{

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use self::admission::Admission;
 use super::{api::Answer, context::Context, errors, repeated::repeated};
 use crate::{
-    auth::{Operation, Resource},
+    auth::authorizer::{Operation, Resource},
     broker::HostedTopic,
     clock::wall_clock_ms,
     config::topic_name,

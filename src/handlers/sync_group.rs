@@ -11,7 +11,7 @@ use super::{
     errors,
 };
 use crate::{
-    auth::Operation,
+    auth::authorizer::Operation,
     coordinator::error::CoordinatorError,
     groups::group::{Reply, Sync, Synced},
     protocol::{

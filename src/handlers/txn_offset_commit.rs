@@ -11,7 +11,7 @@ use super::{
     transactional::{self, PATIENCE},
 };
 use crate::{
-    auth::Operation,
+    auth::authorizer::Operation,
     config::topic_name::GROUP_METADATA_TOPIC,
     groups::error::GroupError,
     log::partition_log::TransactionGuard,

@@ -20,7 +20,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 
 use super::{
-    BoxFuture, CloseKind, ConnectionContext, NetworkCounters, NetworkSettings, Refusal, Reply, Service,
+    BoxFuture, CloseKind, ConnectionContext, NetworkCounters, NetworkSettings, Refusal, Reply, Service, Session,
     budget::{Account, Budget, Parked},
     connections::Entry,
     deadlines::{Timer, frame_deadline, response_deadline},
@@ -57,38 +57,51 @@ pub(super) async fn run<S: Service>(
     context: Arc<ConnectionContext>,
     entry: Entry,
 ) {
+    let known_by = clock::monotonic() + shared.settings.handshake_deadline;
     let timer = Timer::new(clock::monotonic() + shared.settings.max_idle);
     let account = shared.budget.account(context.id);
-    let mut connection = Connection { shared: &shared, context: &context, transport, entry, timer, account };
     let mut end = End::new(&shared.counters);
+    let mut session = match shared.service.session(&context) {
+        Ok(session) => session,
+        Err(refusal) => {
+            let reason = CloseReason::Refused(refusal);
+            end.kind = reason.kind();
+            return reason.log(&context);
+        }
+    };
+    let mut connection =
+        Connection { shared: &shared, context: &context, transport, entry, timer, account, known_by: Some(known_by) };
+    connection.look_at(&session);
     poll_fn(|cx| {
         connection.entry.register(cx.waker());
         Poll::Ready(())
     })
     .await;
-    let reason = connection.serve().await;
+    let reason = connection.serve(&mut session).await;
     end.kind = reason.kind();
     reason.log(&context);
 }
 
-struct Connection<'s, S> {
+struct Connection<'s, S: Service> {
     shared: &'s Shared<S>,
     context: &'s Arc<ConnectionContext>,
     transport: Transport,
     entry: Entry,
     timer: Timer,
     account: Arc<Account>,
+    /// Until when the client must have said who it is; `None` once it has.
+    known_by: Option<Instant>,
 }
 
 impl<S: Service> Connection<'_, S> {
-    async fn serve(&mut self) -> CloseReason {
+    async fn serve(&mut self, session: &mut S::Session) -> CloseReason {
         loop {
             let quiet_since = clock::monotonic();
             if let Err(reason) = poll_fn(|cx| self.poll_readable(quiet_since, cx)).await {
                 return reason;
             }
             // Boxed, so that a quiet connection does not hold the room that a request needs.
-            if let Err(reason) = Box::pin(Burst::new(self).run()).await {
+            if let Err(reason) = Box::pin(Burst::new(self).run(session)).await {
                 return reason;
             }
         }
@@ -101,13 +114,30 @@ impl<S: Service> Connection<'_, S> {
         if let Poll::Ready(readable) = self.transport.poll_readable(cx) {
             return Poll::Ready(readable.map_err(CloseReason::Lost));
         }
-        ready!(self.timer.poll(quiet_since + self.shared.settings.max_idle, cx));
-        Poll::Ready(Err(CloseReason::Idle))
+        let idle_at = quiet_since + self.shared.settings.max_idle;
+        let known_by = self.known_by.filter(|known_by| *known_by < idle_at);
+        ready!(self.timer.poll(known_by.unwrap_or(idle_at), cx));
+        Poll::Ready(Err(if known_by.is_some() { CloseReason::Unknown } else { CloseReason::Idle }))
+    }
+
+    /// Notes whether the client is known by now.
+    fn look_at(&mut self, session: &S::Session) {
+        if session.is_established() {
+            self.known_by = None;
+        }
+    }
+
+    fn request_max_bytes(&self) -> usize {
+        let settings = &self.shared.settings;
+        match self.known_by {
+            Some(_) => settings.request_max_bytes_before.min(settings.request_max_bytes),
+            None => settings.request_max_bytes,
+        }
     }
 }
 
 /// From the first byte that arrives at a quiet connection until nothing is in flight.
-struct Burst<'c, 's, S> {
+struct Burst<'c, 's, S: Service> {
     connection: &'c mut Connection<'s, S>,
     /// What has arrived and is not taken: whole frames only while reading is held up.
     buffer: BytesMut,
@@ -167,15 +197,16 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
         }
     }
 
-    async fn run(mut self) -> Result<(), CloseReason> {
+    async fn run(mut self, session: &mut S::Session) -> Result<(), CloseReason> {
         let (shared, context) = (self.connection.shared, self.connection.context);
         while let Some(Request { frame, charged }) = poll_fn(|cx| self.poll_request(cx)).await? {
             shared.counters.requests.fetch_add(1, Relaxed);
             let mut memory = RequestMemory::new(Arc::clone(&self.connection.account));
             let reply = {
-                let mut call = pin!(shared.service.call(context, frame, &mut memory));
+                let mut call = pin!(shared.service.call(context, session, frame, &mut memory));
                 poll_fn(|cx| self.poll_call(call.as_mut(), cx)).await?
             };
+            self.connection.look_at(session);
             if let Err(refusal) = reply.and_then(|reply| self.queue(reply, &memory)) {
                 self.close(CloseReason::Refused(refusal));
             }
@@ -282,7 +313,7 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
     }
 
     fn take_request(&mut self) -> Option<Request> {
-        match next_frame(&mut self.buffer, self.connection.shared.settings.request_max_bytes) {
+        match next_frame(&mut self.buffer, self.connection.request_max_bytes()) {
             Ok(frame) => {
                 let frame = frame?;
                 self.frame_since = None;
@@ -428,7 +459,7 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
     /// The whole length of the frame at the front, its prefix included, once it is known. A bad one is found when the
     /// frame is taken.
     fn announced(&self) -> Option<usize> {
-        let size = announced_size(&self.buffer, self.connection.shared.settings.request_max_bytes).ok()??;
+        let size = announced_size(&self.buffer, self.connection.request_max_bytes()).ok()??;
         Some(SIZE_PREFIX + size)
     }
 
@@ -439,6 +470,7 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
         Poll::Ready(match overdue {
             Overdue::Shutdown => CloseReason::ShutdownOverdue,
             Overdue::Response => CloseReason::SlowReader { unsent: self.outgoing.frames() },
+            Overdue::Handshake => CloseReason::Unknown,
             Overdue::Frame => CloseReason::SlowRequest { arrived: self.buffer.len(), announced: self.announced() },
         })
     }
@@ -450,7 +482,8 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
             (response_deadline(settings, since, self.outgoing.written() - written_then), Overdue::Response)
         });
         let frame = self.frame_since.map(|since| (frame_deadline(settings, since, self.announced()), Overdue::Frame));
-        [stop, stalled, frame].into_iter().flatten().min_by_key(|(deadline, _)| *deadline)
+        let unknown = self.connection.known_by.map(|known_by| (known_by, Overdue::Handshake));
+        [stop, stalled, frame, unknown].into_iter().flatten().min_by_key(|(deadline, _)| *deadline)
     }
 }
 
@@ -464,6 +497,7 @@ enum Overdue {
     Shutdown,
     Response,
     Frame,
+    Handshake,
 }
 
 /// Why a connection ends.
@@ -473,6 +507,8 @@ enum CloseReason {
     Peer,
     #[error("{0}")]
     Lost(io::Error),
+    #[error("the client has not authenticated itself in time")]
+    Unknown,
     #[error("nothing happened for connections.max.idle.ms")]
     Idle,
     #[error("the server stops")]
@@ -498,6 +534,7 @@ impl CloseReason {
         match self {
             Self::Peer | Self::Lost(_) => CloseKind::Peer,
             Self::Idle => CloseKind::Idle,
+            Self::Unknown => CloseKind::Unknown,
             Self::Shutdown | Self::ShutdownOverdue => CloseKind::Shutdown,
             Self::Truncated { .. } => CloseKind::Truncated,
             Self::BadFrame(_) => CloseKind::BadFrame,

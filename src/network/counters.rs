@@ -9,6 +9,8 @@ pub enum CloseKind {
     Peer,
     /// Nothing happened for `connections.max.idle.ms`.
     Idle,
+    /// The client did not authenticate itself in time.
+    Unknown,
     /// The server stops.
     Shutdown,
     /// The client closed it in the middle of a frame.
@@ -29,9 +31,10 @@ pub enum CloseKind {
 
 impl CloseKind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Peer,
         Self::Idle,
+        Self::Unknown,
         Self::Shutdown,
         Self::Truncated,
         Self::BadFrame,

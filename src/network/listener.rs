@@ -299,7 +299,13 @@ impl<S: Service> Acceptor<S> {
         stream.set_nodelay(true)?;
         SockRef::from(stream).set_keepalive(true)?;
         let local = canonical(stream.local_addr()?);
-        Ok(ConnectionContext { id: entry.id, listener: Arc::clone(&self.listener), peer: canonical(peer), local })
+        Ok(ConnectionContext {
+            id: entry.id,
+            listener: Arc::clone(&self.listener),
+            peer: canonical(peer),
+            local,
+            tls: None,
+        })
     }
 }
 

@@ -106,10 +106,26 @@ impl Toy {
     }
 }
 
+/// Of somebody who need not say who he is.
+struct Anybody;
+
+impl Session for Anybody {
+    fn is_established(&self) -> bool {
+        true
+    }
+}
+
 impl Service for Toy {
+    type Session = Anybody;
+
+    fn session(&self, _connection: &Arc<ConnectionContext>) -> Result<Anybody, Refusal> {
+        Ok(Anybody)
+    }
+
     async fn call(
         &self,
         _connection: &Arc<ConnectionContext>,
+        _session: &mut Anybody,
         frame: Bytes,
         memory: &mut RequestMemory,
     ) -> Result<Reply, Refusal> {
@@ -642,7 +658,7 @@ fn a_quiet_connection_costs_little() {
         let shared = Arc::new(connection::Shared { service: toy, settings, counters: Arc::default(), budget });
         let stream = server.connect().await.0;
         let peer = server.address;
-        let context = Arc::new(ConnectionContext { id: 0, listener: "PLAINTEXT".into(), peer, local: peer });
+        let context = Arc::new(ConnectionContext { id: 0, listener: "PLAINTEXT".into(), peer, local: peer, tls: None });
         let entry = connections::Connections::new(1).enter().unwrap();
         let task = connection::run(shared, transport::Transport::Plain(stream), context, entry);
         assert!(size_of_val(&task) <= 1024, "{} bytes", size_of_val(&task));
