@@ -6,6 +6,8 @@
 //! time in, bytes and verdicts out; handlers carry them.
 
 pub mod authorizer;
+pub mod certificate;
 pub mod conversation;
+pub mod failures;
 pub mod principal;
 pub mod session;

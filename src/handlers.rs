@@ -47,6 +47,8 @@ pub mod offset_for_leader_epoch;
 pub mod produce;
 pub mod refusal;
 pub mod repeated;
+pub mod sasl_authenticate;
+pub mod sasl_handshake;
 pub mod sync_group;
 pub mod topic_entry;
 pub mod transactional;

@@ -14,6 +14,7 @@ mod listener;
 mod memory;
 mod send;
 mod shutdown;
+mod tls;
 mod transport;
 
 use std::{borrow::Cow, fmt::Display, future::Future, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
@@ -26,6 +27,7 @@ pub use self::{
     listener::{BindError, Endpoint, Listener, Network, bind},
     memory::RequestMemory,
     shutdown::Shutdown,
+    tls::TlsSettings,
 };
 use crate::protocol::frame::Frame;
 
@@ -68,6 +70,8 @@ pub enum Reply {
     None,
     /// The response.
     Ready(Frame),
+    /// The response, after which the connection ends for this reason.
+    Last(Frame, Refusal),
     /// The response comes later, `None` if there turns out to be none; requests behind this one already take effect. It
     /// is first polled when all responses before it have been handed over, so what it waits for must have been set going
     /// by the call. It is dropped when the client goes away.

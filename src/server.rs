@@ -332,6 +332,7 @@ async fn bind(config: &BrokerConfig, settings: &NetworkSettings) -> Result<Vec<n
             listener: listener.endpoint.name.clone(),
             host: listener.endpoint.host.clone().unwrap_or_else(|| every.to_owned()),
             port: listener.endpoint.port,
+            tls: None,
         });
         endpoints.collect()
     };

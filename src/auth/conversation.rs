@@ -45,6 +45,14 @@ pub struct SaslFailure {
     pub logged: Option<String>,
 }
 
+impl SaslFailure {
+    /// With the same words for client and log.
+    #[must_use]
+    pub fn told(text: impl Into<String>) -> Self {
+        Self { told: text.into(), logged: None }
+    }
+}
+
 impl Conversation {
     /// An exchange of which nothing is said yet.
     #[must_use]
@@ -56,6 +64,12 @@ impl Conversation {
     #[must_use]
     pub fn mechanism(&self) -> SaslMechanism {
         self.mechanism
+    }
+
+    /// The user that the client claims to be, once it has said so.
+    #[must_use]
+    pub fn user(&self) -> Option<&str> {
+        None
     }
 
     /// Whether a step may take a noticeable time, for a password is to be hashed.

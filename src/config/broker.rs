@@ -39,6 +39,8 @@ pub struct BrokerConfig {
     pub delete_topic_enable: bool,
     /// `ottla.durability`: whether what is acknowledged is on disk.
     pub acknowledges_durable: bool,
+    /// `connection.failed.authentication.delay.ms`.
+    pub failed_authentication_delay: Duration,
     /// `fetch.max.bytes`.
     pub fetch_max_bytes: u32,
     /// `group.*` and `offsets.*`.
@@ -226,6 +228,7 @@ impl BrokerConfig {
             connections_max_idle: values.duration("connections.max.idle.ms"),
             delete_topic_enable: values.boolean("delete.topic.enable"),
             acknowledges_durable: values.get("ottla.durability").as_ref().and_then(Value::as_str) == Some("fsync"),
+            failed_authentication_delay: Duration::from_millis(100),
             fetch_max_bytes: values.size("fetch.max.bytes"),
             groups: GroupConfig::new(&values),
             log_retention_check_interval: values.duration("log.retention.check.interval.ms").unwrap_or_default(),

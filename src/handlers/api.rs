@@ -51,12 +51,15 @@ use super::{
     offset_fetch::offset_fetch,
     offset_for_leader_epoch::offset_for_leader_epoch,
     produce::produce,
+    sasl_authenticate::{raw_token, sasl_authenticate},
+    sasl_handshake::sasl_handshake,
     sync_group::sync_group,
     txn_offset_commit::txn_offset_commit,
     unsupported,
 };
 use crate::{
-    auth::{principal::Principal, session::Session},
+    auth::session::Session,
+    clock,
     network::{self, ConnectionContext, Refusal, Reply, RequestMemory, Service},
     protocol::{
         frame::Frame,
@@ -70,7 +73,8 @@ use crate::{
             FindCoordinatorRequest, HeartbeatRequest, IncrementalAlterConfigsRequest, InitProducerIdRequest,
             JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest, ListTransactionsRequest,
             MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest,
-            ProduceRequest, RequestHeader, ResponseHeader, SyncGroupRequest, TxnOffsetCommitRequest,
+            ProduceRequest, RequestHeader, ResponseHeader, SaslAuthenticateRequest, SaslHandshakeRequest,
+            SyncGroupRequest, TxnOffsetCommitRequest,
         },
         wire::{DecodeReason, Reader, Writer},
     },
@@ -84,6 +88,8 @@ pub enum Answer<R> {
     None,
     /// Later; what the request does has been done.
     Later(Pin<Box<dyn Future<Output = Option<R>> + Send>>),
+    /// This, and then the connection ends.
+    Last(R, Refusal),
     /// Nothing: the connection ends.
     Close(Refusal),
 }
@@ -119,9 +125,11 @@ impl SupportedApi {
     }
 }
 
-/// The table, and the dispatch that goes by it: request type, lowest and highest version, handler.
+/// The table, and the dispatch that goes by it: request type, lowest and highest version, handler; `in session` where
+/// that may change what the client has proved of itself.
 macro_rules! apis {
-    ($($request:ident $lowest:literal..=$highest:literal $handler:path $(, advertised_from $advertised:literal)?;)*) => {
+    ($($request:ident $lowest:literal..=$highest:literal $handler:ident $(, advertised_from $advertised:literal)?
+        $(, in $session:ident)?;)*) => {
         /// The APIs that are served, by key.
         pub static SUPPORTED: &[SupportedApi] = &[$(
             SupportedApi::new(<$request as Request>::KEY, $lowest, $highest)
@@ -135,6 +143,7 @@ macro_rules! apis {
 
         async fn dispatch(
             cx: &Context,
+            session: &mut Session,
             header: &RequestHeader,
             key: ApiKey,
             body: &Reader<'_>,
@@ -143,11 +152,21 @@ macro_rules! apis {
             match key {
                 $(<$request as Request>::KEY => {
                     let request: $request = decode(body, cx.version, memory).await?;
-                    reply::<$request>(cx, header, $handler(cx, request).await.into())
+                    let answer = call_handler!($handler, cx, $(in $session,)? session, request);
+                    reply::<$request>(cx, header, answer.await.into())
                 })*
                 _ => unreachable!("only served APIs are dispatched"),
             }
         }
+    };
+}
+
+macro_rules! call_handler {
+    ($handler:ident, $cx:ident, in session, $session:ident, $request:ident) => {
+        $handler($cx, $session, $request)
+    };
+    ($handler:ident, $cx:ident, $session:ident, $request:ident) => {
+        $handler($cx, $request)
     };
 }
 
@@ -166,7 +185,8 @@ apis! {
     SyncGroupRequest 0..=5 sync_group;
     DescribeGroupsRequest 0..=6 describe_groups;
     ListGroupsRequest 0..=5 list_groups;
-    ApiVersionsRequest 0..=5 api_versions;
+    SaslHandshakeRequest 0..=1 sasl_handshake, in session;
+    ApiVersionsRequest 0..=5 api_versions, in session;
     CreateTopicsRequest 0..=7 create_topics;
     DeleteTopicsRequest 0..=6 delete_topics;
     DeleteRecordsRequest 0..=2 delete_records;
@@ -179,6 +199,7 @@ apis! {
     DescribeConfigsRequest 0..=4 describe_configs;
     AlterConfigsRequest 0..=2 alter_configs;
     DescribeLogDirsRequest 0..=5 describe_log_dirs;
+    SaslAuthenticateRequest 0..=2 sasl_authenticate, in session;
     CreatePartitionsRequest 0..=3 create_partitions;
     DeleteGroupsRequest 0..=3 delete_groups;
     IncrementalAlterConfigsRequest 0..=1 incremental_alter_configs;
@@ -236,8 +257,8 @@ impl network::Session for Session {
 impl Service for Dispatcher {
     type Session = Session;
 
-    fn session(&self, _connection: &Arc<ConnectionContext>) -> Result<Session, Refusal> {
-        Ok(Session::established(Principal::anonymous()))
+    fn session(&self, connection: &Arc<ConnectionContext>) -> Result<Session, Refusal> {
+        self.services.session(connection)
     }
 
     async fn call(
@@ -247,22 +268,29 @@ impl Service for Dispatcher {
         frame: Bytes,
         memory: &mut RequestMemory,
     ) -> Result<Reply, Refusal> {
+        if session.expects_raw_token() {
+            return raw_token(&Context::new(&self.services, connection, session, 0, None), session, frame).await;
+        }
         let (key, version) = key_and_version(&frame)?;
+        session.admit(key, clock::monotonic()).map_err(Refusal::because)?;
         let header_version = key.request_header_version(version);
         let mut r = Reader::new(&frame);
         // A client may call itself what it likes: its name only goes into log lines.
         r.set_lossy(true);
         let mut header = RequestHeader::decode(&mut r, header_version).map_err(Refusal::because)?;
         r.set_lossy(false);
-        let cx = Context::new(&self.services, connection, session.principal(), version, header.client_id.take());
+        let cx = Context::new(&self.services, connection, session, version, header.client_id.take());
         let served = |api: &SupportedApi| api.key == key && (api.lowest..=api.highest).contains(&version);
         if let Some(place) = SUPPORTED.iter().position(served) {
             self.counters.requests[place].fetch_add(1, Ordering::Relaxed);
-            return dispatch(&cx, &header, key, &r, memory).await;
+            return dispatch(&cx, session, &header, key, &r, memory).await;
         }
         self.counters.unsupported.fetch_add(1, Ordering::Relaxed);
         if key == ApiKey::ApiVersions {
             return ready(header.correlation_id, key, 0, &api_versions::unsupported_version());
+        }
+        if !session.is_established() {
+            return Err(Refusal::new(format!("{} version {version} before authentication", key.name())));
         }
         unsupported::reply(header.correlation_id, key, version, &frame.slice(r.position()..))
     }
@@ -302,6 +330,9 @@ fn reply<R: Request>(cx: &Context, header: &RequestHeader, answer: Answer<R::Res
     let (correlation_id, version) = (header.correlation_id, cx.version);
     match answer {
         Answer::Now(response) => ready(correlation_id, R::KEY, version, &response),
+        Answer::Last(response, refusal) => {
+            Ok(Reply::Last(encode(correlation_id, R::KEY, version, &response)?, refusal))
+        }
         Answer::None => Ok(Reply::None),
         Answer::Close(refusal) => Err(refusal),
         Answer::Later(response) => Ok(Reply::Later(Box::pin(async move {

@@ -1,8 +1,14 @@
 //! `ApiVersions` (key 18): what a client asks first.
 
-use super::{api::SUPPORTED, context::Context};
+use super::{
+    api::{Answer, SUPPORTED},
+    context::Context,
+    sasl_authenticate::delay_failure,
+};
 use crate::{
+    auth::session::Session,
     metadata::level::{METADATA_VERSION_FEATURE, MetadataLevel},
+    network::Refusal,
     protocol::{
         error_code::ErrorCode,
         messages::{
@@ -26,7 +32,24 @@ const FEATURES_FROM_LEVEL_0: i16 = 4;
 const NO_NODE: i32 = -1;
 
 /// Answers with the table that requests are dispatched by.
-pub async fn api_versions(cx: &Context, request: ApiVersionsRequest) -> ApiVersionsResponse {
+pub async fn api_versions(
+    cx: &Context,
+    session: &mut Session,
+    request: ApiVersionsRequest,
+) -> Answer<ApiVersionsResponse> {
+    if session.expects_token() {
+        delay_failure(cx, None).await;
+        let reason = Refusal::new("ApiVersions in the middle of a SASL exchange");
+        return Answer::Last(refusal(ErrorCode::IllegalSaslState), reason);
+    }
+    let response = versions(cx, request);
+    if response.error_code == ErrorCode::None.code() {
+        session.told_versions();
+    }
+    response.into()
+}
+
+fn versions(cx: &Context, request: ApiVersionsRequest) -> ApiVersionsResponse {
     if cx.version >= 3 && !(is_software(&request.client_software_name) && is_software(&request.client_software_version))
     {
         return refusal(ErrorCode::InvalidRequest);

@@ -1,19 +1,29 @@
 //! What a handler knows of a request beside its body, and what it may reach.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use super::{fetch::session::cache::SessionCache, heavy_work::HeavyWork};
 
 use crate::{
     auth::{
         authorizer::{Authorizer, Denied, Operation, Resource},
+        certificate,
+        failures::Failures,
         principal::Principal,
+        session::Session,
     },
     broker::Broker,
-    config::listener::Advertised,
+    config::{
+        listener::{Advertised, Listener},
+        security::{ListenerSecurity, PrincipalRules, SaslConfig},
+    },
     groups::service::GroupCoordinator,
     logging::LogLevels,
-    network::{ConnectionContext, Shutdown},
+    network::{ConnectionContext, Refusal, Shutdown},
     protocol::wire::StrBytes,
     transactions::service::TransactionCoordinator,
 };
@@ -27,6 +37,9 @@ pub struct Services {
     levels: LogLevels,
     fetch_sessions: SessionCache,
     heavy_work: HeavyWork,
+    password_work: HeavyWork,
+    failures: Mutex<Failures>,
+    access: HashMap<String, Access>,
     shutdown: Shutdown,
 }
 
@@ -42,6 +55,7 @@ impl Services {
         shutdown: Shutdown,
     ) -> Self {
         let slots = broker.config().max_incremental_fetch_session_cache_slots;
+        let access = Access::of_listeners(&broker.config().listeners);
         let slots = usize::try_from(slots).unwrap_or(usize::MAX);
         Self {
             broker,
@@ -51,9 +65,52 @@ impl Services {
             levels,
             fetch_sessions: SessionCache::new(slots),
             heavy_work: HeavyWork::default(),
+            password_work: HeavyWork::of_passwords(),
+            failures: Mutex::default(),
+            access,
             shutdown,
         }
     }
+}
+
+/// How a listener lets clients in.
+struct Access {
+    sasl: Option<Arc<SaslConfig>>,
+    rules: PrincipalRules,
+}
+
+impl Access {
+    fn of_listeners(listeners: &[Listener]) -> HashMap<String, Self> {
+        let access = |security: &ListenerSecurity| Self {
+            sasl: security.sasl.clone().map(Arc::new),
+            rules: security.tls.as_ref().map(|tls| tls.principal_rules.clone()).unwrap_or_default(),
+        };
+        listeners.iter().map(|listener| (listener.endpoint.name.clone(), access(&listener.security))).collect()
+    }
+}
+
+impl Services {
+    /// What a new connection has proved of its client: nothing where that will be done by SASL, else what its certificate
+    /// says.
+    pub(super) fn session(&self, connection: &ConnectionContext) -> Result<Session, Refusal> {
+        let access =
+            self.access.get(&*connection.listener).expect("connections come from the listeners of the settings");
+        if let Some(sasl) = &access.sasl {
+            return Ok(Session::unauthenticated(Arc::clone(sasl)));
+        }
+        let certificate = connection.tls.as_ref().and_then(|tls| tls.certificate.as_ref());
+        let principal =
+            certificate.map_or_else(|| Ok(Principal::anonymous()), |der| principal_of(der, &access.rules))?;
+        Ok(Session::established(principal))
+    }
+}
+
+/// The user whose certificate this is.
+fn principal_of(certificate: &[u8], rules: &PrincipalRules) -> Result<Principal, Refusal> {
+    let subject = certificate::subject(certificate).map_err(Refusal::because)?;
+    let name = rules.name_of(&subject);
+    let no_rule = || Refusal::new(format!("no rule of ssl.principal.mapping.rules applies to the subject {subject:?}"));
+    name.map(|name| Principal::user(&name)).ok_or_else(no_rule)
 }
 
 /// One request's surroundings.
@@ -76,7 +133,7 @@ impl Context {
     pub(super) fn new(
         services: &Arc<Services>,
         connection: &Arc<ConnectionContext>,
-        principal: Principal,
+        session: &Session,
         version: i16,
         client_id: Option<StrBytes>,
     ) -> Self {
@@ -84,7 +141,7 @@ impl Context {
             services: Arc::clone(services),
             broker: Arc::clone(&services.broker),
             connection: Arc::clone(connection),
-            principal,
+            principal: session.principal(),
             version,
             client_id,
         }
@@ -113,6 +170,16 @@ impl Context {
     /// The room for work that takes long.
     pub(super) fn heavy_work(&self) -> &HeavyWork {
         &self.services.heavy_work
+    }
+
+    /// The room for hashing passwords.
+    pub(super) fn password_work(&self) -> &HeavyWork {
+        &self.services.password_work
+    }
+
+    /// Who failed to authenticate of late.
+    pub(super) fn failures(&self) -> MutexGuard<'_, Failures> {
+        self.services.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The signal that ends all waiting.

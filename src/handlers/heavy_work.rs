@@ -19,6 +19,12 @@ impl Default for HeavyWork {
 }
 
 impl HeavyWork {
+    /// Room for hashing passwords: whoever guesses many takes no more than half of the machine.
+    pub(super) fn of_passwords() -> Self {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        Self::new((cores / 2).max(1))
+    }
+
     fn new(at_once: usize) -> Self {
         Self(Arc::new(Semaphore::new(at_once)))
     }

@@ -18,14 +18,18 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use tokio::{net::TcpStream, time::sleep_until};
+use tokio_rustls::server::TlsStream;
 
 use super::{
     BoxFuture, CloseKind, ConnectionContext, NetworkCounters, NetworkSettings, Refusal, Reply, Service, Session,
+    TlsPeer, TlsSettings,
     budget::{Account, Budget, Parked},
     connections::Entry,
     deadlines::{Timer, frame_deadline, response_deadline},
     memory::RequestMemory,
     send::{Outgoing, SendError},
+    tls::{self, HandshakeError},
     transport::Transport,
 };
 use crate::{
@@ -50,17 +54,33 @@ pub(super) struct Shared<S> {
     pub(super) budget: Arc<Budget>,
 }
 
-/// Serves a connection to its end.
+/// Serves a connection to its end: greets the client where TLS is spoken, asks the service who it is, then takes requests.
 pub(super) async fn run<S: Service>(
     shared: Arc<Shared<S>>,
-    transport: Transport,
-    context: Arc<ConnectionContext>,
+    stream: TcpStream,
+    tls: Option<Arc<TlsSettings>>,
+    mut context: ConnectionContext,
     entry: Entry,
 ) {
     let known_by = clock::monotonic() + shared.settings.handshake_deadline;
+    let mut end = End::new(&shared.counters);
+    let transport = match tls {
+        None => Transport::Plain(stream),
+        // Boxed, because it is over before the rest begins.
+        Some(tls) => match Box::pin(greet(&tls, stream, known_by, &entry)).await {
+            Ok((stream, peer)) => {
+                context.tls = Some(peer);
+                Transport::Tls(stream)
+            }
+            Err(reason) => {
+                end.kind = reason.kind();
+                return reason.log(&context);
+            }
+        },
+    };
+    let context = Arc::new(context);
     let timer = Timer::new(clock::monotonic() + shared.settings.max_idle);
     let account = shared.budget.account(context.id);
-    let mut end = End::new(&shared.counters);
     let mut session = match shared.service.session(&context) {
         Ok(session) => session,
         Err(refusal) => {
@@ -78,8 +98,35 @@ pub(super) async fn run<S: Service>(
     })
     .await;
     let reason = connection.serve(&mut session).await;
+    poll_fn(|cx| {
+        connection.transport.say_farewell(cx);
+        Poll::Ready(())
+    })
+    .await;
     end.kind = reason.kind();
     reason.log(&context);
+}
+
+/// The handshake of TLS, within the time for it.
+async fn greet(
+    tls: &TlsSettings,
+    stream: TcpStream,
+    known_by: Instant,
+    entry: &Entry,
+) -> Result<(Box<TlsStream<TcpStream>>, TlsPeer), CloseReason> {
+    let mut handshake = pin!(tls::handshake(tls, stream));
+    let mut overdue = pin!(sleep_until(known_by.into()));
+    poll_fn(|cx| {
+        entry.register(cx.waker());
+        if entry.stop_at().is_some() {
+            return Poll::Ready(Err(CloseReason::Shutdown));
+        }
+        if let Poll::Ready(greeted) = handshake.as_mut().poll(cx) {
+            return Poll::Ready(greeted.map(|(stream, peer)| (Box::new(stream), peer)).map_err(CloseReason::from));
+        }
+        overdue.as_mut().poll(cx).map(|()| Err(CloseReason::SlowHandshake))
+    })
+    .await
 }
 
 struct Connection<'s, S: Service> {
@@ -332,6 +379,10 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
         let park = |bytes| self.connection.account.park(bytes).ok_or_else(too_much_waits);
         match reply {
             Reply::None => {}
+            Reply::Last(frame, refusal) => {
+                self.close(CloseReason::Refused(refusal));
+                self.outgoing.push(frame);
+            }
             Reply::Ready(frame) if self.pending.is_empty() => self.outgoing.push(frame),
             Reply::Ready(frame) => {
                 let bytes = frame.len_in_memory();
@@ -482,7 +533,8 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
             (response_deadline(settings, since, self.outgoing.written() - written_then), Overdue::Response)
         });
         let frame = self.frame_since.map(|since| (frame_deadline(settings, since, self.announced()), Overdue::Frame));
-        let unknown = self.connection.known_by.map(|known_by| (known_by, Overdue::Handshake));
+        // A request that takes effect may be what makes the client known.
+        let unknown = self.connection.known_by.filter(|_| !self.is_busy).map(|known_by| (known_by, Overdue::Handshake));
         [stop, stalled, frame, unknown].into_iter().flatten().min_by_key(|(deadline, _)| *deadline)
     }
 }
@@ -507,6 +559,10 @@ enum CloseReason {
     Peer,
     #[error("{0}")]
     Lost(io::Error),
+    #[error("{0}")]
+    Handshake(HandshakeError),
+    #[error("the TLS handshake takes too long: the client may not speak TLS at all")]
+    SlowHandshake,
     #[error("the client has not authenticated itself in time")]
     Unknown,
     #[error("nothing happened for connections.max.idle.ms")]
@@ -534,6 +590,7 @@ impl CloseReason {
         match self {
             Self::Peer | Self::Lost(_) => CloseKind::Peer,
             Self::Idle => CloseKind::Idle,
+            Self::Handshake(_) | Self::SlowHandshake => CloseKind::Handshake,
             Self::Unknown => CloseKind::Unknown,
             Self::Shutdown | Self::ShutdownOverdue => CloseKind::Shutdown,
             Self::Truncated { .. } => CloseKind::Truncated,
@@ -563,6 +620,15 @@ impl From<SendError> for CloseReason {
         match error {
             SendError::Socket(error) => Self::Lost(error),
             SendError::File(error) => Self::File(error),
+        }
+    }
+}
+
+impl From<HandshakeError> for CloseReason {
+    fn from(error: HandshakeError) -> Self {
+        match error {
+            HandshakeError::Lost(error) => Self::Lost(error),
+            error => Self::Handshake(error),
         }
     }
 }

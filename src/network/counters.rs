@@ -9,6 +9,8 @@ pub enum CloseKind {
     Peer,
     /// Nothing happened for `connections.max.idle.ms`.
     Idle,
+    /// A TLS handshake failed or took too long.
+    Handshake,
     /// The client did not authenticate itself in time.
     Unknown,
     /// The server stops.
@@ -31,9 +33,10 @@ pub enum CloseKind {
 
 impl CloseKind {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Peer,
         Self::Idle,
+        Self::Handshake,
         Self::Unknown,
         Self::Shutdown,
         Self::Truncated,

@@ -26,7 +26,7 @@ use super::{
     budget::Budget,
     connection::{self, Shared},
     connections::{Connections, Entry},
-    transport::Transport,
+    tls::TlsSettings,
 };
 use crate::clock;
 
@@ -37,7 +37,7 @@ const BACKLOG: i32 = 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Where to listen.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Endpoint {
     /// The listener's name, such as `PLAINTEXT`.
     pub listener: String,
@@ -45,11 +45,13 @@ pub struct Endpoint {
     pub host: String,
     /// The port; 0 lets the operating system choose.
     pub port: u16,
+    /// How TLS is spoken there, if it is.
+    pub tls: Option<Arc<TlsSettings>>,
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { listener, host, port } = self;
+        let Self { listener, host, port, .. } = self;
         if host.contains(':') {
             write!(f, "{listener}://[{host}]:{port}")
         } else {
@@ -97,6 +99,7 @@ pub struct Listener {
     name: Arc<str>,
     sockets: Vec<TcpListener>,
     address: SocketAddr,
+    tls: Option<Arc<TlsSettings>>,
 }
 
 impl Listener {
@@ -147,7 +150,9 @@ async fn bind_one(endpoint: &Endpoint, only_v6: bool, settings: &NetworkSettings
         }
     }
     match (first, unavailable) {
-        (Some(address), _) => Ok(Listener { name: endpoint.listener.as_str().into(), sockets, address }),
+        (Some(address), _) => {
+            Ok(Listener { name: endpoint.listener.as_str().into(), sockets, address, tls: endpoint.tls.clone() })
+        }
         (None, Some((address, source))) => Err(BindError::Bind { endpoint: endpoint.clone(), address, source }),
         (None, None) => Err(BindError::Resolve { endpoint: endpoint.clone(), source: io::ErrorKind::NotFound.into() }),
     }
@@ -228,7 +233,7 @@ impl<S: Service> Network<S> {
         let mut accepting = JoinSet::new();
         for listener in listeners {
             for socket in listener.sockets {
-                let acceptor = self.acceptor(Arc::clone(&listener.name));
+                let acceptor = self.acceptor(Arc::clone(&listener.name), listener.tls.clone());
                 let shutdown = shutdown.clone();
                 accepting.spawn(async move { acceptor.accept_until(socket, shutdown.begun()).await });
             }
@@ -239,15 +244,16 @@ impl<S: Service> Network<S> {
         self.connections.all_closed().await;
     }
 
-    fn acceptor(&self, listener: Arc<str>) -> Acceptor<S> {
+    fn acceptor(&self, listener: Arc<str>, tls: Option<Arc<TlsSettings>>) -> Acceptor<S> {
         let (shared, connections) = (Arc::clone(&self.shared), Arc::clone(&self.connections));
-        Acceptor { listener, shared, connections, was_full: AtomicBool::new(false) }
+        Acceptor { listener, tls, shared, connections, was_full: AtomicBool::new(false) }
     }
 }
 
 /// Accepts on one socket.
 struct Acceptor<S> {
     listener: Arc<str>,
+    tls: Option<Arc<TlsSettings>>,
     shared: Arc<Shared<S>>,
     connections: Arc<Connections>,
     was_full: AtomicBool,
@@ -289,7 +295,7 @@ impl<S: Service> Acceptor<S> {
             Ok(context) => {
                 self.shared.counters.accepted.fetch_add(1, Relaxed);
                 let shared = Arc::clone(&self.shared);
-                tokio::spawn(connection::run(shared, Transport::Plain(stream), Arc::new(context), entry));
+                tokio::spawn(connection::run(shared, stream, self.tls.clone(), context, entry));
             }
             Err(error) => tracing::debug!("connection from {peer} to {} is already gone: {error}", self.listener),
         }
@@ -325,7 +331,7 @@ mod tests {
     use super::*;
 
     fn endpoint(host: &str, port: u16) -> Endpoint {
-        Endpoint { listener: "PLAINTEXT".into(), host: host.into(), port }
+        Endpoint { listener: "PLAINTEXT".into(), host: host.into(), port, tls: None }
     }
 
     #[test]

@@ -30,6 +30,8 @@ const SLICES_MAX: usize = 64;
 const SMALL_RANGE: usize = 16 << 10;
 /// Most bytes of one sendfile(2), which may have to wait for the disk if the page cache lost them since they were probed.
 const SEND_FILE_MAX: usize = 1 << 20;
+/// Most bytes copied from the page cache at once.
+const CACHED_PIECE_MAX: usize = 64 << 10;
 /// Most bytes read ahead into memory.
 const PIECE_MAX: usize = 256 << 10;
 
@@ -98,9 +100,9 @@ impl Outgoing {
     /// Sends what the socket takes. Ready when all is sent.
     pub(super) fn poll_send(&mut self, to: &mut Transport, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         loop {
-            self.load_small_ranges(to)?;
+            self.load_small_ranges()?;
             match self.parts.front().map(|front| &front.part) {
-                None => return Poll::Ready(Ok(())),
+                None => return to.poll_flush(cx).map_err(SendError::Socket),
                 Some(Part::Bytes(_)) => ready!(self.poll_send_bytes(to, cx))?,
                 Some(Part::File(_)) => ready!(self.poll_send_range(to, cx))?,
             }
@@ -108,8 +110,8 @@ impl Outgoing {
     }
 
     /// Turns small ranges at the front into bytes, as far as they are cached.
-    fn load_small_ranges(&mut self, to: &Transport) -> Result<(), SendError> {
-        if to.send_file_target().is_none() || self.loading.is_some() {
+    fn load_small_ranges(&mut self) -> Result<(), SendError> {
+        if self.loading.is_some() {
             return Ok(());
         }
         for queued in self.parts.iter_mut().take(SLICES_MAX) {
@@ -173,6 +175,12 @@ impl Outgoing {
                 self.written += sent as u64;
                 return Poll::Ready(self.advance_range(sent).map_err(SendError::File));
             }
+            if direct.is_none()
+                && let Some(piece) = read_cached_piece(range).map_err(SendError::File)?
+            {
+                self.put_before_its_range(piece);
+                return Poll::Ready(Ok(()));
+            }
             self.loading = Some(read_ahead(range));
         }
         self.poll_loading(cx)
@@ -197,7 +205,13 @@ impl Outgoing {
         let read = ready!(Pin::new(loading).poll(cx));
         self.loading = None;
         let piece = read.map_err(io::Error::other).flatten().map_err(SendError::File)?;
-        let Some(mut range) = self.parts.pop_front() else { return Poll::Ready(Ok(())) };
+        self.put_before_its_range(piece);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes over from the range in front what was read of its beginning.
+    fn put_before_its_range(&mut self, piece: Bytes) {
+        let Some(mut range) = self.parts.pop_front() else { return };
         let mut ends_frame = range.ends_frame;
         if let Part::File(rest) = &mut range.part
             && rest.length > piece.len()
@@ -209,7 +223,6 @@ impl Outgoing {
         }
         self.bytes_in_memory += piece.len();
         self.parts.push_front(Queued { part: Part::Bytes(piece), ends_frame });
-        Poll::Ready(Ok(()))
     }
 }
 
@@ -228,6 +241,20 @@ fn read_if_small_and_cached(range: &FileRange) -> io::Result<Option<Bytes>> {
     let mut buffer = vec![0; range.length];
     let whole = sys::read_cached(file, &mut buffer, range.position)? == Cached::Read(range.length);
     Ok(whole.then(|| buffer.into()))
+}
+
+/// The beginning of `range`, if it is in a file and cached: for where bytes pass through the process anyway.
+fn read_cached_piece(range: &FileRange) -> io::Result<Option<Bytes>> {
+    let Some(file) = range.source.as_file() else { return Ok(None) };
+    let mut buffer = vec![0; range.length.min(CACHED_PIECE_MAX)];
+    match sys::read_cached(file, &mut buffer, range.position)? {
+        Cached::Read(0) => Err(truncated(range)),
+        Cached::Read(read) => {
+            buffer.truncate(read);
+            Ok(Some(buffer.into()))
+        }
+        Cached::No | Cached::Unknown => Ok(None),
+    }
 }
 
 /// Whether the first bytes of `range` can be had without waiting for the disk; `cached_to` keeps how far. Its first and

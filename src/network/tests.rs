@@ -184,7 +184,7 @@ struct Server {
 
 impl Server {
     async fn start(toy: &Arc<Toy>, settings: NetworkSettings) -> Self {
-        let endpoint = Endpoint { listener: "PLAINTEXT".into(), host: "127.0.0.1".into(), port: 0 };
+        let endpoint = Endpoint { listener: "PLAINTEXT".into(), host: "127.0.0.1".into(), port: 0, tls: None };
         let listeners = bind(&[endpoint], &settings).await.unwrap();
         let address = listeners[0].local_addr();
         let network = Network::new(Arc::clone(toy), settings);
@@ -658,9 +658,9 @@ fn a_quiet_connection_costs_little() {
         let shared = Arc::new(connection::Shared { service: toy, settings, counters: Arc::default(), budget });
         let stream = server.connect().await.0;
         let peer = server.address;
-        let context = Arc::new(ConnectionContext { id: 0, listener: "PLAINTEXT".into(), peer, local: peer, tls: None });
+        let context = ConnectionContext { id: 0, listener: "PLAINTEXT".into(), peer, local: peer, tls: None };
         let entry = connections::Connections::new(1).enter().unwrap();
-        let task = connection::run(shared, transport::Transport::Plain(stream), context, entry);
+        let task = connection::run(shared, stream, None, context, entry);
         assert!(size_of_val(&task) <= 1024, "{} bytes", size_of_val(&task));
     });
 }

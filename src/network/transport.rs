@@ -12,6 +12,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWrite, Interest},
     net::TcpStream,
 };
+use tokio_rustls::server::TlsStream;
 
 use crate::sys;
 
@@ -20,6 +21,8 @@ use crate::sys;
 pub(super) enum Transport {
     /// TCP in the clear.
     Plain(TcpStream),
+    /// TLS over TCP.
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Transport {
@@ -27,6 +30,8 @@ impl Transport {
     pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(stream) => stream.poll_read_ready(cx),
+            // Nothing is left in the session: it was read until there was no more.
+            Self::Tls(stream) => stream.get_ref().0.poll_read_ready(cx),
         }
     }
 
@@ -35,6 +40,7 @@ impl Transport {
         debug_assert!(buffer.capacity() > buffer.len(), "a read without room looks like the end");
         match self {
             Self::Plain(stream) => pin!(stream.read_buf(buffer)).poll(cx),
+            Self::Tls(stream) => pin!(stream.read_buf(buffer)).poll(cx).map(end_without_farewell),
         }
     }
 
@@ -50,6 +56,22 @@ impl Transport {
                 poll_when_writable(stream, cx, |stream| sys::send_with_more_to_come(stream, slices))
             }
             Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(cx, slices),
+        }
+    }
+
+    /// Ready when the socket has all that was written.
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(_) => Poll::Ready(Ok(())),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
+        }
+    }
+
+    /// Says that nothing more comes, as far as the socket takes that at once.
+    pub(super) fn say_farewell(&mut self, cx: &mut Context<'_>) {
+        if let Self::Tls(stream) = self {
+            let _ = Pin::new(stream.as_mut()).poll_shutdown(cx);
         }
     }
 
@@ -57,7 +79,16 @@ impl Transport {
     pub(super) fn send_file_target(&self) -> Option<&TcpStream> {
         match self {
             Self::Plain(stream) => sys::HAS_SEND_FILE.then_some(stream),
+            Self::Tls(_) => None,
         }
+    }
+}
+
+/// Many clients end TLS without saying so. A frame that is cut off by that is noticed as such.
+fn end_without_farewell(read: io::Result<usize>) -> io::Result<usize> {
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
+        read => read,
     }
 }
 

@@ -68,6 +68,11 @@ impl Writer {
         self.length == 0
     }
 
+    /// Bytes as they are, without a length: a message that another protocol has written.
+    pub fn foreign(&mut self, bytes: &[u8]) {
+        self.put(bytes);
+    }
+
     /// The frame that was written into a writer [for one](Self::for_frame).
     pub fn into_frame(self) -> Result<Frame, ResponseTooLarge> {
         Frame::new(self.buffer, self.shared)

@@ -1,0 +1,110 @@
+//! `SaslAuthenticate` (key 36), and the raw tokens that come in its place after version 0 of `SaslHandshake`.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::sleep;
+
+use super::{api::Answer, context::Context};
+use crate::{
+    auth::{
+        conversation::{Conversation, Credentials, SaslFailure, Step},
+        session::{Session, Verdict},
+    },
+    clock,
+    network::{Refusal, Reply},
+    protocol::{
+        error_code::ErrorCode,
+        messages::{SaslAuthenticateRequest, SaslAuthenticateResponse},
+        wire::Writer,
+    },
+};
+
+/// Takes a token further.
+pub async fn sasl_authenticate(
+    cx: &Context,
+    session: &mut Session,
+    request: SaslAuthenticateRequest,
+) -> Answer<SaslAuthenticateResponse> {
+    if !session.expects_token() {
+        let text = "SaslAuthenticate request received after successful authentication";
+        return refusal(ErrorCode::IllegalSaslState, text).into();
+    }
+    match take(cx, session, request.auth_bytes).await {
+        Verdict::Challenge(token) => success(token, None).into(),
+        Verdict::Success { response, lifetime } => success(response, lifetime).into(),
+        Verdict::Failure(failure) => {
+            Answer::Last(refusal(ErrorCode::SaslAuthenticationFailed, &failure.told), because(failure))
+        }
+    }
+}
+
+/// Takes a token further that came without a header. There is no answer to a wrong one.
+pub(super) async fn raw_token(cx: &Context, session: &mut Session, token: Bytes) -> Result<Reply, Refusal> {
+    match take(cx, session, token).await {
+        Verdict::Challenge(token) | Verdict::Success { response: token, .. } => {
+            let mut w = Writer::for_frame();
+            w.foreign(&token);
+            w.into_frame().map(Reply::Ready).map_err(Refusal::because)
+        }
+        Verdict::Failure(failure) => Err(because(failure)),
+    }
+}
+
+/// What comes of a token; of a wrong one after a while.
+async fn take(cx: &Context, session: &mut Session, token: Bytes) -> Verdict {
+    let conversation = session.take_conversation().expect("a token was expected");
+    let (conversation, step) = step(cx, conversation, token).await;
+    let user = conversation.user().map(str::to_owned);
+    let verdict = session.conclude(conversation, step, clock::monotonic());
+    match &verdict {
+        Verdict::Success { .. } => tracing::debug!("{} is {}", cx.connection.peer, session.principal()),
+        Verdict::Failure(_) => delay_failure(cx, user.as_deref()).await,
+        Verdict::Challenge(_) => {}
+    }
+    verdict
+}
+
+/// Hashing a password takes some milliseconds: elsewhere, and for not too many at a time.
+async fn step(cx: &Context, mut conversation: Conversation, token: Bytes) -> (Conversation, Step) {
+    let credentials = Credentials { image: cx.broker.image(), secret: cx.broker.secret() };
+    if !conversation.is_costly() {
+        let step = conversation.step(&token, &credentials);
+        return (conversation, step);
+    }
+    let hashed = cx.password_work().run(move || {
+        let step = conversation.step(&token, &credentials);
+        (conversation, step)
+    });
+    hashed.await
+}
+
+/// Holds the answer to a failure back, longer with each one of late.
+pub(super) async fn delay_failure(cx: &Context, user: Option<&str>) {
+    let base = cx.broker.config().failed_authentication_delay;
+    let delay = cx.failures().add(cx.connection.peer.ip(), user, base, clock::monotonic());
+    sleep(delay).await;
+}
+
+fn because(failure: SaslFailure) -> Refusal {
+    Refusal::new(format!("authentication failed: {}", failure.logged.unwrap_or(failure.told)))
+}
+
+fn success(token: Vec<u8>, lifetime: Option<Duration>) -> SaslAuthenticateResponse {
+    let lifetime = lifetime.map_or(0, |lifetime| i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX));
+    SaslAuthenticateResponse {
+        // Kafka's clients get an empty text here, not none.
+        error_message: Some("".into()),
+        auth_bytes: token.into(),
+        session_lifetime_ms: lifetime,
+        ..SaslAuthenticateResponse::default()
+    }
+}
+
+fn refusal(error: ErrorCode, message: &str) -> SaslAuthenticateResponse {
+    SaslAuthenticateResponse {
+        error_code: error.code(),
+        error_message: Some(message.into()),
+        ..SaslAuthenticateResponse::default()
+    }
+}
