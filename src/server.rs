@@ -3,6 +3,7 @@
 mod compaction;
 mod maintenance;
 mod steady_clock;
+mod tls;
 
 use std::{
     fmt, io,
@@ -15,12 +16,13 @@ use std::{
 
 use tokio::task::{JoinError, JoinHandle};
 
-use self::{compaction::Cleaners, maintenance::Coordinators};
+pub use self::tls::TlsError;
+use self::{compaction::Cleaners, maintenance::Coordinators, tls::ListenerTls};
 use crate::{
     auth::authorizer::Authorizer,
     broker::{Broker, CloseError, Identity, LoadError},
     clock::wall_clock_ms,
-    config::broker::BrokerConfig,
+    config::{broker::BrokerConfig, listener::Listener},
     groups::service::GroupCoordinator,
     handlers::{
         api::{ApiCounters, Dispatcher},
@@ -58,6 +60,7 @@ pub struct Server {
     maintenance: JoinHandle<()>,
     flusher: thread::JoinHandle<()>,
     cleaners: Arc<Cleaners>,
+    certificates: JoinHandle<()>,
     network_counters: Arc<NetworkCounters>,
     api_counters: Arc<ApiCounters>,
     listeners: Vec<Bound>,
@@ -84,6 +87,8 @@ pub enum StartError {
     Load(#[from] LoadError),
     #[error(transparent)]
     Bind(#[from] BindError),
+    #[error("listener {listener}: {source}")]
+    Tls { listener: String, source: TlsError },
     #[error("the thread that flushes cannot be started: {0}")]
     Flusher(io::Error),
     #[error("a thread of the start failed: {0}")]
@@ -111,11 +116,15 @@ impl Server {
         let open_files = network::raise_open_file_limit().unwrap_or(OPEN_FILES_ASSUMED);
         let files = FileShares::new(open_files);
         let settings = network_settings(&config, &files);
+        let tls = {
+            let listeners = config.listeners.clone();
+            tokio::task::spawn_blocking(move || load_tls(&listeners)).await??
+        };
         let broker = {
             let (config, open_files_max) = (config.clone(), files.segments);
             Arc::new(tokio::task::spawn_blocking(move || open(config, open_files_max)).await??)
         };
-        let listeners = match bind(&config, &settings).await {
+        let listeners = match bind(&config, &tls, &settings).await {
             Ok(listeners) => listeners,
             Err(error) => {
                 // The directory is left as it was found: without the mark of a clean stop the next start would be slower.
@@ -150,6 +159,7 @@ impl Server {
         let network_counters = network.counters();
         let set_max_connections = network.set_max_connections();
         broker.watch_config(move |config| set_max_connections(max_connections(config, &files)));
+        let certificates = tokio::spawn(tls::follow_files(tls.into_iter().flatten().collect(), shutdown.clone()));
         let until = shutdown.clone();
         let serving = tokio::spawn(async move { network.serve(listeners, &until).await });
         let until = shutdown.clone();
@@ -165,6 +175,7 @@ impl Server {
             maintenance,
             flusher,
             cleaners,
+            certificates,
             network_counters,
             api_counters,
             listeners: bound,
@@ -205,6 +216,7 @@ impl Server {
         self.shutdown.begin();
         // Whatever became of them, the data is still to be closed.
         let (served, ended, maintained) = (self.serving.await, self.ends.await, self.maintenance.await);
+        let followed = self.certificates.await;
         let (broker, flusher, cleaners) = (self.broker, self.flusher, self.cleaners);
         let close = move || {
             let compacted = cleaners.stop();
@@ -221,6 +233,7 @@ impl Server {
         tokio::task::spawn_blocking(close).await??;
         served?;
         ended?;
+        followed?;
         Ok(maintained?)
     }
 }
@@ -326,13 +339,26 @@ fn identity(disk: &dyn Disk, path: &Path, config: &BrokerConfig) -> Result<Ident
     Ok(identity)
 }
 
-async fn bind(config: &BrokerConfig, settings: &NetworkSettings) -> Result<Vec<network::Listener>, BindError> {
+/// What each listener needs to speak TLS. Blocks.
+fn load_tls(listeners: &[Listener]) -> Result<Vec<Option<ListenerTls>>, StartError> {
+    let load = |listener: &Listener| {
+        ListenerTls::load(listener)
+            .map_err(|source| StartError::Tls { listener: listener.endpoint.name.clone(), source })
+    };
+    listeners.iter().map(load).collect()
+}
+
+async fn bind(
+    config: &BrokerConfig,
+    tls: &[Option<ListenerTls>],
+    settings: &NetworkSettings,
+) -> Result<Vec<network::Listener>, BindError> {
     let endpoints = |every: &str| -> Vec<Endpoint> {
-        let endpoints = config.listeners.iter().map(|listener| Endpoint {
+        let endpoints = config.listeners.iter().zip(tls).map(|(listener, tls)| Endpoint {
             listener: listener.endpoint.name.clone(),
             host: listener.endpoint.host.clone().unwrap_or_else(|| every.to_owned()),
             port: listener.endpoint.port,
-            tls: None,
+            tls: tls.as_ref().map(|tls| Arc::clone(tls.settings())),
         });
         endpoints.collect()
     };
