@@ -5,6 +5,7 @@
 //! effects of the requests behind it nor, within bounds, the reading. Every bound is in [`NetworkSettings`]: whoever
 //! sends more, sends slower or does not read is not read from, then closed.
 
+mod arrivals;
 mod budget;
 mod connection;
 mod connections;
@@ -144,6 +145,9 @@ pub struct NetworkSettings {
     /// effect, what they decode to, and responses that are being sent. At the limit connections wait, all but one, which
     /// goes on so that the others get their turn. Long polls and responses behind them may hold as much again.
     pub memory_max: usize,
+    /// `queued.max.request.bytes`: bytes that frames may hold together while they arrive, each beyond a first few; more if
+    /// the greatest frame would not fit. Where there is no room, it is not read on.
+    pub arrivals_max: usize,
     /// How long the size prefix of a frame may take from its first byte on.
     pub header_deadline: Duration,
     /// How long a frame may take to arrive, beside what its size earns.
@@ -170,6 +174,7 @@ impl Default for NetworkSettings {
             in_flight_max: 16,
             response_bytes_max: 1 << 20,
             memory_max: 256 << 20,
+            arrivals_max: 128 << 20,
             header_deadline: Duration::from_secs(10),
             frame_deadline: Duration::from_secs(30),
             write_deadline: Duration::from_mins(1),

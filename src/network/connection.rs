@@ -14,7 +14,7 @@ use std::{
     pin::{Pin, pin},
     sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll, ready},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::{Bytes, BytesMut};
@@ -24,6 +24,7 @@ use tokio_rustls::server::TlsStream;
 use super::{
     BoxFuture, CloseKind, ConnectionContext, NetworkCounters, NetworkSettings, Refusal, Reply, Service, Session,
     TlsPeer, TlsSettings,
+    arrivals::{Arrival, Arrivals},
     budget::{Account, Budget, Parked},
     connections::Entry,
     deadlines::{Timer, frame_deadline, response_deadline},
@@ -37,12 +38,18 @@ use crate::{
     protocol::frame::{Frame, FrameError, SIZE_PREFIX, announced_size, next_frame},
 };
 
-/// The buffer that a burst begins with. Requests that fit are not charged to the budget.
-const FIRST_BUFFER: usize = 16 << 10;
+/// The buffer that a burst begins with: what every connection may hold without asking.
+const FIRST_BUFFER: usize = 4 << 10;
+/// A larger frame gets room for this much at first, and is charged for it from its first byte until it has taken effect.
+const SECOND_BUFFER: usize = 16 << 10;
+/// Whole requests up to this size are not charged to the budget.
+const SMALL_REQUEST: usize = 16 << 10;
 /// Responses in memory up to this size are not charged to the budget.
 const SMALL_RESPONSE: usize = 16 << 10;
 /// Less free room than this is not worth a read, unless it completes the frame.
 const READ_MIN: usize = 4 << 10;
+/// How often the pace of a large frame is looked at.
+const PACE_INTERVAL: Duration = Duration::from_secs(3);
 /// By what the buffer of a large frame exceeds the bytes that have arrived.
 const GROWTH: usize = 4;
 
@@ -52,6 +59,7 @@ pub(super) struct Shared<S> {
     pub(super) settings: NetworkSettings,
     pub(super) counters: Arc<NetworkCounters>,
     pub(super) budget: Arc<Budget>,
+    pub(super) arrivals: Arrivals,
 }
 
 /// Serves a connection to its end: greets the client where TLS is spoken, asks the service who it is, then takes requests.
@@ -188,8 +196,10 @@ struct Burst<'c, 's, S: Service> {
     connection: &'c mut Connection<'s, S>,
     /// What has arrived and is not taken: whole frames only while reading is held up.
     buffer: BytesMut,
-    /// What `buffer` holds of the budget, for the large frame at its front.
-    charged: usize,
+    /// What `buffer` holds beyond a first few bytes, for the frame at its front.
+    arrival: Option<Arrival>,
+    /// When the large frame at the front had last kept the least pace, and how much of it had arrived.
+    pace: Option<(Instant, usize)>,
     /// What the responses that are being sent hold of it.
     charged_responses: usize,
     /// Whether a request takes effect.
@@ -231,7 +241,8 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
         Self {
             connection,
             buffer: BytesMut::new(),
-            charged: 0,
+            arrival: None,
+            pace: None,
             charged_responses: 0,
             is_busy: false,
             pending: VecDeque::new(),
@@ -276,7 +287,7 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
             account.shrink(self.charged_responses - charge);
         }
         self.charged_responses = charge;
-        if unsent == 0 && self.charged == 0 && !self.is_busy {
+        if unsent == 0 && !self.is_busy {
             account.end_overdraft();
         }
     }
@@ -364,8 +375,14 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
             Ok(frame) => {
                 let frame = frame?;
                 self.frame_since = None;
+                self.pace = None;
                 self.is_busy = true;
-                Some(Request { frame, charged: std::mem::take(&mut self.charged) })
+                let charged = if frame.len() > SMALL_REQUEST { frame.len() } else { 0 };
+                if charged > 0 {
+                    self.connection.account.grow_now(charged);
+                }
+                self.arrival = None;
+                Some(Request { frame, charged })
             }
             Err(error) => {
                 self.close(CloseReason::BadFrame(error));
@@ -404,6 +421,7 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
         self.pending.clear();
         self.pending_bytes = 0;
         self.buffer = BytesMut::new();
+        self.arrival = None;
     }
 
     /// Why the connection ends now that nothing is in flight, if it does.
@@ -463,13 +481,16 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
     /// Reads once. Ready when something has changed.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.poll_room(cx).is_pending() {
-            self.frame_since = None;
+            (self.frame_since, self.pace) = (None, None);
             return Poll::Pending;
         }
         match self.connection.transport.poll_read(&mut self.buffer, cx) {
             Poll::Pending => {
                 if !self.buffer.is_empty() {
                     self.frame_since.get_or_insert_with(clock::monotonic);
+                }
+                if self.arrival.is_some() {
+                    self.pace.get_or_insert_with(|| (clock::monotonic(), self.buffer.len()));
                 }
                 return Poll::Pending;
             }
@@ -497,11 +518,10 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
         if room >= READ_MIN.min(total.saturating_sub(arrived)) {
             return Poll::Ready(());
         }
-        let target = total.min(FIRST_BUFFER.max(arrived.saturating_mul(GROWTH)));
+        let target = total.min(SECOND_BUFFER.max(arrived.saturating_mul(GROWTH)));
         if target > FIRST_BUFFER {
-            let more = target.saturating_sub(self.charged);
-            ready!(self.connection.account.poll_grow(more, cx));
-            self.charged += more;
+            let arrivals = &self.connection.shared.arrivals;
+            ready!(self.arrival.get_or_insert_with(|| arrivals.begin(total)).poll_grow(target, cx));
         }
         self.buffer.reserve(target - arrived);
         Poll::Ready(())
@@ -516,14 +536,30 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
 
     /// Ready when a deadline is over.
     fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
-        let Some((deadline, overdue)) = self.next_deadline() else { return Poll::Pending };
-        ready!(self.connection.timer.poll(deadline, cx));
+        let overdue = loop {
+            let Some((deadline, overdue)) = self.next_deadline() else { return Poll::Pending };
+            ready!(self.connection.timer.poll(deadline, cx));
+            if overdue != Overdue::Pace || self.lags_behind() {
+                break overdue;
+            }
+            self.pace = Some((clock::monotonic(), self.buffer.len()));
+        };
         Poll::Ready(match overdue {
             Overdue::Shutdown => CloseReason::ShutdownOverdue,
             Overdue::Response => CloseReason::SlowReader { unsent: self.outgoing.frames() },
             Overdue::Handshake => CloseReason::Unknown,
+            Overdue::Pace => CloseReason::HoldsUpOthers { arrived: self.buffer.len(), announced: self.announced() },
             Overdue::Frame => CloseReason::SlowRequest { arrived: self.buffer.len(), announced: self.announced() },
         })
+    }
+
+    /// Whether the frame at the front has come more slowly than it must when others wait for the room that it holds.
+    fn lags_behind(&self) -> bool {
+        let Some((since, arrived_then)) = self.pace else { return false };
+        let rate = self.connection.shared.settings.rate_min as u128;
+        let expected = rate * clock::monotonic().saturating_duration_since(since).as_millis() / 1000;
+        let arrived = (self.buffer.len() - arrived_then) as u128;
+        arrived < expected && self.arrival.as_ref().is_some_and(Arrival::is_contended)
     }
 
     fn next_deadline(&self) -> Option<(Instant, Overdue)> {
@@ -535,7 +571,8 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
         let frame = self.frame_since.map(|since| (frame_deadline(settings, since, self.announced()), Overdue::Frame));
         // A request that takes effect may be what makes the client known.
         let unknown = self.connection.known_by.filter(|_| !self.is_busy).map(|known_by| (known_by, Overdue::Handshake));
-        [stop, stalled, frame, unknown].into_iter().flatten().min_by_key(|(deadline, _)| *deadline)
+        let pace = self.pace.map(|(since, _)| (since + PACE_INTERVAL, Overdue::Pace));
+        [stop, stalled, frame, unknown, pace].into_iter().flatten().min_by_key(|(deadline, _)| *deadline)
     }
 }
 
@@ -544,12 +581,13 @@ fn too_much_waits() -> Refusal {
     Refusal::new("too much waits for clients: long polls and the responses behind them fill their memory")
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Overdue {
     Shutdown,
     Response,
     Frame,
     Handshake,
+    Pace,
 }
 
 /// Why a connection ends.
@@ -579,6 +617,11 @@ enum CloseReason {
     Refused(Refusal),
     #[error("a frame takes too long: {arrived} bytes arrived of {}", announced.map_or("an unknown number".into(), |n| n.to_string()))]
     SlowRequest { arrived: usize, announced: Option<usize> },
+    #[error(
+        "a frame comes too slowly while others wait for memory (queued.max.request.bytes): {arrived} bytes arrived of {}",
+        announced.map_or("an unknown number".into(), |n| n.to_string())
+    )]
+    HoldsUpOthers { arrived: usize, announced: Option<usize> },
     #[error("the client does not read its responses: {unsent} wait")]
     SlowReader { unsent: usize },
     #[error("cannot send from a file: {0}")]
@@ -596,7 +639,7 @@ impl CloseReason {
             Self::Truncated { .. } => CloseKind::Truncated,
             Self::BadFrame(_) => CloseKind::BadFrame,
             Self::Refused(_) => CloseKind::Refused,
-            Self::SlowRequest { .. } => CloseKind::SlowRequest,
+            Self::SlowRequest { .. } | Self::HoldsUpOthers { .. } => CloseKind::SlowRequest,
             Self::SlowReader { .. } => CloseKind::SlowReader,
             Self::File(_) => CloseKind::File,
         }

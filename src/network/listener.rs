@@ -23,12 +23,13 @@ use tokio::{
 
 use super::{
     ConnectionContext, NetworkCounters, NetworkSettings, Service, Shutdown,
+    arrivals::Arrivals,
     budget::Budget,
     connection::{self, Shared},
     connections::{Connections, Entry},
     tls::TlsSettings,
 };
-use crate::clock;
+use crate::{clock, protocol::frame::SIZE_PREFIX};
 
 /// Connections that may wait to be accepted: room for many clients that come back at once after a restart.
 const BACKLOG: i32 = 1024;
@@ -206,7 +207,8 @@ impl<S: Service> Network<S> {
     pub fn new(service: Arc<S>, settings: NetworkSettings) -> Self {
         let connections = Connections::new(settings.max_connections);
         let budget = Budget::new(settings.memory_max);
-        let shared = Arc::new(Shared { service, settings, counters: Arc::default(), budget });
+        let arrivals = Arrivals::new(settings.arrivals_max, SIZE_PREFIX + settings.request_max_bytes);
+        let shared = Arc::new(Shared { service, settings, counters: Arc::default(), budget, arrivals });
         Self { shared, connections }
     }
 

@@ -23,7 +23,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{budget::Budget, *};
+use super::{arrivals::Arrivals, budget::Budget, *};
 use crate::protocol::{
     file_range::{FileRange, RangeSource},
     frame::Part,
@@ -655,7 +655,13 @@ fn a_quiet_connection_costs_little() {
     with_server(defaults(), async |toy, server| {
         let settings = defaults();
         let budget = Budget::new(0);
-        let shared = Arc::new(connection::Shared { service: toy, settings, counters: Arc::default(), budget });
+        let shared = Arc::new(connection::Shared {
+            service: toy,
+            settings,
+            counters: Arc::default(),
+            budget,
+            arrivals: Arrivals::new(0, 1 << 20),
+        });
         let stream = server.connect().await.0;
         let peer = server.address;
         let context = ConnectionContext { id: 0, listener: "PLAINTEXT".into(), peer, local: peer, tls: None };

@@ -90,10 +90,7 @@ impl From<io::Error> for HandshakeError {
             Error::NoCertificatesPresented => {
                 Self::Certificate("it sent none, and ssl.client.auth=required asks for one".to_owned())
             }
-            Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
-                Self::Certificate("no certificate in ssl.truststore.* has issued it".to_owned())
-            }
-            Error::InvalidCertificate(error) => Self::Certificate(error.to_string()),
+            Error::InvalidCertificate(error) => Self::Certificate(what_is_wrong(error)),
             Error::PeerIncompatible(PeerIncompatible::SupportedVersionsExtensionRequired) => {
                 Self::Other("the client speaks TLS 1.2 at most, and ssl.enabled.protocols has TLSv1.3 alone".to_owned())
             }
@@ -102,6 +99,17 @@ impl From<io::Error> for HandshakeError {
             }
             other => Self::Other(other.to_string()),
         }
+    }
+}
+
+fn what_is_wrong(error: &CertificateError) -> String {
+    match error {
+        CertificateError::UnknownIssuer => "no certificate in ssl.truststore.* has issued it".to_owned(),
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "it has expired".to_owned(),
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "it is not valid yet, by this machine's clock".to_owned()
+        }
+        other => other.to_string(),
     }
 }
 
