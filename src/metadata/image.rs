@@ -13,6 +13,7 @@ use super::{
     kept::Kept,
     level::{METADATA_VERSION_FEATURE, MetadataLevel},
     record::MetadataRecord,
+    users::Users,
 };
 use crate::{
     config::topic_name,
@@ -22,7 +23,7 @@ use crate::{
     },
 };
 
-/// Topics, configurations, features, brokers, and what is kept for Kafka.
+/// Topics, configurations, features, brokers, users, and what is kept for Kafka.
 #[derive(Clone, Debug, Default)]
 pub struct Image {
     topics: BTreeMap<Arc<str>, Arc<Topic>>,
@@ -35,6 +36,7 @@ pub struct Image {
     features: BTreeMap<String, i16>,
     next_producer_id: i64,
     brokers: BTreeMap<i32, RegisterBrokerRecord>,
+    users: Users,
     kept: Kept,
     /// Offset after the last record that went in.
     offset: i64,
@@ -115,7 +117,7 @@ impl fmt::Display for ConfigResource {
     }
 }
 
-/// A record that does not fit what came before it.
+/// A record that does not fit what came before it, or means nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ApplyError {
     /// A partition or removal of a topic that is not there.
@@ -149,6 +151,16 @@ pub enum ApplyError {
         count: usize,
         /// The record's partition.
         partition: i32,
+    },
+    /// A credential that no user can have.
+    #[error("the credential of user {user:?} has mechanism {mechanism} and {iterations} iterations")]
+    Credential {
+        /// The user.
+        user: String,
+        /// The mechanism's number.
+        mechanism: i8,
+        /// How often the password was hashed.
+        iterations: i32,
     },
 }
 
@@ -233,6 +245,12 @@ impl Image {
         &self.brokers
     }
 
+    /// Who can prove a password.
+    #[must_use]
+    pub fn users(&self) -> &Users {
+        &self.users
+    }
+
     /// What is kept for Kafka.
     #[must_use]
     pub fn kept(&self) -> &Kept {
@@ -260,6 +278,8 @@ impl Image {
             MetadataRecord::BrokerRegistrationChange(record) => self.change_broker(record)?,
             MetadataRecord::FenceBroker(record) => self.broker(record.id, record.epoch)?.fenced = true,
             MetadataRecord::UnfenceBroker(record) => self.broker(record.id, record.epoch)?.fenced = false,
+            MetadataRecord::UserScramCredential(record) => self.users.apply(record)?,
+            MetadataRecord::RemoveUserScramCredential(record) => self.users.apply_removal(record)?,
             MetadataRecord::Kept(record) => self.kept.apply(record),
             MetadataRecord::NoOp(_)
             | MetadataRecord::BeginTransaction(_)

@@ -1,4 +1,4 @@
-//! Records that this broker does not act on and Apache Kafka does: quotas, access control, users, tokens, controllers. They stay in the image as they were written, the last one of each key, and go into snapshots unchanged.
+//! Records that this broker does not act on and Apache Kafka does: quotas, access control, tokens, controllers. They stay in the image as they were written, the last one of each key, and go into snapshots unchanged.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,8 @@ use crate::protocol::{
     message::Message,
     messages::{
         AccessControlEntryRecord, ClientQuotaRecord, DelegationTokenRecord, RegisterControllerRecord,
-        RemoveAccessControlEntryRecord, RemoveDelegationTokenRecord, RemoveUserScramCredentialRecord,
-        UnregisterControllerRecord, UserScramCredentialRecord, ZkMigrationStateRecord, client_quota_record::EntityData,
+        RemoveAccessControlEntryRecord, RemoveDelegationTokenRecord, UnregisterControllerRecord,
+        ZkMigrationStateRecord, client_quota_record::EntityData,
     },
     wire::{DecodeError, Reader},
 };
@@ -25,8 +25,6 @@ pub enum KeptKind {
     ClientQuota,
     /// An access control entry.
     AccessControlEntry,
-    /// A user's SCRAM credential.
-    ScramCredential,
     /// A delegation token.
     DelegationToken,
 }
@@ -46,7 +44,6 @@ impl KeptKind {
             Self::Controller => "controller registrations",
             Self::ClientQuota => "client quotas",
             Self::AccessControlEntry => "access control entries",
-            Self::ScramCredential => "SCRAM credentials",
             Self::DelegationToken => "delegation tokens",
         }
     }
@@ -105,13 +102,9 @@ pub(super) fn decode(
     version: i16,
     value: &Bytes,
 ) -> Result<Option<KeptRecord>, DecodeError> {
-    use KeptKind::{AccessControlEntry, ClientQuota, Controller, DelegationToken, ScramCredential, ZkMigrationState};
+    use KeptKind::{AccessControlEntry, ClientQuota, Controller, DelegationToken, ZkMigrationState};
     let (kind, key, removes) = match record_type {
         10 => (DelegationToken, text(&DelegationTokenRecord::decode(r, version)?.token_id), false),
-        11 => {
-            let record = UserScramCredentialRecord::decode(r, version)?;
-            (ScramCredential, credential(&record.name, record.mechanism), false)
-        }
         14 => {
             let record = ClientQuotaRecord::decode(r, version)?;
             (ClientQuota, quota(record.entity, &record.key), record.remove)
@@ -121,10 +114,6 @@ pub(super) fn decode(
         21 => {
             ZkMigrationStateRecord::decode(r, version)?;
             (ZkMigrationState, Vec::new(), false)
-        }
-        22 => {
-            let record = RemoveUserScramCredentialRecord::decode(r, version)?;
-            (ScramCredential, credential(&record.name, record.mechanism), true)
         }
         26 => (DelegationToken, text(&RemoveDelegationTokenRecord::decode(r, version)?.token_id), true),
         27 => (Controller, id(RegisterControllerRecord::decode(r, version)?.controller_id), false),
@@ -140,12 +129,6 @@ fn text(text: &str) -> Vec<u8> {
 
 fn id(id: i32) -> Vec<u8> {
     id.to_be_bytes().to_vec()
-}
-
-fn credential(user: &str, mechanism: i8) -> Vec<u8> {
-    let mut key = mechanism.to_be_bytes().to_vec();
-    key.extend(user.as_bytes());
-    key
 }
 
 /// The entity is a set: its parts may come in any order.
@@ -204,34 +187,25 @@ mod tests {
         written(14, &record)
     }
 
-    fn user(name: &str, mechanism: i8, iterations: i32) -> Bytes {
-        let record = UserScramCredentialRecord {
-            name: name.into(),
-            mechanism,
-            iterations,
-            ..UserScramCredentialRecord::default()
-        };
-        written(11, &record)
+    fn token(id: &str, owner: &str) -> Bytes {
+        let (token_id, owner) = (id.into(), owner.into());
+        written(10, &DelegationTokenRecord { token_id, owner, ..DelegationTokenRecord::default() })
     }
 
     #[test]
     fn the_last_of_a_key_stays_as_it_was_written() {
-        let second = user("a", 1, 2);
-        let kept = kept(&[user("a", 1, 1), user("a", 2, 1), second.clone()]);
-        assert_eq!(kept.counts(), BTreeMap::from([(KeptKind::ScramCredential, 2)]));
-        assert_eq!(kept.iter().next(), Some((KeptKind::ScramCredential, &second)));
+        let second = token("a", "y");
+        let kept = kept(&[token("a", "x"), token("b", "x"), second.clone()]);
+        assert_eq!(kept.counts(), BTreeMap::from([(KeptKind::DelegationToken, 2)]));
+        assert_eq!(kept.iter().next(), Some((KeptKind::DelegationToken, &second)));
     }
 
     #[test]
     fn what_is_removed_is_gone() {
-        let remove = RemoveUserScramCredentialRecord { name: "a".into(), mechanism: 1, ..Default::default() };
-        let token = DelegationTokenRecord { token_id: "t".into(), ..Default::default() };
         let entry = AccessControlEntryRecord::default();
         let controller = RegisterControllerRecord { controller_id: 3, ..Default::default() };
         let values = [
-            user("a", 1, 1),
-            written(22, &remove),
-            written(10, &token),
+            token("t", "x"),
             written(26, &RemoveDelegationTokenRecord { token_id: "t".into(), ..Default::default() }),
             written(18, &entry),
             written(19, &RemoveAccessControlEntryRecord { id: entry.id, ..Default::default() }),

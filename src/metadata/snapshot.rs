@@ -272,6 +272,8 @@ pub fn records_of(image: &Image) -> Vec<MetadataRecord> {
     records.extend(config_records(image));
     kept_up_to(&mut records, KeptKind::ClientQuota);
     records.extend(producer_ids_record(image));
+    kept_up_to(&mut records, KeptKind::AccessControlEntry);
+    records.extend(image.users().records());
     kept_up_to(&mut records, KeptKind::DelegationToken);
     records
 }

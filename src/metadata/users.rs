@@ -4,6 +4,9 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use bytes::Bytes;
 
+use super::{image::ApplyError, record::MetadataRecord};
+use crate::protocol::messages::{RemoveUserScramCredentialRecord, UserScramCredentialRecord};
+
 /// Kafka's `ScramMechanism`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "the names are Kafka's")]
@@ -32,6 +35,9 @@ pub struct Users {
 }
 
 impl ScramMechanism {
+    /// Both, in the order of their numbers.
+    pub const ALL: [Self; 2] = [Self::Sha256, Self::Sha512];
+
     /// Kafka's number, in records and requests.
     #[must_use]
     pub fn code(self) -> i8 {
@@ -44,7 +50,7 @@ impl ScramMechanism {
     /// The mechanism with this number.
     #[must_use]
     pub fn from_code(code: i8) -> Option<Self> {
-        [Self::Sha256, Self::Sha512].into_iter().find(|mechanism| mechanism.code() == code)
+        Self::ALL.into_iter().find(|mechanism| mechanism.code() == code)
     }
 }
 
@@ -55,15 +61,158 @@ impl Users {
         self.by_name.get(user)?.get(&mechanism)
     }
 
+    /// All credentials of a user.
+    #[must_use]
+    pub fn credentials(&self, user: &str) -> Option<&BTreeMap<ScramMechanism, Arc<ScramCredential>>> {
+        self.by_name.get(user)
+    }
+
+    /// Gives a user a credential, in place of any of that mechanism.
+    pub fn set(&mut self, user: &str, mechanism: ScramMechanism, credential: ScramCredential) {
+        self.by_name.entry(user.into()).or_default().insert(mechanism, Arc::new(credential));
+    }
+
+    /// Takes a credential away. Who has none left is no user any more.
+    pub fn remove(&mut self, user: &str, mechanism: ScramMechanism) {
+        let Some(credentials) = self.by_name.get_mut(user) else { return };
+        credentials.remove(&mechanism);
+        if credentials.is_empty() {
+            self.by_name.remove(user);
+        }
+    }
+
     /// All users by name, each with a credential at least.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &BTreeMap<ScramMechanism, Arc<ScramCredential>>)> {
         self.by_name.iter()
     }
 }
 
+/// Records.
+impl Users {
+    pub(super) fn apply(&mut self, record: &UserScramCredentialRecord) -> Result<(), ApplyError> {
+        let mechanism = ScramMechanism::from_code(record.mechanism);
+        let iterations = u32::try_from(record.iterations).ok().filter(|iterations| *iterations > 0);
+        let (Some(mechanism), Some(iterations)) = (mechanism, iterations) else {
+            let (user, iterations) = (record.name.to_string(), record.iterations);
+            return Err(ApplyError::Credential { user, mechanism: record.mechanism, iterations });
+        };
+        let credential = ScramCredential {
+            salt: record.salt.clone(),
+            stored_key: record.stored_key.clone(),
+            server_key: record.server_key.clone(),
+            iterations,
+        };
+        self.set(&record.name, mechanism, credential);
+        Ok(())
+    }
+
+    pub(super) fn apply_removal(&mut self, record: &RemoveUserScramCredentialRecord) -> Result<(), ApplyError> {
+        let Some(mechanism) = ScramMechanism::from_code(record.mechanism) else {
+            let user = record.name.to_string();
+            return Err(ApplyError::Credential { user, mechanism: record.mechanism, iterations: 0 });
+        };
+        self.remove(&record.name, mechanism);
+        Ok(())
+    }
+
+    /// The records that make them, those of one mechanism after those of the other, as Kafka writes a snapshot.
+    pub(super) fn records(&self) -> impl Iterator<Item = MetadataRecord> {
+        ScramMechanism::ALL.into_iter().flat_map(move |mechanism| {
+            let with = self.iter().filter_map(move |(user, of)| Some((user, of.get(&mechanism)?)));
+            with.map(move |(user, credential)| credential.record(user, mechanism))
+        })
+    }
+}
+
+impl ScramCredential {
+    /// That a user has it.
+    #[must_use]
+    pub fn record(&self, user: &str, mechanism: ScramMechanism) -> MetadataRecord {
+        MetadataRecord::UserScramCredential(UserScramCredentialRecord {
+            name: user.into(),
+            mechanism: mechanism.code(),
+            salt: self.salt.clone(),
+            stored_key: self.stored_key.clone(),
+            server_key: self.server_key.clone(),
+            iterations: i32::try_from(self.iterations).unwrap_or(i32::MAX),
+            ..UserScramCredentialRecord::default()
+        })
+    }
+}
+
+/// That a user has no credential of a mechanism any more.
+#[must_use]
+pub fn removal(user: &str, mechanism: ScramMechanism) -> MetadataRecord {
+    let (name, mechanism) = (user.into(), mechanism.code());
+    let record = RemoveUserScramCredentialRecord { name, mechanism, ..RemoveUserScramCredentialRecord::default() };
+    MetadataRecord::RemoveUserScramCredential(record)
+}
+
 /// Without what would let somebody in.
 impl fmt::Debug for ScramCredential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ScramCredential").field("iterations", &self.iterations).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credential(iterations: u32) -> ScramCredential {
+        let key = Bytes::from_static(b"a secret key");
+        ScramCredential { salt: "salt".into(), stored_key: key.clone(), server_key: key, iterations }
+    }
+
+    #[test]
+    fn who_has_no_credential_left_is_no_user() {
+        let mut users = Users::default();
+        users.set("a", ScramMechanism::Sha512, credential(5000));
+        users.set("a", ScramMechanism::Sha256, credential(4096));
+        users.set("a", ScramMechanism::Sha256, credential(4097));
+        users.remove("b", ScramMechanism::Sha256);
+        assert_eq!(users.credential("a", ScramMechanism::Sha256).expect("is there").iterations, 4097);
+        users.remove("a", ScramMechanism::Sha256);
+        assert!(users.credential("a", ScramMechanism::Sha256).is_none());
+        users.remove("a", ScramMechanism::Sha512);
+        assert_eq!(users, Users::default());
+    }
+
+    #[test]
+    fn the_records_of_users_make_the_same_users() {
+        let mut users = Users::default();
+        users.set("b", ScramMechanism::Sha512, credential(5000));
+        users.set("b", ScramMechanism::Sha256, credential(4096));
+        users.set("a", ScramMechanism::Sha512, credential(6000));
+        let records: Vec<_> = users.records().collect();
+        let mut again = Users::default();
+        let mut order = Vec::new();
+        for record in &records {
+            let MetadataRecord::UserScramCredential(record) = record else { panic!("{record:?}") };
+            order.push((record.mechanism, record.name.to_string()));
+            again.apply(record).expect("fits");
+        }
+        assert_eq!(again, users);
+        assert_eq!(order, [(1, "b".to_owned()), (2, "a".to_owned()), (2, "b".to_owned())]);
+    }
+
+    #[test]
+    fn a_credential_that_no_user_can_have_is_refused() {
+        let mut users = Users::default();
+        for (mechanism, iterations) in [(0, 4096), (3, 4096), (1, 0), (1, -1)] {
+            let record = UserScramCredentialRecord { mechanism, iterations, ..UserScramCredentialRecord::default() };
+            users.apply(&record).expect_err("refused");
+        }
+        let record = RemoveUserScramCredentialRecord { mechanism: 7, ..RemoveUserScramCredentialRecord::default() };
+        users.apply_removal(&record).expect_err("refused");
+        assert_eq!(users, Users::default());
+    }
+
+    #[test]
+    fn users_do_not_print_their_keys() {
+        let mut users = Users::default();
+        users.set("a", ScramMechanism::Sha256, credential(4096));
+        let text = format!("{users:?}");
+        assert!(text.contains("4096") && !text.contains("secret") && !text.contains("salt"), "{text}");
     }
 }
