@@ -9,5 +9,8 @@ pub mod authorizer;
 pub mod certificate;
 pub mod conversation;
 pub mod failures;
+mod plain;
 pub mod principal;
+pub mod random;
+pub mod scram;
 pub mod session;

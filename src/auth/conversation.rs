@@ -1,18 +1,40 @@
-//! One SASL exchange, from the client's first token to a verdict. Pure.
+//! One SASL exchange, from the client's first token to a verdict. Pure, but for the nonce that a new one draws.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
-use super::principal::Principal;
-use crate::{config::security::SaslMechanism, metadata::image::Image};
+use super::{
+    plain,
+    principal::Principal,
+    random::random_text,
+    scram::{Exchange, ScramError},
+};
+use crate::{
+    config::security::SaslMechanism,
+    metadata::{image::Image, users::ScramMechanism},
+};
+
+/// How many characters of a nonce are the server's: more than 128 random bits.
+const NONCE_LEN: usize = 26;
 
 /// An exchange of one mechanism under way.
 #[derive(Debug)]
 pub struct Conversation {
     mechanism: SaslMechanism,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Nothing was said yet. SCRAM will say this nonce.
+    Begun { nonce: String },
+    /// SCRAM waits for the proof.
+    Challenged(Box<Exchange>),
+    /// There is a verdict.
+    Over,
 }
 
 /// What an exchange holds credentials against.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Credentials {
     /// Whose users count.
     pub image: Arc<Image>,
@@ -57,7 +79,13 @@ impl Conversation {
     /// An exchange of which nothing is said yet.
     #[must_use]
     pub fn new(mechanism: SaslMechanism) -> Self {
-        Self { mechanism }
+        Self::with_nonce(mechanism, random_text(NONCE_LEN))
+    }
+
+    /// An exchange in which the server's nonce will be this one.
+    #[must_use]
+    pub fn with_nonce(mechanism: SaslMechanism, nonce: String) -> Self {
+        Self { mechanism, state: State::Begun { nonce } }
     }
 
     /// Its mechanism.
@@ -79,7 +107,68 @@ impl Conversation {
     }
 
     /// Takes what the client says next.
-    pub fn step(&mut self, _token: &[u8], _credentials: &Credentials) -> Step {
-        unimplemented!("placeholder of the skeleton")
+    pub fn step(&mut self, token: &[u8], credentials: &Credentials) -> Step {
+        let said = std::mem::replace(&mut self.state, State::Over);
+        match (said, self.mechanism) {
+            (State::Begun { .. }, SaslMechanism::Plain) => plain_step(token, credentials),
+            (State::Begun { nonce }, SaslMechanism::ScramSha256) => {
+                self.challenge(ScramMechanism::Sha256, token, credentials, &nonce)
+            }
+            (State::Begun { nonce }, SaslMechanism::ScramSha512) => {
+                self.challenge(ScramMechanism::Sha512, token, credentials, &nonce)
+            }
+            (State::Challenged(exchange), _) => match exchange.finish(token) {
+                Ok(response) => Step::Success { principal: Principal::user(exchange.user()), response },
+                Err(error) => self.scram_failure(&error),
+            },
+            (State::Over, mechanism) => Step::Failure(SaslFailure {
+                told: invalid_credentials(mechanism),
+                logged: Some("a token after the end of the exchange".to_owned()),
+            }),
+        }
+    }
+
+    fn challenge(&mut self, mechanism: ScramMechanism, token: &[u8], credentials: &Credentials, nonce: &str) -> Step {
+        match Exchange::begin(mechanism, token, credentials.image.users(), &credentials.secret, nonce) {
+            Ok((exchange, answer)) => {
+                self.state = State::Challenged(Box::new(exchange));
+                Step::Challenge(answer)
+            }
+            Err(error) => self.scram_failure(&error),
+        }
+    }
+
+    fn scram_failure(&self, error: &ScramError) -> Step {
+        let told = match error {
+            ScramError::AuthorizationId { .. } => plain::PlainError::AuthorizationId.to_string(),
+            ScramError::First(_)
+            | ScramError::Final(_)
+            | ScramError::NotRepeated(_)
+            | ScramError::WrongPassword { .. }
+            | ScramError::UnknownUser { .. } => invalid_credentials(self.mechanism),
+        };
+        Step::Failure(SaslFailure { told, logged: Some(error.to_string()) })
     }
 }
+
+fn plain_step(token: &[u8], credentials: &Credentials) -> Step {
+    match plain::authenticate(token, credentials.image.users(), &credentials.secret) {
+        Ok(name) => Step::Success { principal: Principal::user(name), response: Vec::new() },
+        Err(error) => Step::Failure(SaslFailure { told: error.to_string(), logged: None }),
+    }
+}
+
+/// What Kafka says of all but a few failures (`SaslServerAuthenticator`).
+fn invalid_credentials(mechanism: SaslMechanism) -> String {
+    format!("Authentication failed during authentication due to invalid credentials with SASL mechanism {mechanism}")
+}
+
+/// Without the secret.
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;
