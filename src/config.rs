@@ -7,7 +7,7 @@
 use std::{io, path::PathBuf};
 
 use self::{
-    broker::{BrokerConfig, BrokerValues, OFFSETS_CODEC, broker_key},
+    broker::{BrokerConfig, BrokerKey, BrokerValues, OFFSETS_CODEC, broker_key},
     consistency::Inconsistent,
     key::{InvalidValue, Value, one_line},
     listener::{Endpoint, Listener, ListenerError},
@@ -79,6 +79,21 @@ pub enum ConfigError {
         /// What the key allows.
         allowed: String,
     },
+    /// A value that would let somebody in, keep somebody out or encrypt, if there were what it is about.
+    #[error("{origin}: {key}={} is refused: {reason}", one_line(.value))]
+    Refused {
+        /// Where it was said.
+        origin: Origin,
+        /// The key.
+        key: String,
+        /// The value.
+        value: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// A secret where everybody sees it.
+    #[error("--override {0}: whoever lists processes sees it; set it in the file of --config or in the environment")]
+    SecretOverride(String),
     /// Listeners that cannot be.
     #[error("{origin}: {source}")]
     Listener {
@@ -179,9 +194,23 @@ fn unhonoured(settings: &Settings, values: &BrokerValues) -> Vec<Warning> {
 fn parse_all(settings: &Settings) -> Result<BrokerValues, ConfigError> {
     let mut values = BrokerValues::default();
     for (name, setting) in settings.iter() {
-        values.set(name, setting.parse(name)?);
+        let value = setting.parse(name)?;
+        let row = broker_key(name).expect("only known keys are set");
+        refuse(row, name, &value, &setting.origin)?;
+        values.set(name, value);
     }
     Ok(values)
+}
+
+/// What this broker cannot do stops the start, if it is about who gets in.
+fn refuse(row: &BrokerKey, name: &str, value: &Value, origin: &Origin) -> Result<(), ConfigError> {
+    let refused = |reason| ConfigError::Refused {
+        origin: origin.clone(),
+        key: name.to_owned(),
+        value: value.to_string(),
+        reason,
+    };
+    row.key.refused(value).map_or(Ok(()), |reason| Err(refused(reason)))
 }
 
 /// Later it would be too late to stop the start.

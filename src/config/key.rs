@@ -6,6 +6,8 @@
 
 use std::{collections::HashSet, fmt};
 
+use zeroize::Zeroizing;
+
 /// The most characters that an error repeats of a text that somebody sent.
 const REPEATED_MAX: usize = 200;
 
@@ -75,6 +77,8 @@ pub enum Effect {
     /// Any value but the default would promise what is not there, for this reason. Clients cannot set one; one that is
     /// found, in a file or on a directory of Kafka's, is kept and reported.
     OnlyDefault(&'static str),
+    /// The same of a key that lets somebody in, keeps somebody out or encrypts: a start with any other value is refused.
+    Refused(&'static str),
 }
 
 /// What a parsed value must satisfy, beyond being of its type. Printed as Kafka prints it under "valid values".
@@ -121,9 +125,9 @@ pub enum Value {
     Password(Secret),
 }
 
-/// A secret that does not print itself.
+/// A secret that does not print itself, and is wiped from memory when it is dropped.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct Secret(Zeroizing<String>);
 
 /// A value that a key does not allow, in the words of Kafka's `ConfigException`, on one line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -190,7 +194,16 @@ impl ConfigKey {
     pub fn unhonoured(&self, value: &Value) -> Option<&'static str> {
         match self.effect {
             Effect::OnlyDefault(reason) if self.default_value().as_ref() != Some(value) => Some(reason),
-            Effect::InUse | Effect::None(_) | Effect::OnlyDefault(_) => None,
+            Effect::InUse | Effect::None(_) | Effect::OnlyDefault(_) | Effect::Refused(_) => None,
+        }
+    }
+
+    /// The reason why no broker starts with this value.
+    #[must_use]
+    pub fn refused(&self, value: &Value) -> Option<&'static str> {
+        match self.effect {
+            Effect::Refused(reason) if self.default_value().as_ref() != Some(value) => Some(reason),
+            Effect::InUse | Effect::None(_) | Effect::OnlyDefault(_) | Effect::Refused(_) => None,
         }
     }
 
@@ -228,7 +241,7 @@ impl ConfigKey {
                 number.map(Value::Double).ok_or_else(not_a_number)
             }
             ConfigType::String | ConfigType::Class => Ok(Value::String(trimmed.to_owned())),
-            ConfigType::Password => Ok(Value::Password(Secret(trimmed.to_owned()))),
+            ConfigType::Password => Ok(Value::Password(Secret::new(trimmed))),
             ConfigType::List => self.parse_list(trimmed).map(Value::List),
         }
     }
@@ -431,6 +444,12 @@ fn java_double(number: f64) -> String {
 }
 
 impl Secret {
+    /// A secret of this text.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(Zeroizing::new(text.to_owned()))
+    }
+
     /// The secret itself, for what has to know it.
     #[must_use]
     pub fn expose(&self) -> &str {
@@ -467,6 +486,7 @@ impl fmt::Display for Effect {
             Self::InUse => Ok(()),
             Self::None(reason) => write!(f, "No effect: {reason}."),
             Self::OnlyDefault(reason) => write!(f, "Only the default is accepted: {reason}."),
+            Self::Refused(reason) => write!(f, "Any other value than the default stops the start: {reason}."),
         }
     }
 }

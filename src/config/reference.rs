@@ -35,8 +35,13 @@ Every key that is listed is checked. What one does not do here is said with it:
   alter configurations refuse it with INVALID_CONFIG. What a data directory of Kafka's brings, or a file for a broker of
   Kafka's, is kept, shown, and named in the log at the start.
 
-A key of the broker that is not listed is ignored, and named in the log at the start; with `--override` it stops the start. None of
-the keys that grant, limit or encrypt access are listed yet.
+- **Any other value than the default stops the start:** it would let somebody in, keep somebody out or encrypt, and this broker
+  cannot do it.
+
+A key of the broker that is not listed is ignored, and named in the log at the start; with `--override` it stops the start. One
+that begins with `ssl.` or `sasl.`, and `connections.max.reauth.ms`, `max.connections` and `max.connection.creation.rate`, can be set
+for one listener: `listener.name.NAME.KEY`, with the name in lower case, goes before `KEY`. A secret cannot be given with
+`--override`, for whoever lists processes sees it.
 ";
 
 const TOPICS: &str = "

@@ -56,9 +56,9 @@ pub enum Origin {
 }
 
 /// A text for a key, and where it was said.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Setting {
-    /// The text.
+    /// The text. It may be a secret.
     pub(super) text: String,
     /// Where it was said.
     pub(super) origin: Origin,
@@ -174,6 +174,9 @@ impl Settings {
             let name = name.trim();
             let row = broker_key(name)
                 .ok_or_else(|| ConfigError::UnknownOverride { key: name.to_owned(), nearest: nearest_key(name) })?;
+            if row.key.is_sensitive() {
+                return Err(ConfigError::SecretOverride(name.to_owned()));
+            }
             self.set(row, value.to_owned(), Origin::Override);
         }
         Ok(())
@@ -246,6 +249,12 @@ fn edit_distance(from: &str, to: &str) -> usize {
         }
     }
     row.last().copied().unwrap_or_default()
+}
+
+impl fmt::Debug for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Setting").field("origin", &self.origin).finish_non_exhaustive()
+    }
 }
 
 /// As it stands at the beginning of an error.

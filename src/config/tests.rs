@@ -156,6 +156,34 @@ fn a_setting_that_is_not_honoured_is_reported() {
 }
 
 #[test]
+fn what_would_let_somebody_in_and_cannot_stops_the_start() {
+    assert_eq!(
+        Start::file("\nprincipal.builder.class=com.example.Builder").error(),
+        "FILE:2: principal.builder.class=com.example.Builder is refused: no Java classes are loaded"
+    );
+    let default = "principal.builder.class=org.apache.kafka.common.security.authenticator.DefaultKafkaPrincipalBuilder";
+    assert_eq!(Start::file(default).load().expect("the default").1, owned(&[]));
+}
+
+#[test]
+fn a_secret_is_never_told() {
+    assert_eq!(
+        Start::environment(&[("KAFKA_DELEGATION_TOKEN_SECRET_KEY", "hunter2")]).error(),
+        "KAFKA_DELEGATION_TOKEN_SECRET_KEY: delegation.token.secret.key=[hidden] is refused: there are no delegation \
+         tokens"
+    );
+    assert_eq!(
+        Start::overrides(&["ssl.keystore.key=hunter2"]).error(),
+        "--override ssl.keystore.key: whoever lists processes sees it; set it in the file of --config or in the \
+         environment"
+    );
+    let (config, warnings) = Start::file("sasl.jaas.config=hunter2").load().expect("only a warning");
+    let of_brokers = "FILE:1: sasl.jaas.config=[hidden] has no effect: there is no other broker";
+    assert_eq!(warnings, [of_brokers]);
+    assert!(!format!("{config:?}").contains("hunter2"));
+}
+
+#[test]
 fn our_own_keys_are_read_from_the_environment() {
     let (config, warnings) = Start::environment(&[("OTTLA_DURABILITY", "kafka")]).load().expect("valid");
     assert!(!config.acknowledges_durable);

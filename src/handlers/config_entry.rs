@@ -140,7 +140,7 @@ impl ConfigEntry {
 pub fn documentation(key: &ConfigKey) -> StrBytes {
     match key.effect {
         Effect::InUse => StrBytes::from_static(key.doc),
-        effect @ (Effect::None(_) | Effect::OnlyDefault(_)) => {
+        effect @ (Effect::None(_) | Effect::OnlyDefault(_) | Effect::Refused(_)) => {
             WITHOUT_EFFECT.get(&(key.doc, effect)).cloned().unwrap_or_else(|| key.documentation().into())
         }
     }

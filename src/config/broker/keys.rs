@@ -2,10 +2,12 @@
 //!
 //! It has the keys that the broker acts on, the synonyms of topic keys, and keys that Kafka's usual files set and that
 //! mean nothing here: those are checked, and say why they have no effect. A key that grants, limits or encrypts access
-//! is never among the latter: ignoring it would be a lie. The table is held against Kafka 4.4's by a test.
+//! is never among the latter: ignoring it would be a lie. Those have a file of their own. The tables are held against
+//! Kafka 4.4's by a test.
 
 use std::fmt;
 
+use self::security::SECURITY_KEYS;
 use crate::config::{
     client_metrics::NO_CLIENT_METRICS,
     key::{
@@ -21,6 +23,8 @@ use crate::config::{
         COMPRESSION_TYPES, LONG_MAX, NO_PREALLOCATION, NO_REPLICATION, NO_SHARE_GROUPS, NO_TIERED_STORAGE, ONE_REPLICA,
     },
 };
+
+mod security;
 
 /// A key of the broker.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +49,11 @@ pub enum UpdateMode {
 }
 
 /// Every key of the broker, by name.
-pub const BROKER_KEYS: &[BrokerKey] = &[
+pub const BROKER_KEYS: &[BrokerKey] =
+    &merge::<{ GENERAL_KEYS.len() + SECURITY_KEYS.len() }>(GENERAL_KEYS, SECURITY_KEYS);
+
+/// Those that have nothing to do with access.
+const GENERAL_KEYS: &[BrokerKey] = &[
     broker("add.partitions.to.txn.retry.backoff.max.ms", Int, Some("100"), AtLeast(0), High)
         .doc("The longest wait before a coordinator of transactions is asked again.")
         .without_effect(OWN_COORDINATORS),
@@ -594,8 +602,7 @@ pub const BROKER_KEYS: &[BrokerKey] = &[
         .doc("How often finished waiting produce requests are cleared away.")
         .without_effect(NOTHING_WAITS_IN_VAIN),
     broker("queued.max.request.bytes", Long, Some("-1"), Any, Medium)
-        .doc("How many bytes of requests may wait; -1 for no limit.")
-        .only_default("memory for requests is limited by the broker itself"),
+        .doc("The most bytes that all connections may hold together: requests while they arrive and take effect, and responses while they are sent; -1 for 256 MiB."),
     broker("queued.max.requests", Int, Some("500"), AtLeast(1), High)
         .doc("Requests that wait for a thread.")
         .without_effect("a connection is not read from while its requests wait"),
@@ -771,6 +778,32 @@ const fn broker(
     }
 }
 
+/// Both tables as one in the order of names.
+const fn merge<const N: usize>(one: &[BrokerKey], other: &[BrokerKey]) -> [BrokerKey; N] {
+    let mut merged = [one[0]; N];
+    let (mut from_one, mut from_other) = (0, 0);
+    while from_one + from_other < N {
+        let takes_one = from_other == other.len()
+            || from_one < one.len() && is_before(one[from_one].key.name, other[from_other].key.name);
+        merged[from_one + from_other] = if takes_one { one[from_one] } else { other[from_other] };
+        if takes_one { from_one += 1 } else { from_other += 1 }
+    }
+    merged
+}
+
+/// Whether a name comes before another, in the order of bytes.
+const fn is_before(name: &str, other: &str) -> bool {
+    let (name, other) = (name.as_bytes(), other.as_bytes());
+    let mut at = 0;
+    while at < name.len() && at < other.len() {
+        if name[at] != other[at] {
+            return name[at] < other[at];
+        }
+        at += 1;
+    }
+    name.len() < other.len()
+}
+
 /// The row of a broker key.
 #[must_use]
 pub fn broker_key(name: &str) -> Option<&'static BrokerKey> {
@@ -790,6 +823,11 @@ impl BrokerKey {
 
     const fn only_default(mut self, reason: &'static str) -> Self {
         self.key.effect = Effect::OnlyDefault(reason);
+        self
+    }
+
+    const fn refused(mut self, reason: &'static str) -> Self {
+        self.key.effect = Effect::Refused(reason);
         self
     }
 
