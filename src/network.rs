@@ -11,6 +11,7 @@ mod connection;
 mod connections;
 mod counters;
 mod deadlines;
+mod limits;
 mod listener;
 mod memory;
 mod send;
@@ -18,13 +19,17 @@ mod shutdown;
 mod tls;
 mod transport;
 
-use std::{borrow::Cow, fmt::Display, future::Future, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow, collections::HashMap, fmt::Display, future::Future, io, net::SocketAddr, pin::Pin, sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use rustls::pki_types::CertificateDer;
 
 pub use self::{
     counters::{CloseKind, NetworkCounters},
+    limits::ConnectionLimits,
     listener::{BindError, Endpoint, Listener, Network, bind},
     memory::RequestMemory,
     shutdown::Shutdown,
@@ -131,8 +136,12 @@ pub struct NetworkSettings {
     pub handshake_deadline: Duration,
     /// `connections.max.idle.ms`: a connection with nothing in flight is closed after this.
     pub max_idle: Duration,
-    /// `max.connections`: over it a new connection is closed at once.
-    pub max_connections: usize,
+    /// `max.connections` and its kin: over them a new connection is closed at once.
+    pub limits: ConnectionLimits,
+    /// `max.connection.creation.rate`: new connections per second and listener, by listener; accepting waits.
+    pub creation_rates: HashMap<String, u32>,
+    /// The same of all listeners together.
+    pub creation_rate: Option<u32>,
     /// `socket.send.buffer.bytes`; `None` (-1 in Kafka) leaves it to the operating system.
     pub socket_send_buffer: Option<usize>,
     /// `socket.receive.buffer.bytes`; `None` (-1 in Kafka) leaves it to the operating system.
@@ -168,7 +177,9 @@ impl Default for NetworkSettings {
             request_max_bytes_before: 64 << 10,
             handshake_deadline: Duration::from_secs(10),
             max_idle: Duration::from_mins(10),
-            max_connections: usize::try_from(i32::MAX).unwrap_or(usize::MAX),
+            limits: ConnectionLimits::default(),
+            creation_rates: HashMap::new(),
+            creation_rate: None,
             socket_send_buffer: Some(100 << 10),
             socket_receive_buffer: Some(100 << 10),
             in_flight_max: 16,

@@ -37,7 +37,7 @@ use crate::{
         producer_state::TransactionEnd,
     },
     logging::LogLevels,
-    network::{self, BindError, Endpoint, Network, NetworkCounters, NetworkSettings, Shutdown},
+    network::{self, BindError, ConnectionLimits, Endpoint, Network, NetworkCounters, NetworkSettings, Shutdown},
     protocol::ids::{random_uuid, uuid_to_base64},
     transactions::service::{DueEnds, TransactionCoordinator},
 };
@@ -157,8 +157,8 @@ impl Server {
         let api_counters = dispatcher.counters();
         let network = Network::new(Arc::new(dispatcher), settings);
         let network_counters = network.counters();
-        let set_max_connections = network.set_max_connections();
-        broker.watch_config(move |config| set_max_connections(max_connections(config, &files)));
+        let set_limits = network.set_limits();
+        broker.watch_config(move |config| set_limits(connection_limits(config, &files)));
         let certificates = tokio::spawn(tls::follow_files(tls.into_iter().flatten().collect(), shutdown.clone()));
         let until = shutdown.clone();
         let serving = tokio::spawn(async move { network.serve(listeners, &until).await });
@@ -287,16 +287,19 @@ fn network_settings(config: &BrokerConfig, files: &FileShares) -> NetworkSetting
     NetworkSettings {
         request_max_bytes: to_usize(config.socket_request_max_bytes),
         max_idle: config.connections_max_idle.unwrap_or(std::time::Duration::MAX),
-        max_connections: max_connections(config, files),
+        limits: connection_limits(config, files),
         socket_send_buffer: config.socket_send_buffer_bytes.map(to_usize),
         socket_receive_buffer: config.socket_receive_buffer_bytes.map(to_usize),
         ..defaults
     }
 }
 
-/// As many as the settings allow, and the system.
-fn max_connections(config: &BrokerConfig, files: &FileShares) -> usize {
-    usize::try_from(config.max_connections).unwrap_or(usize::MAX).min(files.connections)
+/// As many as the settings allow, and the system. Where it is the system that sets the limit, the last place is for somebody
+/// on this machine.
+fn connection_limits(config: &BrokerConfig, files: &FileShares) -> ConnectionLimits {
+    let asked = usize::try_from(config.max_connections).unwrap_or(usize::MAX);
+    let total = asked.min(files.connections);
+    ConnectionLimits { total, local: usize::from(total < asked), ..ConnectionLimits::default() }
 }
 
 /// Opens the data directory and everything in it. Blocks.

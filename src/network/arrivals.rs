@@ -95,11 +95,6 @@ pub(super) struct Arrival {
 }
 
 impl Arrival {
-    /// What it holds.
-    pub(super) fn held(&self) -> usize {
-        self.held
-    }
-
     /// Whether others wait for room.
     pub(super) fn is_contended(&self) -> bool {
         !self.pool.state().waiting.is_empty()
@@ -214,7 +209,7 @@ mod tests {
         let (arrivals, mut cx) = room(100 * MIB, 50 * MIB);
         let mut one = arrivals.begin(3 * MIB);
         assert!(one.poll_grow(MIB, &mut cx).is_ready() && one.poll_grow(9 * MIB, &mut cx).is_ready());
-        assert_eq!((one.held(), arrivals.used()), (3 * MIB, 3 * MIB));
+        assert_eq!((one.held, arrivals.used()), (3 * MIB, 3 * MIB));
         drop(one);
         assert_eq!(arrivals.used(), 0);
     }
@@ -238,12 +233,12 @@ mod tests {
         let (arrivals, mut cx) = room(160 * MIB, 100 * MIB);
         let mut frames: Vec<_> = (0..200).map(|n| arrivals.begin(3 * MIB + n * MIB * 12 / 25)).collect();
         while !frames.is_empty() {
-            let before: usize = frames.iter().map(Arrival::held).sum();
+            let before: usize = frames.iter().map(|frame| frame.held).sum();
             for frame in &mut frames {
-                let _ = frame.poll_grow(frame.held() + MIB, &mut cx);
+                let _ = frame.poll_grow(frame.held + MIB, &mut cx);
             }
-            frames.retain(|frame| frame.held() < frame.announced);
-            let after: usize = frames.iter().map(Arrival::held).sum();
+            frames.retain(|frame| frame.held < frame.announced);
+            let after: usize = frames.iter().map(|frame| frame.held).sum();
             assert!(after != before || frames.is_empty(), "nobody went on");
         }
         assert_eq!(arrivals.used(), 0);

@@ -12,7 +12,7 @@ use std::{
     future::{Future, poll_fn},
     io,
     pin::{Pin, pin},
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{Arc, Mutex, atomic::Ordering::Relaxed},
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
@@ -28,6 +28,7 @@ use super::{
     budget::{Account, Budget, Parked},
     connections::Entry,
     deadlines::{Timer, frame_deadline, response_deadline},
+    limits::CreationRate,
     memory::RequestMemory,
     send::{Outgoing, SendError},
     tls::{self, HandshakeError},
@@ -60,6 +61,7 @@ pub(super) struct Shared<S> {
     pub(super) counters: Arc<NetworkCounters>,
     pub(super) budget: Arc<Budget>,
     pub(super) arrivals: Arrivals,
+    pub(super) creation_rate: Mutex<CreationRate>,
 }
 
 /// Serves a connection to its end: greets the client where TLS is spoken, asks the service who it is, then takes requests.

@@ -7,7 +7,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     pin::pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::Duration,
@@ -27,6 +27,7 @@ use super::{
     budget::Budget,
     connection::{self, Shared},
     connections::{Connections, Entry},
+    limits::{ConnectionLimits, CreationRate},
     tls::TlsSettings,
 };
 use crate::{clock, protocol::frame::SIZE_PREFIX};
@@ -205,17 +206,24 @@ pub struct Network<S> {
 impl<S: Service> Network<S> {
     /// A network layer that hands requests to `service`.
     pub fn new(service: Arc<S>, settings: NetworkSettings) -> Self {
-        let connections = Connections::new(settings.max_connections);
+        let connections = Connections::new(settings.limits.clone());
         let budget = Budget::new(settings.memory_max);
         let arrivals = Arrivals::new(settings.arrivals_max, SIZE_PREFIX + settings.request_max_bytes);
-        let shared = Arc::new(Shared { service, settings, counters: Arc::default(), budget, arrivals });
+        let shared = Arc::new(Shared {
+            service,
+            settings,
+            counters: Arc::default(),
+            budget,
+            arrivals,
+            creation_rate: Mutex::default(),
+        });
         Self { shared, connections }
     }
 
-    /// What changes `max.connections` while it serves.
-    pub fn set_max_connections(&self) -> impl Fn(usize) + Send + Sync + 'static + use<S> {
+    /// What changes the limits of connections while it serves.
+    pub fn set_limits(&self) -> impl Fn(ConnectionLimits) + Send + Sync + 'static + use<S> {
         let connections = Arc::clone(&self.connections);
-        move |limit| connections.set_limit(limit)
+        move |limits| connections.set_limits(limits)
     }
 
     /// What is counted.
@@ -234,8 +242,9 @@ impl<S: Service> Network<S> {
     pub async fn serve(&self, listeners: Vec<Listener>, shutdown: &Shutdown) {
         let mut accepting = JoinSet::new();
         for listener in listeners {
+            let rate = Arc::default();
             for socket in listener.sockets {
-                let acceptor = self.acceptor(Arc::clone(&listener.name), listener.tls.clone());
+                let acceptor = self.acceptor(Arc::clone(&listener.name), listener.tls.clone(), Arc::clone(&rate));
                 let shutdown = shutdown.clone();
                 accepting.spawn(async move { acceptor.accept_until(socket, shutdown.begun()).await });
             }
@@ -246,9 +255,14 @@ impl<S: Service> Network<S> {
         self.connections.all_closed().await;
     }
 
-    fn acceptor(&self, listener: Arc<str>, tls: Option<Arc<TlsSettings>>) -> Acceptor<S> {
+    fn acceptor(
+        &self,
+        listener: Arc<str>,
+        tls: Option<Arc<TlsSettings>>,
+        rate: Arc<Mutex<CreationRate>>,
+    ) -> Acceptor<S> {
         let (shared, connections) = (Arc::clone(&self.shared), Arc::clone(&self.connections));
-        Acceptor { listener, tls, shared, connections, was_full: AtomicBool::new(false) }
+        Acceptor { listener, tls, shared, connections, was_full: AtomicBool::new(false), rate }
     }
 }
 
@@ -259,6 +273,7 @@ struct Acceptor<S> {
     shared: Arc<Shared<S>>,
     connections: Arc<Connections>,
     was_full: AtomicBool,
+    rate: Arc<Mutex<CreationRate>>,
 }
 
 impl<S: Service> Acceptor<S> {
@@ -268,7 +283,16 @@ impl<S: Service> Acceptor<S> {
             select! {
                 () = &mut stop => return,
                 accepted = socket.accept() => match accepted {
-                    Ok((stream, peer)) => self.admit(stream, peer),
+                    Ok((stream, peer)) => {
+                        self.admit(stream, peer);
+                        let pause = self.pause();
+                        if !pause.is_zero() {
+                            select! {
+                                () = &mut stop => return,
+                                () = sleep(pause) => {}
+                            }
+                        }
+                    }
                     Err(error) if concerns_one_connection(&error) => {}
                     Err(error) => {
                         tracing::warn!("cannot accept on {}, trying again in {ACCEPT_PAUSE:?}: {error}", self.listener);
@@ -282,15 +306,28 @@ impl<S: Service> Acceptor<S> {
         }
     }
 
+    /// How long the next connection must wait.
+    fn pause(&self) -> Duration {
+        let settings = &self.shared.settings;
+        let now = clock::monotonic();
+        let add = |rate: &Mutex<CreationRate>, per_second| {
+            rate.lock().unwrap_or_else(PoisonError::into_inner).add(per_second, now)
+        };
+        let of_listener = settings.creation_rates.get(&*self.listener).copied();
+        add(&self.rate, of_listener).max(add(&self.shared.creation_rate, settings.creation_rate))
+    }
+
     /// Starts serving a connection, or drops it if there are too many. That is said when it begins, not every time.
     fn admit(&self, stream: TcpStream, peer: SocketAddr) {
-        let Some(entry) = self.connections.enter() else {
-            self.shared.counters.over_limit.fetch_add(1, Relaxed);
-            if !self.was_full.swap(true, Relaxed) {
-                let limit = self.connections.limit();
-                tracing::warn!("connection from {peer} to {} closed: max.connections={limit} are open", self.listener);
+        let entry = match self.connections.enter(peer.ip().to_canonical(), &self.listener) {
+            Ok(entry) => entry,
+            Err(full) => {
+                self.shared.counters.over_limit.fetch_add(1, Relaxed);
+                if !self.was_full.swap(true, Relaxed) {
+                    tracing::warn!("connection from {peer} to {} closed: {full}", self.listener);
+                }
+                return;
             }
-            return;
         };
         self.was_full.store(false, Relaxed);
         match self.prepare(&stream, peer, &entry) {

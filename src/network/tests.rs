@@ -619,7 +619,8 @@ fn a_shutdown_does_not_wait_for_ever() {
 
 #[test]
 fn over_the_limit_a_connection_is_closed_at_once() {
-    let settings = NetworkSettings { max_connections: 1, ..defaults() };
+    let settings =
+        NetworkSettings { limits: ConnectionLimits { total: 1, ..ConnectionLimits::default() }, ..defaults() };
     with_server(settings, async |_, server| {
         let mut first = server.connect().await;
         first.send(&[b"e"]).await;
@@ -660,12 +661,12 @@ fn a_quiet_connection_costs_little() {
             settings,
             counters: Arc::default(),
             budget,
-            arrivals: Arrivals::new(0, 1 << 20),
-        });
+            arrivals: Arrivals::new(0, 1 << 20), creation_rate: Mutex::default() });
         let stream = server.connect().await.0;
         let peer = server.address;
         let context = ConnectionContext { id: 0, listener: "PLAINTEXT".into(), peer, local: peer, tls: None };
-        let entry = connections::Connections::new(1).enter().unwrap();
+        let entry =
+            connections::Connections::new(ConnectionLimits::default()).enter(peer.ip(), &"PLAINTEXT".into()).unwrap();
         let task = connection::run(shared, stream, None, context, entry);
         assert!(size_of_val(&task) <= 1024, "{} bytes", size_of_val(&task));
     });
