@@ -23,6 +23,7 @@ pub mod dynamic;
 pub mod group;
 pub mod key;
 pub mod listener;
+mod principal_rules;
 pub mod properties;
 pub mod security;
 pub mod sources;

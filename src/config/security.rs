@@ -3,6 +3,7 @@
 use std::{fmt, path::PathBuf, time::Duration};
 
 use super::key::Secret;
+pub use super::principal_rules::{PrincipalRules, PrincipalRulesError};
 
 /// A listener's protocol: Kafka's `SecurityProtocol`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,10 +98,6 @@ pub enum TlsVersion {
     V13,
 }
 
-/// `ssl.principal.mapping.rules`: from the subject of a certificate to the name of a user.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PrincipalRules {}
-
 /// `sasl.*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SaslConfig {
@@ -161,14 +158,6 @@ impl ListenerSecurity {
     #[must_use]
     pub fn plaintext() -> Self {
         Self { protocol: SecurityProtocol::Plaintext, tls: None, sasl: None }
-    }
-}
-
-impl PrincipalRules {
-    /// The name of the user whose certificate has this subject, in RFC 2253 form; `None` if no rule applies.
-    #[must_use]
-    pub fn name_of(&self, subject: &str) -> Option<String> {
-        Some(subject.to_owned())
     }
 }
 
