@@ -287,3 +287,6 @@ impl Exchange {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

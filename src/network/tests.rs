@@ -661,7 +661,9 @@ fn a_quiet_connection_costs_little() {
             settings,
             counters: Arc::default(),
             budget,
-            arrivals: Arrivals::new(0, 1 << 20), creation_rate: Mutex::default() });
+            arrivals: Arrivals::new(0, 1 << 20),
+            creation_rate: Mutex::default(),
+        });
         let stream = server.connect().await.0;
         let peer = server.address;
         let context = ConnectionContext { id: 0, listener: "PLAINTEXT".into(), peer, local: peer, tls: None };
