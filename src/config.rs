@@ -7,22 +7,29 @@
 use std::{io, path::PathBuf};
 
 use self::{
+    authorizer::AuthorizerError,
     broker::{BrokerConfig, BrokerKey, BrokerValues, OFFSETS_CODEC, broker_key},
     consistency::Inconsistent,
     key::{InvalidValue, Value, one_line},
-    listener::{Endpoint, Listener, ListenerError},
+    listener::ListenerError,
+    listener_keys::ListenerValues,
     properties::MalformedEscape,
+    security::SecurityError,
     sources::{CommandLine, Origin, Setting, Settings},
     topic::TopicCompression,
 };
 
+pub mod authorizer;
 pub mod broker;
 pub mod client_metrics;
+pub mod clients;
 pub mod consistency;
 pub mod dynamic;
 pub mod group;
 pub mod key;
 pub mod listener;
+mod listener_keys;
+mod listeners;
 mod principal_rules;
 pub mod properties;
 pub mod security;
@@ -103,6 +110,22 @@ pub enum ConfigError {
         /// What is wrong with them.
         source: ListenerError,
     },
+    /// A listener that cannot let clients in.
+    #[error("{origin}: {source}")]
+    Security {
+        /// Where it was said.
+        origin: Origin,
+        /// What is wrong.
+        source: SecurityError,
+    },
+    /// An authorizer that cannot be.
+    #[error("{origin}: {source}")]
+    Authorizer {
+        /// Where it was said.
+        origin: Origin,
+        /// What is wrong.
+        source: AuthorizerError,
+    },
     /// Values that do not go together.
     #[error("{origin}: {}", .source.at_start())]
     Inconsistent {
@@ -151,12 +174,40 @@ pub enum Warning {
         /// Where it was said.
         origin: Origin,
         /// The key.
-        key: &'static str,
+        key: String,
         /// What was said.
         value: String,
         /// Why it is not honoured.
         reason: &'static str,
     },
+    /// A key of a listener that is not there.
+    #[error("{origin}: {} is ignored: there is no listener {listener}", one_line(.key))]
+    NoSuchListener {
+        /// Where it was said.
+        origin: Origin,
+        /// The key.
+        key: String,
+        /// The listener that it names.
+        listener: String,
+    },
+    /// Certificates asked for where users are asked for.
+    #[error(
+        "{origin}: ssl.client.auth={value} does not hold for listener {listener}, whose clients authenticate themselves by \
+         SASL: listener.name.{}.ssl.client.auth does", .listener.to_lowercase()
+    )]
+    ClientAuthForAll {
+        /// Where it was said.
+        origin: Origin,
+        /// What was said.
+        value: String,
+        /// The listener.
+        listener: String,
+    },
+    /// Listeners that others than this machine reach, and that ask nobody who he is.
+    #[error(
+        "anybody who reaches {0} may do everything: SASL, or SSL with ssl.client.auth=required, asks who somebody is"
+    )]
+    Open(String),
 }
 
 /// What the command line, the environment and the file come to.
@@ -166,30 +217,41 @@ pub fn load(
 ) -> Result<(BrokerConfig, Vec<Warning>), ConfigError> {
     let (settings, warning) = sources::gather(command_line, environment)?;
     let mut values = parse_all(&settings)?;
+    let of_listeners = listener_keys::parse_all(&settings)?;
+    of_listeners.iter().try_for_each(|(name, said)| refuse(said.key.row, name, &said.value, &said.origin))?;
     check_together(&settings, &values)?;
     check_offsets_codec(&settings, &values)?;
-    let warnings = warning.into_iter().chain(unhonoured(&settings, &values)).collect();
+    let mut warnings: Vec<Warning> = warning.into_iter().chain(unhonoured(&settings, &values, &of_listeners)).collect();
     let id = node_id(&settings)?;
     values.set("node.id", id.clone());
     // Kafka shows the old name too.
     values.set("broker.id", id);
     let data_dir = data_dir(&settings, &mut values)?;
-    let listeners = listeners(command_line, &settings, &mut values)?;
+    let authorizer = authorizer::authorizer(&settings, &values, &mut warnings)?;
+    let listeners = listeners::listeners(command_line, &settings, &mut values, &of_listeners, &mut warnings)?;
+    if authorizer.lets_anonymous() {
+        warnings.extend(listeners::open(&listeners));
+    }
     let cluster_id = cluster_id(settings)?;
     let controller = listener::controller(&list(&values, "listeners"), &list(&values, "controller.listener.names"));
     let mut config = BrokerConfig::new(values, cluster_id, data_dir, listeners);
     config.controller = controller;
+    config.authorizer = authorizer;
     Ok((config, warnings))
 }
 
 /// What was set and promises what is not there. It does not stop a start: Kafka's files should work as they are.
-fn unhonoured(settings: &Settings, values: &BrokerValues) -> Vec<Warning> {
-    let warning = |(name, setting): (&'static str, &Setting)| {
-        let (key, value) = (&broker_key(name)?.key, values.get(name)?);
-        let reason = key.unhonoured(&value)?;
-        Some(Warning::Unhonoured { origin: setting.origin.clone(), key: name, value: value.to_string(), reason })
+fn unhonoured(settings: &Settings, values: &BrokerValues, of_listeners: &ListenerValues) -> Vec<Warning> {
+    let warning = |row: &BrokerKey, name: &str, value: &Value, origin: &Origin| {
+        let reason = row.key.unhonoured(value)?;
+        Some(Warning::Unhonoured { origin: origin.clone(), key: name.to_owned(), value: value.to_string(), reason })
     };
-    settings.iter().filter_map(warning).collect()
+    let of_all = settings
+        .iter()
+        .filter_map(|(name, setting)| warning(broker_key(name)?, name, &values.get(name)?, &setting.origin));
+    let of_listeners =
+        of_listeners.iter().filter_map(|(name, said)| warning(said.key.row, name, &said.value, &said.origin));
+    of_all.chain(of_listeners).collect()
 }
 
 fn parse_all(settings: &Settings) -> Result<BrokerValues, ConfigError> {
@@ -272,61 +334,6 @@ fn data_dir(settings: &Settings, values: &mut BrokerValues) -> Result<PathBuf, C
     let directory = PathBuf::from(directory);
     values.set("log.dirs", value);
     Ok(directory)
-}
-
-/// `--listen` and `--advertise`, else Kafka's keys, else the default.
-fn listeners(
-    command_line: &CommandLine,
-    settings: &Settings,
-    values: &mut BrokerValues,
-) -> Result<Vec<Listener>, ConfigError> {
-    let (origin, endpoints) = listening(command_line, settings, values);
-    let endpoints = endpoints.map_err(|source| ConfigError::Listener { origin, source })?;
-    let (origin, listeners) = advertising(command_line, settings, values, endpoints);
-    let listeners = listeners.map_err(|source| ConfigError::Listener { origin, source })?;
-    let as_set = listeners.iter().map(|listener| listener.endpoint.to_string()).collect();
-    values.set("listeners", Value::List(as_set));
-    Ok(listeners)
-}
-
-/// Where to listen, and who said so.
-fn listening(
-    command_line: &CommandLine,
-    settings: &Settings,
-    values: &BrokerValues,
-) -> (Origin, Result<Vec<Endpoint>, ListenerError>) {
-    if !command_line.listen.is_empty() {
-        return (Origin::Flag("--listen"), listener::endpoints_of_flags(&command_line.listen));
-    }
-    let advertised = settings.get("advertised.listeners");
-    let (origin, endpoints) = match (settings.get("listeners"), advertised) {
-        (None, Some(setting)) => {
-            (setting.origin.clone(), listener::endpoints_behind(&list(values, "advertised.listeners")))
-        }
-        (Some(setting), _) => (setting.origin.clone(), listener::endpoints_of_key(&list(values, "listeners"))),
-        (None, None) => (Origin::Default, listener::endpoints_of_key(&list(values, "listeners"))),
-    };
-    let protocols = values.get("listener.security.protocol.map").map(|map| map.to_string()).unwrap_or_default();
-    let endpoints = endpoints
-        .and_then(|endpoints| listener::without_controllers(endpoints, &list(values, "controller.listener.names")))
-        .and_then(|endpoints| listener::check_protocols(&endpoints, &protocols).map(|()| endpoints));
-    (origin, endpoints)
-}
-
-/// What clients are told of where we listen, and who said so.
-fn advertising(
-    command_line: &CommandLine,
-    settings: &Settings,
-    values: &BrokerValues,
-    endpoints: Vec<Endpoint>,
-) -> (Origin, Result<Vec<Listener>, ListenerError>) {
-    if !command_line.advertise.is_empty() {
-        return (Origin::Flag("--advertise"), listener::advertise_in_order(endpoints, &command_line.advertise));
-    }
-    let setting = settings.get("advertised.listeners");
-    let origin = setting.map_or(Origin::Default, |setting| setting.origin.clone());
-    let controllers = list(values, "controller.listener.names");
-    (origin, listener::advertise_by_name(endpoints, &list(values, "advertised.listeners"), &controllers))
 }
 
 /// Any text, as Kafka takes any.

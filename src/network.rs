@@ -61,10 +61,9 @@ pub trait Service: Send + Sync + 'static {
 
 /// What a [`Service`] keeps of a connection.
 pub trait Session: Send {
-    /// Whether the client has said who it is, if it has to. Until then it has
-    /// [`NetworkSettings::handshake_deadline`] for that, and frames up to
-    /// [`NetworkSettings::request_max_bytes_before`].
-    fn is_established(&self) -> bool;
+    /// `None` once the client has said who it is, if it has to. Until then, the greatest frame that it may send; and it has
+    /// [`NetworkSettings::handshake_deadline`] to say so.
+    fn frame_max_before_known(&self) -> Option<usize>;
 }
 
 /// A boxed future.
@@ -130,8 +129,6 @@ pub struct TlsPeer {
 pub struct NetworkSettings {
     /// `socket.request.max.bytes`: the greatest size of a frame.
     pub request_max_bytes: usize,
-    /// `sasl.server.max.receive.size`: the same before a client has said who it is.
-    pub request_max_bytes_before: usize,
     /// How long a client has to say who it is: for the handshakes of TLS and SASL together.
     pub handshake_deadline: Duration,
     /// `connections.max.idle.ms`: a connection with nothing in flight is closed after this.
@@ -174,7 +171,6 @@ impl Default for NetworkSettings {
     fn default() -> Self {
         Self {
             request_max_bytes: 100 << 20,
-            request_max_bytes_before: 64 << 10,
             handshake_deadline: Duration::from_secs(10),
             max_idle: Duration::from_mins(10),
             limits: ConnectionLimits::default(),

@@ -7,7 +7,7 @@ mod tls;
 
 use std::{
     fmt, io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::Arc,
@@ -19,10 +19,17 @@ use tokio::task::{JoinError, JoinHandle};
 pub use self::tls::TlsError;
 use self::{compaction::Cleaners, maintenance::Coordinators, tls::ListenerTls};
 use crate::{
-    auth::authorizer::Authorizer,
+    auth::{
+        authorizer::{Authorizer, Policy},
+        principal::Principal,
+    },
     broker::{Broker, CloseError, Identity, LoadError},
     clock::wall_clock_ms,
-    config::{broker::BrokerConfig, listener::Listener},
+    config::{
+        authorizer::{Allowed, AuthorizerConfig},
+        broker::BrokerConfig,
+        listener::Listener,
+    },
     groups::service::GroupCoordinator,
     handlers::{
         api::{ApiCounters, Dispatcher},
@@ -148,7 +155,7 @@ impl Server {
             Arc::clone(&broker),
             Arc::clone(&groups),
             Arc::clone(&transactions),
-            Authorizer::default(),
+            authorizer(&config),
             levels,
             shutdown.clone(),
         );
@@ -282,24 +289,59 @@ impl FileShares {
 }
 
 fn network_settings(config: &BrokerConfig, files: &FileShares) -> NetworkSettings {
-    let to_usize = |bytes: u32| usize::try_from(bytes).unwrap_or(usize::MAX);
-    let defaults = NetworkSettings::default();
+    let (defaults, clients) = (NetworkSettings::default(), &config.clients);
+    let rate_of_listener =
+        |listener: &Listener| Some((listener.endpoint.name.clone(), listener.limits.connection_creation_rate_max?));
+    let request_memory = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
     NetworkSettings {
         request_max_bytes: to_usize(config.socket_request_max_bytes),
         max_idle: config.connections_max_idle.unwrap_or(std::time::Duration::MAX),
         limits: connection_limits(config, files),
         socket_send_buffer: config.socket_send_buffer_bytes.map(to_usize),
         socket_receive_buffer: config.socket_receive_buffer_bytes.map(to_usize),
+        creation_rates: config.listeners.iter().filter_map(rate_of_listener).collect(),
+        creation_rate: Some(clients.connection_creation_rate_max),
+        handshake_deadline: clients.handshake_timeout,
+        in_flight_max: to_usize(clients.requests_in_flight_max),
+        arrivals_max: clients.request_memory_max.map_or(defaults.arrivals_max, request_memory),
+        header_deadline: clients.request_header_timeout,
+        frame_deadline: clients.request_timeout,
+        write_deadline: clients.response_timeout,
+        rate_min: to_usize(clients.transfer_rate_min),
         ..defaults
     }
+}
+
+fn to_usize(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// What the settings say of who may do what.
+fn authorizer(config: &BrokerConfig) -> Authorizer {
+    let AuthorizerConfig { allowed, super_users } = &config.authorizer;
+    let policy = match allowed {
+        Allowed::Everybody => Policy::Everything,
+        Allowed::SuperUsers => Policy::Nothing,
+    };
+    Authorizer::new(policy, super_users.iter().map(|name| Principal::user(name)).collect())
 }
 
 /// As many as the settings allow, and the system. Where it is the system that sets the limit, the last place is for somebody
 /// on this machine.
 fn connection_limits(config: &BrokerConfig, files: &FileShares) -> ConnectionLimits {
-    let asked = usize::try_from(config.max_connections).unwrap_or(usize::MAX);
+    let asked = to_usize(config.max_connections);
     let total = asked.min(files.connections);
-    ConnectionLimits { total, local: usize::from(total < asked), ..ConnectionLimits::default() }
+    let clients = &config.clients;
+    let of_address = |(address, limit): (&IpAddr, &u32)| (*address, to_usize(*limit));
+    let of_listener =
+        |listener: &Listener| Some((listener.endpoint.name.clone(), to_usize(listener.limits.connections_max?)));
+    ConnectionLimits {
+        total,
+        local: usize::from(total < asked),
+        per_address: to_usize(clients.connections_per_ip_max),
+        of_address: clients.connections_per_ip_overrides.iter().map(of_address).collect(),
+        of_listener: config.listeners.iter().filter_map(of_listener).collect(),
+    }
 }
 
 /// Opens the data directory and everything in it. Blocks.

@@ -144,6 +144,13 @@ impl Session {
         matches!(&self.state, State::Known(_) | State::Exchange(Exchange { before: Some(_), .. }))
     }
 
+    /// The greatest frame that is read while the client is unknown; `None` once it is known.
+    #[must_use]
+    pub fn frame_max_before_known(&self) -> Option<usize> {
+        let sasl = self.sasl.as_ref().filter(|_| !self.is_established())?;
+        usize::try_from(sasl.max_receive_size).ok()
+    }
+
     /// Who the client is; anonymous before it has said so. While it authenticates itself again no request is admitted.
     #[must_use]
     pub fn principal(&self) -> Principal {

@@ -26,15 +26,25 @@ const DEFAULT_LEVEL: &str = "info";
 #[derive(Args, Clone, Debug, Default)]
 #[command(after_help = EXAMPLES)]
 pub struct BrokerArgs {
-    /// Where to listen: an IPv4 address, an IPv6 address in brackets, or a name; 0.0.0.0 for every interface. Can be
-    /// given more than once. [default: 127.0.0.1:9092]
-    #[arg(long, value_name = "HOST:PORT")]
+    /// Where to listen: an IPv4 address, an IPv6 address in brackets, or a name; 0.0.0.0 for every interface. PROTOCOL is
+    /// SSL for TLS, SASL_SSL for TLS with users, SASL_PLAINTEXT, or PLAINTEXT, the default. Can be given more than once.
+    /// [default: 127.0.0.1:9092]
+    #[arg(long, value_name = "[PROTOCOL://]HOST:PORT")]
     pub listen: Vec<String>,
 
     /// What clients are told to connect to, if that is not the address of --listen. The first belongs to the first
     /// --listen, and so on
     #[arg(long, value_name = "HOST:PORT")]
     pub advertise: Vec<String>,
+
+    /// The certificate and the key for TLS, both in one file in PEM, as `ottla certs` makes them (ssl.keystore.location)
+    #[arg(long, value_name = "FILE")]
+    pub tls: Option<String>,
+
+    /// Asks clients for a certificate that one in this file vouches for, in PEM (ssl.truststore.location,
+    /// ssl.client.auth=required). On listeners with users, listener.name.NAME.ssl.client.auth does
+    #[arg(long, value_name = "FILE")]
+    pub client_ca: Option<String>,
 
     /// Where the data is kept (log.dirs) [default: ./data]
     #[arg(long, value_name = "DIR")]
@@ -64,6 +74,7 @@ OTTLA_DURABILITY is ottla.durability, CLUSTER_ID is the cluster's id), else from
 Examples:
   ottla
   ottla --listen 0.0.0.0:9092 --advertise broker.example:9092 --data-dir /var/lib/ottla
+  ottla --listen 127.0.0.1:9092 --listen SSL://0.0.0.0:9093 --tls certs/server.pem
   ottla --config server.properties --override num.partitions=4 --override log.retention.hours=24";
 
 /// What the arguments, the environment and the file come to. Pure, apart from reading the file.
@@ -145,8 +156,8 @@ impl Signals {
 
 impl From<BrokerArgs> for CommandLine {
     fn from(args: BrokerArgs) -> Self {
-        let BrokerArgs { listen, advertise, data_dir, node_id, cluster_id, config, overrides } = args;
-        Self { listen, advertise, data_dir, node_id, cluster_id, config, overrides }
+        let BrokerArgs { listen, advertise, tls, client_ca, data_dir, node_id, cluster_id, config, overrides } = args;
+        Self { listen, advertise, tls, client_ca, data_dir, node_id, cluster_id, config, overrides }
     }
 }
 
@@ -187,6 +198,6 @@ mod tests {
             let words = std::iter::once("ottla").chain(line.split_whitespace());
             load(Program::try_parse_from(words).expect(line).broker, std::iter::empty()).expect(line)
         });
-        assert_eq!(loaded.count(), 2);
+        assert_eq!(loaded.count(), 3);
     }
 }

@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 pub use self::keys::{BROKER_KEYS, BrokerKey, UpdateMode, broker_key};
 pub(super) use self::keys::{NO_CONSUMER_GROUPS, NO_STREAMS_GROUPS, OFFSETS_CODEC};
 use super::{
+    authorizer::AuthorizerConfig,
+    clients::ClientLimits,
     dynamic::Scope,
     key::Value,
     listener::{Endpoint, Listener},
@@ -31,6 +33,10 @@ pub struct BrokerConfig {
     pub listeners: Vec<Listener>,
     /// The listener of the controller, where `listeners` has one. It is not opened.
     pub controller: Option<Endpoint>,
+    /// `authorizer.class.name`, and what it reads.
+    pub authorizer: AuthorizerConfig,
+    /// What clients may take of the network layer.
+    pub clients: ClientLimits,
     /// `auto.create.topics.enable`.
     pub auto_create_topics_enable: bool,
     /// `connections.max.idle.ms`; `None` for no limit.
@@ -39,8 +45,6 @@ pub struct BrokerConfig {
     pub delete_topic_enable: bool,
     /// `ottla.durability`: whether what is acknowledged is on disk.
     pub acknowledges_durable: bool,
-    /// `connection.failed.authentication.delay.ms`.
-    pub failed_authentication_delay: Duration,
     /// `fetch.max.bytes`.
     pub fetch_max_bytes: u32,
     /// `group.*` and `offsets.*`.
@@ -224,11 +228,12 @@ impl BrokerConfig {
             data_dir,
             listeners,
             controller: None,
+            authorizer: AuthorizerConfig::default(),
+            clients: ClientLimits::new(&values),
             auto_create_topics_enable: values.boolean("auto.create.topics.enable"),
             connections_max_idle: values.duration("connections.max.idle.ms"),
             delete_topic_enable: values.boolean("delete.topic.enable"),
             acknowledges_durable: values.get("ottla.durability").as_ref().and_then(Value::as_str) == Some("fsync"),
-            failed_authentication_delay: Duration::from_millis(100),
             fetch_max_bytes: values.size("fetch.max.bytes"),
             groups: GroupConfig::new(&values),
             log_retention_check_interval: values.duration("log.retention.check.interval.ms").unwrap_or_default(),
@@ -258,8 +263,12 @@ impl BrokerConfig {
 
     /// The same broker with other values.
     pub(super) fn with_values(&self, values: BrokerValues) -> Self {
-        let (cluster_id, data_dir) = (self.cluster_id.clone(), self.data_dir.clone());
-        Self { controller: self.controller.clone(), ..Self::new(values, cluster_id, data_dir, self.listeners.clone()) }
+        let start = self.clone();
+        Self {
+            controller: start.controller,
+            authorizer: start.authorizer,
+            ..Self::new(values, start.cluster_id, start.data_dir, start.listeners)
+        }
     }
 }
 
@@ -312,11 +321,11 @@ impl CleanerConfig {
 }
 
 impl BrokerValues {
-    fn boolean(&self, name: &str) -> bool {
+    pub(super) fn boolean(&self, name: &str) -> bool {
         self.get(name).and_then(|value| value.as_bool()).expect("the key is a BOOLEAN with a default")
     }
 
-    fn long(&self, name: &str) -> i64 {
+    pub(super) fn long(&self, name: &str) -> i64 {
         self.get(name).and_then(|value| value.as_long()).expect("the key is a number with a default")
     }
 
@@ -328,7 +337,7 @@ impl BrokerValues {
         i32::try_from(self.long(name)).expect("the key is an INT")
     }
 
-    fn size(&self, name: &str) -> u32 {
+    pub(super) fn size(&self, name: &str) -> u32 {
         u32::try_from(self.long(name)).expect("the key is an INT that is never negative")
     }
 
@@ -338,7 +347,7 @@ impl BrokerValues {
     }
 
     /// A time in milliseconds; negative for no limit.
-    fn duration(&self, name: &str) -> Option<Duration> {
+    pub(super) fn duration(&self, name: &str) -> Option<Duration> {
         u64::try_from(self.long(name)).ok().map(Duration::from_millis)
     }
 }

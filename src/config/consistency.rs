@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     broker::{BrokerValues, broker_key},
+    clients,
     key::{ConfigType, InvalidValue, Value},
     topic::{TOPIC_KEYS, TopicConfig, TopicConfigError},
 };
@@ -49,6 +50,9 @@ pub enum Inconsistent {
     /// More threads than compaction has use for, and than some systems have room for.
     #[error("log.cleaner.threads={0} must be at most {CLEANER_THREADS_MAX}")]
     CleanerThreads(i64),
+    /// Limits of addresses that are none.
+    #[error("{0}")]
+    Addresses(InvalidValue, &'static str),
     /// A share that is none.
     #[error("log.cleaner.io.buffer.load.factor={0} must be more than 0 and at most 1")]
     LoadFactor(f64),
@@ -63,6 +67,7 @@ impl Inconsistent {
             Self::TopicDefaults(_) => COMPACTION_LAGS,
             Self::DedupeBuffer { .. } => DEDUPE_BUFFER,
             Self::CleanerThreads(_) => [DEDUPE_BUFFER[1]; 2],
+            Self::Addresses(_, key) => [key, key],
             Self::LoadFactor(_) => [LOAD_FACTOR; 2],
         }
     }
@@ -72,9 +77,11 @@ impl Inconsistent {
     pub fn at_start(&self) -> String {
         match self {
             Self::TopicDefault { config_type, .. } => format!("{self} (allowed: {config_type})"),
-            Self::TopicDefaults(_) | Self::DedupeBuffer { .. } | Self::CleanerThreads(_) | Self::LoadFactor(_) => {
-                self.to_string()
-            }
+            Self::TopicDefaults(_)
+            | Self::DedupeBuffer { .. }
+            | Self::CleanerThreads(_)
+            | Self::Addresses(..)
+            | Self::LoadFactor(_) => self.to_string(),
         }
     }
 }
@@ -82,6 +89,7 @@ impl Inconsistent {
 /// Holds the values against each other.
 pub fn check(values: &BrokerValues) -> Result<(), Inconsistent> {
     check_topic_defaults(values)?;
+    clients::check(values)?;
     check_cleaner(values)
 }
 

@@ -7,15 +7,10 @@
 
 use std::{collections::BTreeMap, fmt, net::IpAddr};
 
-use super::security::ListenerSecurity;
+use super::security::{ListenerSecurity, SecurityProtocol};
 
 #[cfg(test)]
 mod tests;
-
-/// The name of a listener that has none of its own, and the one protocol there is.
-const PLAINTEXT: &str = "PLAINTEXT";
-/// Protocols that Kafka knows beside it.
-const ENCRYPTED_OR_AUTHENTICATED: [&str; 3] = ["SSL", "SASL_PLAINTEXT", "SASL_SSL"];
 
 /// A name and an address, as `NAME://host:port` says them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +32,17 @@ pub struct Listener {
     pub advertised: Advertised,
     /// How clients are let in.
     pub security: ListenerSecurity,
+    /// What its clients may take.
+    pub limits: ListenerLimits,
+}
+
+/// Bounds of one listener, where it has some of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListenerLimits {
+    /// `listener.name.NAME.max.connections`.
+    pub connections_max: Option<u32>,
+    /// `listener.name.NAME.max.connection.creation.rate`, in a second.
+    pub connection_creation_rate_max: Option<u32>,
 }
 
 /// What clients are told to connect to.
@@ -59,6 +65,9 @@ pub enum ListenerError {
     /// Not `HOST:PORT`.
     #[error("{0} is not HOST:PORT, as in 127.0.0.1:9092, [::1]:9092 or broker.example:9092")]
     HostPort(String),
+    /// Not a protocol.
+    #[error("{0}: a protocol before :// is PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL, as in SSL://127.0.0.1:9093")]
+    Protocol(String),
     /// Not `NAME://host:port`.
     #[error("Unable to parse {0} to a broker endpoint: it must be NAME://host:port, with a port from 0 to 65535")]
     Endpoint(String),
@@ -80,19 +89,17 @@ pub enum ListenerError {
     #[error("{0} in listener.security.protocol.map is not NAME:PROTOCOL")]
     ProtocolEntry(String),
     /// A protocol that Kafka does not know either.
-    #[error("Invalid security protocol `{0}` defined in listener.security.protocol.map: only PLAINTEXT is allowed")]
+    #[error(
+        "Invalid security protocol `{0}` defined in listener.security.protocol.map: allowed are PLAINTEXT, SSL, \
+         SASL_PLAINTEXT, SASL_SSL"
+    )]
     UnknownProtocol(String),
     /// A listener without a protocol.
-    #[error("No security protocol defined for listener {0}: add {0}:PLAINTEXT to listener.security.protocol.map")]
+    #[error(
+        "No security protocol defined for listener {0}: add {0}:PLAINTEXT to listener.security.protocol.map, or another \
+         of SSL, SASL_PLAINTEXT, SASL_SSL"
+    )]
     NoProtocol(String),
-    /// A listener with a protocol that there is not yet.
-    #[error("listener {name} uses {protocol}: TLS and SASL are not built yet, only PLAINTEXT is allowed")]
-    NotBuilt {
-        /// The listener.
-        name: String,
-        /// Its protocol.
-        protocol: String,
-    },
     /// None but a controller's.
     #[error("There must be at least one listener that is not in controller.listener.names")]
     NoListener,
@@ -123,17 +130,32 @@ pub enum ListenerError {
     NoAdvertisedHost(String),
 }
 
-/// The endpoints of `--listen`: the first is PLAINTEXT, the next PLAINTEXT_2, and so on.
-pub(super) fn endpoints_of_flags(texts: &[String]) -> Result<Vec<Endpoint>, ListenerError> {
-    let named = (1..).zip(texts).map(|(number, text)| {
-        let name = if number == 1 { PLAINTEXT.to_owned() } else { format!("{PLAINTEXT}_{number}") };
-        host_and_port(text)
-            .map(|(host, port)| Endpoint { name, host, port })
-            .ok_or_else(|| ListenerError::HostPort(text.clone()))
-    });
-    let endpoints = named.collect::<Result<Vec<_>, _>>()?;
-    check_distinct(&endpoints)?;
+/// The endpoints of `--listen` and their protocols. One is named after its protocol, the next of that protocol PROTOCOL_2,
+/// and so on.
+pub(super) fn endpoints_of_flags(texts: &[String]) -> Result<Vec<(Endpoint, SecurityProtocol)>, ListenerError> {
+    let mut endpoints: Vec<(Endpoint, SecurityProtocol)> = Vec::new();
+    for text in texts {
+        let (protocol, address) = protocol_and_address(text)?;
+        let (host, port) = host_and_port(address).ok_or_else(|| ListenerError::HostPort(text.clone()))?;
+        let name = match endpoints.iter().filter(|(_, earlier)| *earlier == protocol).count() {
+            0 => protocol.name().to_owned(),
+            earlier => format!("{protocol}_{}", earlier + 1),
+        };
+        endpoints.push((Endpoint { name, host, port }, protocol));
+    }
+    check_distinct(&endpoints.iter().map(|(endpoint, _)| endpoint.clone()).collect::<Vec<_>>())?;
     Ok(endpoints)
+}
+
+/// What stands before `://`, or else PLAINTEXT, and the rest.
+fn protocol_and_address(text: &str) -> Result<(SecurityProtocol, &str), ListenerError> {
+    match text.split_once("://") {
+        None => Ok((SecurityProtocol::Plaintext, text)),
+        Some((protocol, address)) => {
+            let protocol = SecurityProtocol::from_name(protocol);
+            protocol.map(|protocol| (protocol, address)).ok_or_else(|| ListenerError::Protocol(text.to_owned()))
+        }
+    }
 }
 
 /// The endpoints of `listeners`, controllers included: their ports are taken too.
@@ -165,19 +187,17 @@ pub(super) fn controller(entries: &[String], controllers: &[String]) -> Option<E
     parse_endpoints(entries).ok()?.into_iter().find(|endpoint| is_controller(endpoint, controllers))
 }
 
-/// Holds the endpoints against `listener.security.protocol.map`, which may well name protocols that nobody uses.
-pub(super) fn check_protocols(endpoints: &[Endpoint], map: &str) -> Result<(), ListenerError> {
+/// The protocols of `listener.security.protocol.map`, which may well name some that nobody uses.
+pub(super) fn with_protocols(
+    endpoints: Vec<Endpoint>,
+    map: &str,
+) -> Result<Vec<(Endpoint, SecurityProtocol)>, ListenerError> {
     let protocols = parse_protocols(map)?;
-    for Endpoint { name, .. } in endpoints {
-        match protocols.get(name) {
-            Some(protocol) if protocol == PLAINTEXT => {}
-            Some(protocol) => {
-                return Err(ListenerError::NotBuilt { name: name.clone(), protocol: protocol.clone() });
-            }
-            None => return Err(ListenerError::NoProtocol(name.clone())),
-        }
-    }
-    Ok(())
+    let with_protocol = |endpoint: Endpoint| match protocols.get(&endpoint.name) {
+        Some(protocol) => Ok((endpoint, *protocol)),
+        None => Err(ListenerError::NoProtocol(endpoint.name)),
+    };
+    endpoints.into_iter().map(with_protocol).collect()
 }
 
 /// Gives each endpoint the address of its name in `advertised.listeners`, or its own.
@@ -196,7 +216,7 @@ pub(super) fn advertise_by_name(
             || Ok(own_address(&endpoint)),
             |address| advertised_address(&endpoint, address.host.clone(), address.port, &address.to_string()),
         )?;
-        Ok(Listener { endpoint, advertised, security: ListenerSecurity::plaintext() })
+        Ok(Listener::plaintext(endpoint, advertised))
     };
     endpoints.into_iter().map(advertise).collect()
 }
@@ -215,7 +235,7 @@ pub(super) fn advertise_in_order(endpoints: Vec<Endpoint>, texts: &[String]) -> 
                 advertised_address(&endpoint, host, port, text)?
             }
         };
-        Ok(Listener { endpoint, advertised, security: ListenerSecurity::plaintext() })
+        Ok(Listener::plaintext(endpoint, advertised))
     };
     endpoints.into_iter().zip(texts).map(advertise).collect()
 }
@@ -258,17 +278,15 @@ fn is_host_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '%' | '.' | '_' | ':')
 }
 
-fn parse_protocols(map: &str) -> Result<BTreeMap<String, String>, ListenerError> {
+fn parse_protocols(map: &str) -> Result<BTreeMap<String, SecurityProtocol>, ListenerError> {
     let entries = map.split(',').map(str::trim).filter(|entry| !entry.is_empty());
     entries
         .map(|entry| {
             let (name, protocol) =
                 entry.rsplit_once(':').ok_or_else(|| ListenerError::ProtocolEntry(entry.to_owned()))?;
-            let known = protocol.trim().to_uppercase();
-            match known == PLAINTEXT || ENCRYPTED_OR_AUTHENTICATED.contains(&known.as_str()) {
-                true => Ok((name.trim().to_uppercase(), known)),
-                false => Err(ListenerError::UnknownProtocol(protocol.to_owned())),
-            }
+            let known = SecurityProtocol::from_name(protocol.trim());
+            let known = known.ok_or_else(|| ListenerError::UnknownProtocol(protocol.to_owned()))?;
+            Ok((name.trim().to_uppercase(), known))
         })
         .collect()
 }
@@ -344,6 +362,13 @@ fn is_wildcard(host: &str) -> bool {
 
 fn join(endpoints: &[Endpoint]) -> String {
     endpoints.iter().map(Endpoint::to_string).collect::<Vec<_>>().join(",")
+}
+
+impl Listener {
+    /// A listener before it is known how it lets clients in.
+    fn plaintext(endpoint: Endpoint, advertised: Advertised) -> Self {
+        Self { endpoint, advertised, security: ListenerSecurity::plaintext(), limits: ListenerLimits::default() }
+    }
 }
 
 impl Endpoint {

@@ -2,8 +2,12 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
+pub use self::error::SecurityError;
 use super::key::Secret;
 pub use super::principal_rules::{PrincipalRules, PrincipalRulesError};
+
+mod error;
+pub(super) mod resolve;
 
 /// A listener's protocol: Kafka's `SecurityProtocol`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +55,8 @@ pub struct TlsConfig {
     pub client_auth: ClientAuth,
     /// `ssl.enabled.protocols`.
     pub protocols: Vec<TlsVersion>,
+    /// `ssl.cipher.suites`; empty for all that there are.
+    pub cipher_suites: Vec<CipherSuite>,
     /// `ssl.principal.mapping.rules`.
     pub principal_rules: PrincipalRules,
 }
@@ -98,6 +104,13 @@ pub enum TlsVersion {
     V13,
 }
 
+/// A cipher suite of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CipherSuite {
+    name: &'static str,
+    code: u16,
+}
+
 /// `sasl.*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SaslConfig {
@@ -105,9 +118,14 @@ pub struct SaslConfig {
     pub mechanisms: Vec<SaslMechanism>,
     /// `connections.max.reauth.ms`; `None` where a client need not authenticate again.
     pub max_reauth: Option<Duration>,
+    /// `sasl.server.max.receive.size`: the most bytes of a frame before a client has authenticated itself.
+    pub max_receive_size: u32,
 }
 
 impl SecurityProtocol {
+    /// All that there are.
+    pub const ALL: [Self; 4] = [Self::Plaintext, Self::Ssl, Self::SaslPlaintext, Self::SaslSsl];
+
     /// Whether bytes are encrypted.
     #[must_use]
     pub fn has_tls(self) -> bool {
@@ -118,6 +136,12 @@ impl SecurityProtocol {
     #[must_use]
     pub fn has_sasl(self) -> bool {
         matches!(self, Self::SaslPlaintext | Self::SaslSsl)
+    }
+
+    /// The protocol of this name, in any case.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|protocol| protocol.name().eq_ignore_ascii_case(name))
     }
 
     /// Kafka's name.
@@ -150,6 +174,61 @@ impl SaslMechanism {
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|mechanism| mechanism.name() == name)
+    }
+
+    /// The names of all, for an error.
+    fn names() -> String {
+        Self::ALL.map(Self::name).join(", ")
+    }
+}
+
+impl TlsVersion {
+    /// The version of this name, as Java has it.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "TLSv1.2" => Some(Self::V12),
+            "TLSv1.3" => Some(Self::V13),
+            _ => None,
+        }
+    }
+}
+
+impl CipherSuite {
+    /// All that there are: those of rustls with ring.
+    pub const ALL: [Self; 9] = [
+        Self { name: "TLS_AES_128_GCM_SHA256", code: 0x1301 },
+        Self { name: "TLS_AES_256_GCM_SHA384", code: 0x1302 },
+        Self { name: "TLS_CHACHA20_POLY1305_SHA256", code: 0x1303 },
+        Self { name: "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", code: 0xc02b },
+        Self { name: "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", code: 0xc02c },
+        Self { name: "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", code: 0xcca9 },
+        Self { name: "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", code: 0xc02f },
+        Self { name: "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384", code: 0xc030 },
+        Self { name: "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256", code: 0xcca8 },
+    ];
+
+    /// The suite of this name, as the standards have it.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|suite| suite.name == name)
+    }
+
+    /// Its number, as it travels.
+    #[must_use]
+    pub fn code(self) -> u16 {
+        self.code
+    }
+
+    /// The version that it is for: those of TLS 1.3 say nothing of the exchange of keys.
+    #[must_use]
+    pub fn version(self) -> TlsVersion {
+        if self.name.contains("_WITH_") { TlsVersion::V12 } else { TlsVersion::V13 }
+    }
+
+    /// The names of all, for an error.
+    fn names() -> String {
+        Self::ALL.map(|suite| suite.name).join(", ")
     }
 }
 

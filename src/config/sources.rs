@@ -9,6 +9,7 @@ use std::{collections::BTreeMap, fmt, path::Path};
 use super::{
     ConfigError, Warning,
     broker::{BROKER_KEYS, BrokerKey, broker_key},
+    listener_keys::ListenerKey,
     properties,
     topic::topic_key,
 };
@@ -23,6 +24,10 @@ pub struct CommandLine {
     pub listen: Vec<String>,
     /// `--advertise`, in order.
     pub advertise: Vec<String>,
+    /// `--tls`.
+    pub tls: Option<String>,
+    /// `--client-ca`.
+    pub client_ca: Option<String>,
     /// `--data-dir`.
     pub data_dir: Option<String>,
     /// `--node-id`.
@@ -68,9 +73,16 @@ pub(super) struct Setting {
 #[derive(Debug, Default)]
 pub(super) struct Settings {
     by_key: BTreeMap<&'static str, Setting>,
+    /// Those of one listener, by the whole name.
+    pub(super) of_listeners: BTreeMap<String, (ListenerKey, Setting)>,
     /// `--cluster-id` or `CLUSTER_ID`: Kafka has it in meta.properties, not among its settings.
     pub(super) cluster_id: Option<Setting>,
 }
+
+/// Names the file with the broker's certificate and key.
+pub(super) const TLS_FLAG: &str = "--tls";
+/// Names the file with the certificates of those who vouch for clients.
+const CLIENT_CA_FLAG: &str = "--client-ca";
 
 /// Variables that other programs take for themselves: Kafka's start scripts and images, our log levels, and Kubernetes,
 /// which names the port of a service.
@@ -139,9 +151,9 @@ impl Settings {
         })?;
         for property in properties {
             let origin = Origin::File { path: path.to_owned(), line: property.line };
-            match broker_key(&property.key) {
-                Some(row) => self.set(row, property.value, origin),
-                None => unknown.push((property.key, origin)),
+            let setting = Setting { text: property.value, origin };
+            if let Err(setting) = self.set(&property.key, setting) {
+                unknown.push((property.key, setting.origin));
             }
         }
         Ok(())
@@ -158,11 +170,10 @@ impl Settings {
             if variable == "CLUSTER_ID" {
                 // Compose files often pass it on empty.
                 self.cluster_id = (!text.is_empty()).then_some(Setting { text, origin });
-            } else if let Some(name) = key_of_variable(&variable) {
-                match broker_key(&name) {
-                    Some(row) => self.set(row, text, origin),
-                    None => unknown.push((name, origin)),
-                }
+            } else if let Some(name) = key_of_variable(&variable)
+                && let Err(setting) = self.set(&name, Setting { text, origin })
+            {
+                unknown.push((name, setting.origin));
             }
         }
     }
@@ -172,22 +183,31 @@ impl Settings {
             let (name, value) =
                 text.split_once('=').ok_or_else(|| ConfigError::OverrideSyntax { text: text.clone() })?;
             let name = name.trim();
-            let row = broker_key(name)
-                .ok_or_else(|| ConfigError::UnknownOverride { key: name.to_owned(), nearest: nearest_key(name) })?;
-            if row.key.is_sensitive() {
+            if row_meant(name).is_some_and(|row| row.key.is_sensitive()) {
                 return Err(ConfigError::SecretOverride(name.to_owned()));
             }
-            self.set(row, value.to_owned(), Origin::Override);
+            let setting = Setting { text: value.to_owned(), origin: Origin::Override };
+            self.set(name, setting)
+                .map_err(|_| ConfigError::UnknownOverride { key: name.to_owned(), nearest: nearest_key(name) })?;
         }
         Ok(())
     }
 
     fn add_flags(&mut self, command_line: &CommandLine) {
-        let flags =
-            [("node.id", "--node-id", &command_line.node_id), ("log.dirs", "--data-dir", &command_line.data_dir)];
+        let CommandLine { node_id, data_dir, tls, client_ca, .. } = command_line;
+        let is_pem = |text: &Option<String>| text.is_some().then(|| "PEM".to_owned());
+        let flags = [
+            ("node.id", "--node-id", node_id.clone()),
+            ("log.dirs", "--data-dir", data_dir.clone()),
+            ("ssl.keystore.location", TLS_FLAG, tls.clone()),
+            ("ssl.keystore.type", TLS_FLAG, is_pem(tls)),
+            ("ssl.truststore.location", CLIENT_CA_FLAG, client_ca.clone()),
+            ("ssl.truststore.type", CLIENT_CA_FLAG, is_pem(client_ca)),
+            ("ssl.client.auth", CLIENT_CA_FLAG, client_ca.as_ref().map(|_| "required".to_owned())),
+        ];
         for (name, flag, text) in flags {
-            if let (Some(row), Some(text)) = (broker_key(name), text) {
-                self.set(row, text.clone(), Origin::Flag(flag));
+            if let Some(text) = text {
+                self.by_key.insert(name, Setting { text, origin: Origin::Flag(flag) });
             }
         }
         if let Some(text) = command_line.cluster_id.clone() {
@@ -195,9 +215,22 @@ impl Settings {
         }
     }
 
-    fn set(&mut self, row: &BrokerKey, text: String, origin: Origin) {
-        self.by_key.insert(row.key.name, Setting { text, origin });
+    /// Takes a setting of the broker or of a listener; gives back any other.
+    fn set(&mut self, name: &str, setting: Setting) -> Result<(), Setting> {
+        if let Some(row) = broker_key(name) {
+            self.by_key.insert(row.key.name, setting);
+        } else if let Some(key) = ListenerKey::parse(name) {
+            self.of_listeners.insert(name.to_owned(), (key, setting));
+        } else {
+            return Err(setting);
+        }
+        Ok(())
     }
+}
+
+/// The row that a name of a setting stands for.
+fn row_meant(name: &str) -> Option<&'static BrokerKey> {
+    broker_key(name).or_else(|| Some(ListenerKey::parse(name)?.row))
 }
 
 impl Origin {

@@ -2,7 +2,9 @@ use std::{collections::BTreeMap, io::Write, path::Path, time::Duration};
 
 use tempfile::NamedTempFile;
 
-use super::{topic::TopicConfig, *};
+use super::{listener::Listener, topic::TopicConfig, *};
+
+mod security;
 
 /// A start: a properties file, variables, and the words of a command line.
 #[derive(Default)]
@@ -55,6 +57,14 @@ impl<'a> Start<'a> {
 
 fn owned(list: &[&str]) -> Vec<String> {
     list.iter().map(|text| (*text).to_owned()).collect()
+}
+
+/// What is said of listeners that let anybody in.
+fn open(listeners: &str) -> String {
+    format!(
+        "anybody who reaches {listeners} may do everything: SASL, or SSL with ssl.client.auth=required, asks who \
+         somebody is"
+    )
 }
 
 fn listeners(config: &BrokerConfig) -> Vec<String> {
@@ -237,7 +247,7 @@ fn kafkas_own_example_file_is_understood() {
         log.retention.check.interval.ms=300000\n\
         group.initial.rebalance.delay.ms=0\n";
     let (config, warnings) = Start::file(file).load().expect("valid");
-    assert_eq!(warnings, owned(&[]));
+    assert_eq!(warnings, [open("PLAINTEXT://:9092")]);
     assert_eq!(listeners(&config), ["PLAINTEXT://:9092 (advertises localhost:9092)"]);
     assert_eq!(config.data_dir, Path::new("/tmp/kraft-combined-logs"));
 }
@@ -256,7 +266,7 @@ fn the_environment_of_a_test_container_is_understood() {
         ("KAFKA_TRANSACTION_STATE_LOG_MIN_ISR", "1"),
     ];
     let (config, warnings) = Start::environment(&environment).load().expect("valid");
-    assert_eq!(warnings, owned(&[]));
+    assert_eq!(warnings, [open("PLAINTEXT://:9092, BROKER://:9093 (PLAINTEXT)")]);
     assert_eq!(
         listeners(&config),
         ["PLAINTEXT://:9092 (advertises localhost:32768)", "BROKER://:9093 (advertises 172.17.0.2:9093)"]
@@ -291,8 +301,9 @@ fn bad_listeners_are_told_with_their_source() {
         "--listen: 9092 is not HOST:PORT, as in 127.0.0.1:9092, [::1]:9092 or broker.example:9092"
     );
     assert_eq!(
-        Start::file("num.partitions=1\nlisteners=SSL://:9092").error(),
-        "FILE:2: listener SSL uses SSL: TLS and SASL are not built yet, only PLAINTEXT is allowed"
+        Start::file("num.partitions=1\nlisteners=A://:9092").error(),
+        "FILE:2: No security protocol defined for listener A: add A:PLAINTEXT to listener.security.protocol.map, or \
+         another of SSL, SASL_PLAINTEXT, SASL_SSL"
     );
     assert_eq!(
         Start::overrides(&["listeners=PLAINTEXT://:1", "advertised.listeners=PLAINTEXT://0.0.0.0:1"]).error(),

@@ -249,8 +249,8 @@ impl Dispatcher {
 }
 
 impl network::Session for Session {
-    fn is_established(&self) -> bool {
-        Self::is_established(self)
+    fn frame_max_before_known(&self) -> Option<usize> {
+        Self::frame_max_before_known(self)
     }
 }
 

@@ -81,7 +81,7 @@ async fn step(cx: &Context, mut conversation: Conversation, token: Bytes) -> (Co
 
 /// Holds the answer to a failure back, longer with each one of late.
 pub(super) async fn delay_failure(cx: &Context, user: Option<&str>) {
-    let base = cx.broker.config().failed_authentication_delay;
+    let base = cx.broker.config().clients.failed_authentication_delay;
     let delay = cx.failures().add(cx.connection.peer.ip(), user, base, clock::monotonic());
     sleep(delay).await;
 }

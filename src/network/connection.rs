@@ -100,8 +100,8 @@ pub(super) async fn run<S: Service>(
         }
     };
     let mut connection =
-        Connection { shared: &shared, context: &context, transport, entry, timer, account, known_by: Some(known_by) };
-    connection.look_at(&session);
+        Connection { shared: &shared, context: &context, transport, entry, timer, account, unknown: None };
+    connection.unknown = session.frame_max_before_known().map(|frame_max| (known_by, frame_max));
     poll_fn(|cx| {
         connection.entry.register(cx.waker());
         Poll::Ready(())
@@ -146,8 +146,8 @@ struct Connection<'s, S: Service> {
     entry: Entry,
     timer: Timer,
     account: Arc<Account>,
-    /// Until when the client must have said who it is; `None` once it has.
-    known_by: Option<Instant>,
+    /// Until when the client must have said who it is, and the greatest frame until then; `None` once it has.
+    unknown: Option<(Instant, usize)>,
 }
 
 impl<S: Service> Connection<'_, S> {
@@ -172,24 +172,21 @@ impl<S: Service> Connection<'_, S> {
             return Poll::Ready(readable.map_err(CloseReason::Lost));
         }
         let idle_at = quiet_since + self.shared.settings.max_idle;
-        let known_by = self.known_by.filter(|known_by| *known_by < idle_at);
+        let known_by = self.unknown.map(|(known_by, _)| known_by).filter(|known_by| *known_by < idle_at);
         ready!(self.timer.poll(known_by.unwrap_or(idle_at), cx));
         Poll::Ready(Err(if known_by.is_some() { CloseReason::Unknown } else { CloseReason::Idle }))
     }
 
     /// Notes whether the client is known by now.
     fn look_at(&mut self, session: &S::Session) {
-        if session.is_established() {
-            self.known_by = None;
+        if session.frame_max_before_known().is_none() {
+            self.unknown = None;
         }
     }
 
     fn request_max_bytes(&self) -> usize {
         let settings = &self.shared.settings;
-        match self.known_by {
-            Some(_) => settings.request_max_bytes_before.min(settings.request_max_bytes),
-            None => settings.request_max_bytes,
-        }
+        self.unknown.map_or(usize::MAX, |(_, frame_max)| frame_max).min(settings.request_max_bytes)
     }
 }
 
@@ -572,7 +569,8 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
         });
         let frame = self.frame_since.map(|since| (frame_deadline(settings, since, self.announced()), Overdue::Frame));
         // A request that takes effect may be what makes the client known.
-        let unknown = self.connection.known_by.filter(|_| !self.is_busy).map(|known_by| (known_by, Overdue::Handshake));
+        let unknown =
+            self.connection.unknown.filter(|_| !self.is_busy).map(|(known_by, _)| (known_by, Overdue::Handshake));
         let pace = self.pace.map(|(since, _)| (since + PACE_INTERVAL, Overdue::Pace));
         [stop, stalled, frame, unknown, pace].into_iter().flatten().min_by_key(|(deadline, _)| *deadline)
     }

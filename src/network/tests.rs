@@ -110,8 +110,8 @@ impl Toy {
 struct Anybody;
 
 impl Session for Anybody {
-    fn is_established(&self) -> bool {
-        true
+    fn frame_max_before_known(&self) -> Option<usize> {
+        None
     }
 }
 

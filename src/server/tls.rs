@@ -8,8 +8,8 @@ use std::{
 };
 
 use rustls::{
-    RootCertStore, ServerConfig, SupportedProtocolVersion,
-    crypto::ring,
+    RootCertStore, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion,
+    crypto::{CryptoProvider, ring},
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::{VerifierBuilderError, WebPkiClientVerifier, danger::ClientCertVerifier},
     version::{TLS12, TLS13},
@@ -19,7 +19,7 @@ use tokio::time::sleep;
 use crate::{
     config::{
         listener::Listener,
-        security::{ClientAuth, Identity, Pem, TlsConfig, TlsVersion},
+        security::{CipherSuite, ClientAuth, Identity, Pem, TlsConfig, TlsVersion},
     },
     network::{Shutdown, TlsSettings},
 };
@@ -132,7 +132,7 @@ fn stamp(pem: &Pem) -> Stamp {
 
 /// What rustls needs, from what the settings say.
 pub(super) fn server_config(config: &TlsConfig) -> Result<Arc<ServerConfig>, TlsError> {
-    let provider = Arc::new(ring::default_provider());
+    let provider = Arc::new(provider(&config.cipher_suites));
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&versions(&config.protocols))
         .map_err(TlsError::Protocols)?;
@@ -145,6 +145,16 @@ pub(super) fn server_config(config: &TlsConfig) -> Result<Arc<ServerConfig>, Tls
     Ok(Arc::new(settings))
 }
 
+/// Ring, with these cipher suites alone; with all if none is named.
+fn provider(suites: &[CipherSuite]) -> CryptoProvider {
+    let mut provider = ring::default_provider();
+    let is_named = |suite: &SupportedCipherSuite| {
+        suites.is_empty() || suites.iter().any(|named| u16::from(suite.suite()) == named.code())
+    };
+    provider.cipher_suites.retain(is_named);
+    provider
+}
+
 fn versions(protocols: &[TlsVersion]) -> Vec<&'static SupportedProtocolVersion> {
     let version = |protocol: &TlsVersion| match protocol {
         TlsVersion::V12 => &TLS12,
@@ -155,7 +165,7 @@ fn versions(protocols: &[TlsVersion]) -> Vec<&'static SupportedProtocolVersion> 
 
 fn verifier(
     config: &TlsConfig,
-    provider: &Arc<rustls::crypto::CryptoProvider>,
+    provider: &Arc<CryptoProvider>,
 ) -> Result<Option<Arc<dyn ClientCertVerifier>>, TlsError> {
     if config.client_auth == ClientAuth::None {
         return Ok(None);

@@ -35,7 +35,11 @@ const EVERYWHERE: [At; 11] = [
 ];
 
 fn sasl(max_reauth: Option<Duration>) -> Session {
-    Session::unauthenticated(Arc::new(SaslConfig { mechanisms: MECHANISMS.to_vec(), max_reauth }))
+    Session::unauthenticated(Arc::new(SaslConfig {
+        mechanisms: MECHANISMS.to_vec(),
+        max_reauth,
+        max_receive_size: 65_536,
+    }))
 }
 
 fn success(name: &str) -> Step {

@@ -4,10 +4,14 @@ fn texts(list: &[&str]) -> Vec<String> {
     list.iter().map(|text| (*text).to_owned()).collect()
 }
 
+fn without_protocols(endpoints: Vec<(Endpoint, SecurityProtocol)>) -> Vec<Endpoint> {
+    endpoints.into_iter().map(|(endpoint, _)| endpoint).collect()
+}
+
 /// The listeners of `--listen` and `--advertise`, as the start line prints them.
 fn of_flags(listen: &[&str], advertise: &[&str]) -> Result<Vec<String>, String> {
     endpoints_of_flags(&texts(listen))
-        .and_then(|endpoints| advertise_in_order(endpoints, &texts(advertise)))
+        .and_then(|endpoints| advertise_in_order(without_protocols(endpoints), &texts(advertise)))
         .map(|listeners| listeners.iter().map(Listener::to_string).collect())
         .map_err(|error| error.to_string())
 }
@@ -17,8 +21,8 @@ fn of_keys(listeners: &[&str], advertised: &[&str], protocols: &str) -> Result<V
     let controllers = texts(&["CONTROLLER"]);
     endpoints_of_key(&texts(listeners))
         .and_then(|endpoints| without_controllers(endpoints, &controllers))
-        .and_then(|endpoints| check_protocols(&endpoints, protocols).map(|()| endpoints))
-        .and_then(|endpoints| advertise_by_name(endpoints, &texts(advertised), &controllers))
+        .and_then(|endpoints| with_protocols(endpoints, protocols))
+        .and_then(|endpoints| advertise_by_name(without_protocols(endpoints), &texts(advertised), &controllers))
         .map(|listeners| listeners.iter().map(Listener::to_string).collect())
         .map_err(|error| error.to_string())
 }
@@ -98,7 +102,7 @@ fn kafkas_keys_are_refused_as_kafka_refuses_them() {
     let unparsable = |text: &str| {
         format!("Unable to parse {text} to a broker endpoint: it must be NAME://host:port, with a port from 0 to 65535")
     };
-    let cases: [(&[&str], &[&str], String); 13] = [
+    let cases: [(&[&str], &[&str], String); 12] = [
         (&["h:1"], &[], unparsable("h:1")),
         (&["A://h:99999"], &[], unparsable("A://h:99999")),
         (&["A://h:-1"], &[], unparsable("A://h:-1")),
@@ -114,12 +118,9 @@ fn kafkas_keys_are_refused_as_kafka_refuses_them() {
         (
             &["B://h:1"],
             &[],
-            "No security protocol defined for listener B: add B:PLAINTEXT to listener.security.protocol.map".to_owned(),
-        ),
-        (
-            &["SECURE://h:1"],
-            &[],
-            "listener SECURE uses SASL_SSL: TLS and SASL are not built yet, only PLAINTEXT is allowed".to_owned(),
+            "No security protocol defined for listener B: add B:PLAINTEXT to listener.security.protocol.map, or \
+             another of SSL, SASL_PLAINTEXT, SASL_SSL"
+                .to_owned(),
         ),
         (
             &["CONTROLLER://h:1"],
@@ -155,7 +156,7 @@ fn an_ipv4_and_an_ipv6_listener_may_share_a_port_and_port_zero_is_nobodys() {
 fn nobody_is_told_to_connect_to_every_interface() {
     for wildcard in ["0.0.0.0", "::"] {
         let advertised = advertise_by_name(
-            endpoints_of_flags(&texts(&[":1"])).expect("valid"),
+            without_protocols(endpoints_of_flags(&texts(&[":1"])).expect("valid")),
             &[format!("PLAINTEXT://[{wildcard}]:1")],
             &[],
         );
@@ -165,13 +166,23 @@ fn nobody_is_told_to_connect_to_every_interface() {
 
 #[test]
 fn the_protocol_map_is_checked() {
-    let endpoints = endpoints_of_flags(&texts(&[":1"])).expect("valid");
-    let check = |map| check_protocols(&endpoints, map).map_err(|error| error.to_string());
-    assert_eq!(check("plaintext:plaintext , FOO:SSL"), Ok(()));
+    let protocol = |name: &str, map: &str| {
+        let endpoint = Endpoint { name: name.to_owned(), host: None, port: 1 };
+        with_protocols(vec![endpoint], map).map(|known| known[0].1).map_err(|error| error.to_string())
+    };
+    let map = "plaintext:plaintext , FOO:SSL,b:Sasl_Ssl,C:SASL_PLAINTEXT";
+    assert_eq!(protocol("PLAINTEXT", map), Ok(SecurityProtocol::Plaintext));
+    assert_eq!(protocol("FOO", map), Ok(SecurityProtocol::Ssl));
+    assert_eq!(protocol("B", map), Ok(SecurityProtocol::SaslSsl));
+    assert_eq!(protocol("C", map), Ok(SecurityProtocol::SaslPlaintext));
     assert_eq!(
-        check("PLAINTEXT:FOO"),
-        Err("Invalid security protocol `FOO` defined in listener.security.protocol.map: only PLAINTEXT is allowed"
+        protocol("PLAINTEXT", "PLAINTEXT:FOO"),
+        Err("Invalid security protocol `FOO` defined in listener.security.protocol.map: allowed are PLAINTEXT, SSL, \
+             SASL_PLAINTEXT, SASL_SSL"
             .to_owned())
     );
-    assert_eq!(check("PLAINTEXT"), Err("PLAINTEXT in listener.security.protocol.map is not NAME:PROTOCOL".to_owned()));
+    assert_eq!(
+        protocol("PLAINTEXT", "PLAINTEXT"),
+        Err("PLAINTEXT in listener.security.protocol.map is not NAME:PROTOCOL".to_owned())
+    );
 }

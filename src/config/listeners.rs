@@ -1,0 +1,130 @@
+//! The listeners, from whichever source names them, and how each lets clients in.
+
+use super::{
+    ConfigError, Warning,
+    broker::BrokerValues,
+    key::Value,
+    list,
+    listener::{self, Endpoint, Listener, ListenerError, ListenerLimits},
+    listener_keys::{ListenerSettings, ListenerValues},
+    security::{
+        SecurityError, SecurityProtocol,
+        resolve::{Resolver, is_loopback, lets_anybody_in, shown},
+    },
+    sources::{CommandLine, Origin, Settings, TLS_FLAG},
+};
+
+/// `--listen` and `--advertise`, else Kafka's keys, else the default.
+pub(super) fn listeners(
+    command_line: &CommandLine,
+    settings: &Settings,
+    values: &mut BrokerValues,
+    own: &ListenerValues,
+    warnings: &mut Vec<Warning>,
+) -> Result<Vec<Listener>, ConfigError> {
+    let (listening, endpoints) = listening(command_line, settings, values);
+    let endpoints = endpoints.map_err(|source| ConfigError::Listener { origin: listening.clone(), source })?;
+    let (endpoints, protocols): (Vec<_>, Vec<_>) = endpoints.into_iter().unzip();
+    let (origin, listeners) = advertising(command_line, settings, values, endpoints);
+    let mut listeners = listeners.map_err(|source| ConfigError::Listener { origin, source })?;
+    for (listener, protocol) in listeners.iter_mut().zip(protocols) {
+        let name = &listener.endpoint.name;
+        let said = ListenerSettings { name, own, settings, values, listening: &listening };
+        let resolver = Resolver { settings: said, endpoint: &listener.endpoint, protocol, warnings };
+        listener.security = resolver.security()?;
+        listener.limits = limits(said);
+    }
+    check_tls_is_used(settings, &listeners)?;
+    warnings.extend(without_listener(values, &listeners, own));
+    let as_set = listeners.iter().map(|listener| listener.endpoint.to_string()).collect();
+    values.set("listeners", Value::List(as_set));
+    Ok(listeners)
+}
+
+/// Where to listen, and who said so.
+fn listening(
+    command_line: &CommandLine,
+    settings: &Settings,
+    values: &BrokerValues,
+) -> (Origin, Result<Vec<(Endpoint, SecurityProtocol)>, ListenerError>) {
+    if !command_line.listen.is_empty() {
+        return (Origin::Flag("--listen"), listener::endpoints_of_flags(&command_line.listen));
+    }
+    let advertised = settings.get("advertised.listeners");
+    let (origin, endpoints) = match (settings.get("listeners"), advertised) {
+        (None, Some(setting)) => {
+            (setting.origin.clone(), listener::endpoints_behind(&list(values, "advertised.listeners")))
+        }
+        (Some(setting), _) => (setting.origin.clone(), listener::endpoints_of_key(&list(values, "listeners"))),
+        (None, None) => (Origin::Default, listener::endpoints_of_key(&list(values, "listeners"))),
+    };
+    let protocols = values.get("listener.security.protocol.map").map(|map| map.to_string()).unwrap_or_default();
+    let endpoints = endpoints
+        .and_then(|endpoints| listener::without_controllers(endpoints, &list(values, "controller.listener.names")))
+        .and_then(|endpoints| listener::with_protocols(endpoints, &protocols));
+    (origin, endpoints)
+}
+
+/// What clients are told of where we listen, and who said so.
+fn advertising(
+    command_line: &CommandLine,
+    settings: &Settings,
+    values: &BrokerValues,
+    endpoints: Vec<Endpoint>,
+) -> (Origin, Result<Vec<Listener>, ListenerError>) {
+    if !command_line.advertise.is_empty() {
+        return (Origin::Flag("--advertise"), listener::advertise_in_order(endpoints, &command_line.advertise));
+    }
+    let setting = settings.get("advertised.listeners");
+    let origin = setting.map_or(Origin::Default, |setting| setting.origin.clone());
+    let controllers = list(values, "controller.listener.names");
+    (origin, listener::advertise_by_name(endpoints, &list(values, "advertised.listeners"), &controllers))
+}
+
+/// What clients of a listener may take, where it has bounds of its own.
+fn limits(said: ListenerSettings<'_>) -> ListenerLimits {
+    let limit = |key| u32::try_from(said.of_listener(key)?.number()).ok();
+    ListenerLimits {
+        connections_max: limit("max.connections"),
+        connection_creation_rate_max: limit("max.connection.creation.rate"),
+    }
+}
+
+/// Whoever gives a certificate with a flag means to use it.
+fn check_tls_is_used(settings: &Settings, listeners: &[Listener]) -> Result<(), ConfigError> {
+    let is_used = listeners.iter().any(|listener| listener.security.tls.is_some());
+    let flag = settings.get("ssl.keystore.location").map(|setting| &setting.origin);
+    match flag {
+        Some(origin @ Origin::Flag(TLS_FLAG)) if !is_used => {
+            Err(ConfigError::Security { origin: origin.clone(), source: SecurityError::NoTlsListener })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What was said for listeners that are not there. Those of controllers are not opened, but are there.
+fn without_listener(values: &BrokerValues, listeners: &[Listener], own: &ListenerValues) -> Vec<Warning> {
+    let controllers = list(values, "controller.listener.names");
+    let is_there = |name: &str| {
+        listeners
+            .iter()
+            .map(|listener| &listener.endpoint.name)
+            .chain(&controllers)
+            .any(|known| known.to_lowercase() == name)
+    };
+    let stray = own.iter().filter(|(_, said)| !is_there(&said.key.listener));
+    let warning = |(key, said): (&String, &super::listener_keys::ListenerValue)| Warning::NoSuchListener {
+        origin: said.origin.clone(),
+        key: key.clone(),
+        listener: said.key.listener.to_uppercase(),
+    };
+    stray.map(warning).collect()
+}
+
+/// A warning of the listeners that others than this machine reach and that let anybody in.
+pub(super) fn open(listeners: &[Listener]) -> Option<Warning> {
+    let open =
+        listeners.iter().filter(|listener| lets_anybody_in(&listener.security) && !is_loopback(&listener.endpoint));
+    let open: Vec<_> = open.map(|listener| shown(&listener.endpoint, listener.security.protocol)).collect();
+    (!open.is_empty()).then(|| Warning::Open(open.join(", ")))
+}
