@@ -29,7 +29,8 @@ impl TlsSettings {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = settings;
     }
 
-    fn current(&self) -> Arc<ServerConfig> {
+    /// What connections get that are accepted now.
+    pub fn current(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -221,3 +221,77 @@ fn read(key: &'static str, pem: &Pem) -> Result<(Vec<u8>, Option<PathBuf>), TlsE
 fn in_file(path: Option<&Path>) -> String {
     path.map(|path| format!(": {}", path.display())).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::*;
+    use crate::config::security::PrincipalRules;
+
+    fn store(path: &Path) -> TlsConfig {
+        TlsConfig {
+            identity: Identity::Store(Pem::File(path.to_owned())),
+            trusted: None,
+            client_auth: ClientAuth::None,
+            protocols: vec![TlsVersion::V12, TlsVersion::V13],
+            cipher_suites: Vec::new(),
+            principal_rules: PrincipalRules::default(),
+        }
+    }
+
+    fn pem() -> String {
+        let key = KeyPair::generate().expect("a key");
+        let certificate = CertificateParams::new(["a".to_owned()]).expect("a name").self_signed(&key).expect("signed");
+        certificate.pem() + &key.serialize_pem()
+    }
+
+    #[test]
+    fn an_error_names_the_setting_and_the_file() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("server.pem");
+        let said = |text: &str| {
+            fs::write(&path, text).expect("written");
+            server_config(&store(&path)).expect_err("not usable").to_string()
+        };
+        let whole = pem();
+        let (certificate, key) = whole.split_at(whole.find("-----BEGIN PRIVATE").expect("a key"));
+        for (text, expected) in [("", "no certificate"), (key, "no certificate"), (certificate, "no private key")] {
+            let said = said(text);
+            assert!(said.starts_with("ssl.keystore.location: ") && said.contains(expected), "{said}");
+            assert!(said.contains("server.pem"), "{said}");
+        }
+        let other = pem();
+        let said = said(&(certificate.to_owned() + &other[other.find("-----BEGIN PRIVATE").expect("a key")..]));
+        assert!(said.contains("ssl.keystore"), "a key of another certificate: {said}");
+        let missing = server_config(&store(&directory.path().join("none"))).expect_err("no file").to_string();
+        assert!(missing.contains("No such file"), "{missing}");
+        let required = TlsConfig { client_auth: ClientAuth::Required, ..store(&path) };
+        assert!(matches!(server_config(&required), Err(TlsError::NoTrust)));
+    }
+
+    #[test]
+    fn a_change_that_cannot_be_used_leaves_things_as_they_are() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("server.pem");
+        let write = |text: &str| {
+            fs::write(directory.path().join("new"), text).expect("written");
+            fs::rename(directory.path().join("new"), &path).expect("renamed");
+        };
+        write(&pem());
+        let config = store(&path);
+        let first = server_config(&config).expect("usable");
+        let seen = stamps(&config);
+        let settings = TlsSettings::new(Arc::clone(&first));
+        let mut tls = ListenerTls { listener: "SSL".to_owned(), config, settings, seen };
+        let is_first = |tls: &ListenerTls| Arc::ptr_eq(&tls.settings.current(), &first);
+        tls.follow();
+        assert!(is_first(&tls), "nothing has changed");
+        write("not a certificate");
+        tls.follow();
+        assert!(is_first(&tls));
+        write(&pem());
+        tls.follow();
+        assert!(!is_first(&tls));
+    }
+}

@@ -2,6 +2,7 @@
 //!
 //! One binary, since each one more would link the broker and librdkafka anew. A module per API or journey.
 
+mod secured;
 mod support;
 
 mod api_versions;
@@ -28,6 +29,7 @@ mod produce_fetch;
 mod producers;
 mod restart;
 mod retention;
+mod tls;
 mod topics;
 mod transactional;
 mod transactions;

@@ -40,7 +40,7 @@ use rdkafka::{
 };
 use tempfile::TempDir;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     time::timeout,
 };
@@ -93,6 +93,16 @@ impl TestBroker {
     pub(crate) async fn with(overrides: &[&str]) -> Self {
         let overrides = overrides.iter().map(|setting| (*setting).to_owned()).collect();
         Self::with_command_line(CommandLine { overrides, ..CommandLine::default() }).await
+    }
+
+    /// A broker with settings alone, its listeners among them.
+    pub(crate) async fn with_settings(settings: &[&str]) -> Self {
+        let overrides = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        let directory = TempDir::new().expect("a temporary directory");
+        let data_dir = Some(directory.path().to_str().expect("a path in UTF-8").to_owned());
+        let command_line = CommandLine { overrides, data_dir, ..CommandLine::default() };
+        let server = serve(&command_line).await;
+        Self { server, command_line, directory }
     }
 
     /// A broker as the command line has it; where that says nothing, on a free port of 127.0.0.1.
@@ -157,9 +167,14 @@ async fn serve(command_line: &CommandLine) -> Server {
     within(Server::start(config)).await.expect("the broker starts")
 }
 
+/// What bytes travel by.
+pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
+
 /// A connection that speaks the protocol and nothing more.
 pub(crate) struct RawClient {
-    stream: TcpStream,
+    stream: Box<dyn ByteStream>,
     next_correlation_id: i32,
 }
 
@@ -168,7 +183,12 @@ impl RawClient {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
         let stream = within(TcpStream::connect(address)).await.expect("the broker listens");
         stream.set_nodelay(true).expect("a TCP socket");
-        Self { stream, next_correlation_id: 1 }
+        Self::over(stream)
+    }
+
+    /// A client over a connection that is open already.
+    pub(crate) fn over(stream: impl ByteStream + 'static) -> Self {
+        Self { stream: Box::new(stream), next_correlation_id: 1 }
     }
 
     pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) {
@@ -192,6 +212,12 @@ impl RawClient {
         let mut content = vec![0; usize::try_from(size).expect("a size")];
         within(self.stream.read_exact(&mut content)).await.expect("a whole response");
         content.into()
+    }
+
+    /// Waits until the broker closes the connection, whatever it says before.
+    pub(crate) async fn ended(mut self) {
+        // A reset is as good: the broker had not read everything.
+        let _ = within(self.stream.read_to_end(&mut Vec::new())).await;
     }
 
     /// Waits until the broker closes the connection, without another byte.
