@@ -33,6 +33,7 @@ use self::{
     producer_ids::ProducerIds,
 };
 use crate::{
+    auth::random::random_bytes,
     clock::{TimestampMs, monotonic, wall_clock_ms},
     config::{
         broker::BrokerConfig,
@@ -46,6 +47,7 @@ use crate::{
         log_dir::{LogDir, LogDirError},
         partition_log::PartitionLog,
         partition_metadata::is_misread,
+        secret,
     },
     metadata::{
         draft::Draft,
@@ -83,6 +85,7 @@ pub struct Broker {
     /// Topics and settings are changed one at a time, and so is what follows from that.
     changing: Mutex<()>,
     producer_ids: Mutex<ProducerIds>,
+    secret: Arc<[u8; 32]>,
 }
 
 /// The hosted topics by name and by id.
@@ -199,7 +202,10 @@ impl Broker {
             partitions_max: usize::try_from(config.partitions_max).unwrap_or(usize::MAX),
         };
         let (found, config) = read_metadata(&config, &identity, &logs).inspect_err(|_| logs.leave_as_found())?;
+        let is_new = found.image().brokers().is_empty();
         let (journal, removed) = Journal::open(found, wall_clock_ms())?;
+        keep_keys_private(&logs, is_new);
+        let secret = Arc::new(secret::read_or_make(&**logs.disk(), logs.path(), random_bytes()));
         let node = Node {
             id: config.node_id,
             directory_id: identity.directory_id,
@@ -218,6 +224,7 @@ impl Broker {
             hosted: RwLock::default(),
             changing: Mutex::new(()),
             producer_ids: Mutex::default(),
+            secret,
         };
         let image = broker.image();
         name_kept(&image);
@@ -299,6 +306,12 @@ impl Broker {
     #[must_use]
     pub fn cluster_id(&self) -> &str {
         &self.cluster_id
+    }
+
+    /// What only this data directory knows, from its first start on.
+    #[must_use]
+    pub fn secret(&self) -> &Arc<[u8; 32]> {
+        &self.secret
     }
 
     /// This node's id.
@@ -600,6 +613,18 @@ fn read_metadata(
     }
     let config = effective_config(config, found.image());
     Ok((found, config))
+}
+
+/// The metadata log holds the keys of users: only the owner of its directory may look into it.
+fn keep_keys_private(logs: &LogDir, is_new: bool) {
+    let dir = logs.path().join(TopicPartition::new(CLUSTER_METADATA_TOPIC, 0).to_string());
+    match logs.disk().make_private(&dir) {
+        Ok(was_wider) if is_new || !was_wider => {}
+        Ok(_) => {
+            tracing::info!(path = %dir.display(), "only its owner may read it from now on: it holds users' keys")
+        }
+        Err(error) => tracing::warn!(path = %dir.display(), %error, "others may read users' keys in it"),
+    }
 }
 
 /// The settings of a topic that the metadata has.

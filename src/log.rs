@@ -28,6 +28,7 @@ pub mod reserve;
 pub mod retention;
 pub mod scan;
 pub mod scrub;
+pub mod secret;
 pub mod segment;
 mod sync;
 pub mod time_index;

@@ -42,6 +42,9 @@ pub trait Disk: Send + Sync {
     /// Makes the entries of a directory durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
 
+    /// Takes from others than its owner every right to a file or directory. Whether they had one.
+    fn make_private(&self, path: &Path) -> io::Result<bool>;
+
     /// Whether a file or directory has this name.
     fn exists(&self, path: &Path) -> io::Result<bool>;
 
@@ -150,6 +153,8 @@ pub enum OpenMode {
     Create,
     /// It is created, or emptied where it exists.
     CreateEmpty,
+    /// It is created, for its owner alone, and must not exist.
+    CreatePrivate,
 }
 
 /// One name in a directory.

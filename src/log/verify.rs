@@ -25,12 +25,12 @@ use super::{
     disk::{DirEntry, Disk, EntryKind, LockError, read_file},
     log_dir::{CLEAN_SHUTDOWN_FILE, DirName, LOCK_FILE, parse_dir_name},
     meta_properties::{self, MetaProperties, MetaPropertiesError},
-    reserve,
+    reserve, secret,
 };
 use crate::protocol::ids::TopicPartition;
 
 /// Files of a data directory that are not looked into.
-const OTHER_FILES: [&str; 3] = [LOCK_FILE, CLEAN_SHUTDOWN_FILE, "bootstrap.checkpoint"];
+const OTHER_FILES: [&str; 4] = [LOCK_FILE, CLEAN_SHUTDOWN_FILE, "bootstrap.checkpoint", secret::FILE_NAME];
 
 /// Why a directory could not be checked.
 #[derive(Debug, thiserror::Error)]

@@ -1,9 +1,9 @@
 //! The operating system's files.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, Permissions},
     io::{self, IoSlice, Write},
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt},
     path::Path,
     sync::Arc,
     thread,
@@ -18,6 +18,10 @@ use rustix::{
 use super::{DirEntry, Disk, DiskFile, EntryKind, Filesystem, Inodes, LockError, OpenMode, Room};
 use crate::{clock::TimestampMs, protocol::file_range::RangeSource, sys};
 
+/// What a file is created with that only its owner may read.
+const PRIVATE: u32 = 0o600;
+/// All rights of the group and of everybody else.
+const OTHERS: u32 = 0o077;
 /// More slices than one append has.
 const SLICES_MAX: usize = 8;
 /// How much is written at once to take room where the file system does not give it away otherwise.
@@ -39,6 +43,7 @@ impl Disk for RealDisk {
             OpenMode::ReadOnly | OpenMode::Existing => {}
             OpenMode::Create => drop(options.create(true)),
             OpenMode::CreateEmpty => drop(options.create(true).truncate(true)),
+            OpenMode::CreatePrivate => drop(options.create_new(true).mode(PRIVATE)),
         }
         Ok(Arc::new(RealFile(options.open(path)?)))
     }
@@ -73,6 +78,17 @@ impl Disk for RealDisk {
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         File::open(path)?.sync_all()
+    }
+
+    fn make_private(&self, path: &Path) -> io::Result<bool> {
+        let mode = fs::symlink_metadata(path)?.permissions().mode();
+        if mode & OTHERS == 0 {
+            return Ok(false);
+        }
+        // A link is not followed: what others can swap for one is not theirs to have narrowed.
+        let file = OpenOptions::new().read(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path)?;
+        file.set_permissions(Permissions::from_mode(mode & !OTHERS))?;
+        Ok(true)
     }
 
     fn exists(&self, path: &Path) -> io::Result<bool> {

@@ -276,6 +276,7 @@ impl Disk for SimDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.opened()?;
         let id = match state.tree.file_id(path) {
+            Ok(_) if mode == OpenMode::CreatePrivate => return Err(io::ErrorKind::AlreadyExists.into()),
             Ok(id) => id,
             Err(e)
                 if matches!(mode, OpenMode::ReadOnly | OpenMode::Existing) || e.kind() != io::ErrorKind::NotFound =>
@@ -318,6 +319,11 @@ impl Disk for SimDisk {
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.opened()?.tree.dir(path)?.sync();
         Ok(())
+    }
+
+    fn make_private(&self, path: &Path) -> io::Result<bool> {
+        // There is nobody else.
+        self.called()?.tree.find(path).map(|_| false)
     }
 
     fn exists(&self, path: &Path) -> io::Result<bool> {

@@ -62,6 +62,10 @@ impl Disk for ReservedDisk {
         self.disk.sync_dir(path)
     }
 
+    fn make_private(&self, path: &Path) -> io::Result<bool> {
+        self.disk.make_private(path)
+    }
+
     fn exists(&self, path: &Path) -> io::Result<bool> {
         self.disk.exists(path)
     }
