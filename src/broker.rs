@@ -11,6 +11,7 @@ mod producer_ids;
 mod record_deletion;
 #[cfg(test)]
 pub(crate) mod tests;
+mod users;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -26,6 +27,7 @@ pub use self::{
     hosted_topic::HostedTopic,
     partitions::GrowthFailure,
     record_deletion::{Before, DeleteRecordsFailure},
+    users::{FirstUser, FirstUsersError},
 };
 use self::{
     configs::{Watcher, effective_config},

@@ -11,7 +11,10 @@ use crate::{
         producer_state::ProducerError,
         validate::ValidateError,
     },
-    metadata::{configs::AlterConfigError, growth::GrowthError, journal::CommitError, topics::CreateTopicError},
+    metadata::{
+        configs::AlterConfigError, growth::GrowthError, journal::CommitError, topics::CreateTopicError,
+        users::UserChangeError,
+    },
     protocol::error_code::ErrorCode,
     transactions::{error::TransactionError, service::Unanswered},
 };
@@ -151,6 +154,15 @@ pub fn producer_id(error: &ProducerIdError) -> ErrorCode {
     match error {
         ProducerIdError::Exhausted => ErrorCode::UnknownServerError,
         ProducerIdError::Commit(error) => commit(error),
+    }
+}
+
+/// A credential that was not changed.
+#[must_use]
+pub fn user_change(error: &UserChangeError) -> ErrorCode {
+    match error {
+        UserChangeError::Unknown => ErrorCode::ResourceNotFound,
+        UserChangeError::Unsupported => ErrorCode::UnsupportedVersion,
     }
 }
 

@@ -17,6 +17,8 @@ impl MetadataLevel {
 
     /// 3.4-IV0.
     const MIGRATION: Self = Self(8);
+    /// 3.5-IV2.
+    const SCRAM: Self = Self(11);
     /// 3.7-IV2.
     const DIRECTORIES: Self = Self(17);
     /// 4.0-IV1.
@@ -47,6 +49,12 @@ impl MetadataLevel {
     pub fn register_broker_version(self) -> i16 {
         let steps = [Self::MIGRATION, Self::DIRECTORIES, Self::CORDONED_DIRECTORIES];
         (1..).zip(steps).filter(|(_, step)| self >= *step).map(|(before, _)| before + 1).last().unwrap_or(1)
+    }
+
+    /// Whether there are users.
+    #[must_use]
+    pub fn has_scram(self) -> bool {
+        self >= Self::SCRAM
     }
 
     /// Whether partitions say which directories they are in.

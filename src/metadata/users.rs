@@ -4,7 +4,11 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use bytes::Bytes;
 
-use super::{image::ApplyError, record::MetadataRecord};
+use super::{
+    image::{ApplyError, Image},
+    level::MetadataLevel,
+    record::MetadataRecord,
+};
 use crate::protocol::messages::{RemoveUserScramCredentialRecord, UserScramCredentialRecord};
 
 /// Kafka's `ScramMechanism`.
@@ -140,9 +144,42 @@ impl ScramCredential {
     }
 }
 
+/// A change of one credential.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UserChange {
+    /// Whose.
+    pub user: String,
+    /// Of which mechanism.
+    pub mechanism: ScramMechanism,
+    /// The new one, in place of any other; `None` to take it away.
+    pub credential: Option<ScramCredential>,
+}
+
+/// Why a credential was not changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UserChangeError {
+    /// There is none to take away.
+    #[error("Attempt to delete a user credential that does not exist")]
+    Unknown,
+    /// The metadata log may not hold any.
+    #[error("The current metadata.version does not support SCRAM")]
+    Unsupported,
+}
+
+/// The record of a change.
+pub fn change(image: &Image, change: &UserChange) -> Result<MetadataRecord, UserChangeError> {
+    let level = image.metadata_level().unwrap_or(MetadataLevel::LATEST);
+    let UserChange { user, mechanism, credential } = change;
+    match credential {
+        _ if !level.has_scram() => Err(UserChangeError::Unsupported),
+        Some(credential) => Ok(credential.record(user, *mechanism)),
+        None if image.users().credential(user, *mechanism).is_none() => Err(UserChangeError::Unknown),
+        None => Ok(removal(user, *mechanism)),
+    }
+}
+
 /// That a user has no credential of a mechanism any more.
-#[must_use]
-pub fn removal(user: &str, mechanism: ScramMechanism) -> MetadataRecord {
+fn removal(user: &str, mechanism: ScramMechanism) -> MetadataRecord {
     let (name, mechanism) = (user.into(), mechanism.code());
     let record = RemoveUserScramCredentialRecord { name, mechanism, ..RemoveUserScramCredentialRecord::default() };
     MetadataRecord::RemoveUserScramCredential(record)
@@ -158,6 +195,7 @@ impl fmt::Debug for ScramCredential {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metadata::{level::METADATA_VERSION_FEATURE, snapshot::feature_record};
 
     fn credential(iterations: u32) -> ScramCredential {
         let key = Bytes::from_static(b"a secret key");
@@ -206,6 +244,21 @@ mod tests {
         let record = RemoveUserScramCredentialRecord { mechanism: 7, ..RemoveUserScramCredentialRecord::default() };
         users.apply_removal(&record).expect_err("refused");
         assert_eq!(users, Users::default());
+    }
+
+    #[test]
+    fn a_change_is_decided_against_what_there_is() {
+        let mut image = Image::default();
+        let of = |credential| UserChange { user: "a".to_owned(), mechanism: ScramMechanism::Sha256, credential };
+        assert_eq!(change(&image, &of(None)), Err(UserChangeError::Unknown));
+        let set = change(&image, &of(Some(credential(4096)))).expect("is set");
+        image.apply(0, &set).expect("fits");
+        assert_eq!(change(&image, &of(None)), Ok(removal("a", ScramMechanism::Sha256)));
+        image.apply(1, &feature_record(METADATA_VERSION_FEATURE, 10)).expect("fits");
+        assert_eq!(change(&image, &of(None)), Err(UserChangeError::Unsupported));
+        assert_eq!(change(&image, &of(Some(credential(4096)))), Err(UserChangeError::Unsupported));
+        image.apply(2, &feature_record(METADATA_VERSION_FEATURE, 11)).expect("fits");
+        change(&image, &of(None)).expect("is there");
     }
 
     #[test]

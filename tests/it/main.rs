@@ -38,3 +38,4 @@ mod transactions_offsets;
 mod transactions_refused;
 mod transactions_restart;
 mod transactions_versions;
+mod users;

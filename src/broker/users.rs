@@ -1,0 +1,135 @@
+//! Users: their credentials altered while the broker runs, and those that the settings have a new directory begin with.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{Broker, blocking};
+use crate::{
+    auth::scram::credential::random_salt,
+    clock::wall_clock_ms,
+    config::key::{Secret, line},
+    metadata::{
+        image::Image,
+        journal::CommitError,
+        users::{self, ScramCredential, ScramMechanism, UserChange, UserChangeError},
+    },
+};
+
+/// How often a password of the settings is hashed: twice the least that there may be.
+const ITERATIONS: u32 = 8192;
+/// How many characters of names a line of the log has.
+const NAMES_TOLD_LENGTH: usize = 500;
+
+/// A user of the settings.
+#[derive(Clone, Debug)]
+pub struct FirstUser {
+    /// The name.
+    pub name: String,
+    /// The password.
+    pub password: Secret,
+    /// Where the settings have it from, for people.
+    pub origin: String,
+}
+
+/// Why the users of the settings were not added.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the texts say it")]
+pub enum FirstUsersError {
+    #[error("users cannot be added: {0}")]
+    Refused(#[from] UserChangeError),
+    #[error("users cannot be added: {0}")]
+    Commit(#[from] CommitError),
+}
+
+impl Broker {
+    /// Changes credentials, all that can be in one commit. No two changes may be of the same credential. One that is
+    /// refused leaves the others alone.
+    pub async fn alter_users(
+        self: &Arc<Self>,
+        changes: Vec<UserChange>,
+    ) -> Result<Vec<Result<(), UserChangeError>>, CommitError> {
+        let broker = Arc::clone(self);
+        blocking(move || broker.alter_users_blocking(&changes)).await
+    }
+
+    fn alter_users_blocking(&self, changes: &[UserChange]) -> Result<Vec<Result<(), UserChangeError>>, CommitError> {
+        let outcomes: Vec<_> = self.journal.change(wall_clock_ms(), |image| {
+            let mut records = Vec::with_capacity(changes.len());
+            let outcomes = changes.iter().map(|change| users::change(image, change).map(|record| records.push(record)));
+            let outcomes = outcomes.collect();
+            Ok::<_, CommitError>((records, outcomes))
+        })?;
+        let done = changes.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_ok());
+        let done: Vec<&str> = done.map(|(change, _)| change.user.as_str()).collect();
+        if !done.is_empty() {
+            let names = line(&done.join(", "), NAMES_TOLD_LENGTH);
+            tracing::info!(count = done.len(), "credentials of users are altered: {names}");
+        }
+        Ok(outcomes)
+    }
+
+    /// Gives each user that has no credential those of its password, all in one commit. A user that exists is left as it
+    /// is: it was altered since, or belongs to somebody else.
+    pub async fn add_first_users(self: &Arc<Self>, users: Vec<FirstUser>) -> Result<(), FirstUsersError> {
+        let broker = Arc::clone(self);
+        blocking(move || broker.add_first_users_blocking(&users)).await
+    }
+
+    fn add_first_users_blocking(&self, users: &[FirstUser]) -> Result<(), FirstUsersError> {
+        let image = self.image();
+        let (known, new): (Vec<_>, Vec<_>) =
+            each_once(users).into_values().partition(|user| image.users().credentials(&user.name).is_some());
+        known.into_iter().filter(|user| !has_password(&image, user)).for_each(tell_of_another_password);
+        let changes: Vec<UserChange> = new.iter().flat_map(|user| first_credentials(user)).collect();
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.journal.change(wall_clock_ms(), |image| {
+            let is_new = |change: &&UserChange| image.users().credentials(&change.user).is_none();
+            let records = changes.iter().filter(is_new).map(|change| users::change(image, change));
+            Ok::<_, FirstUsersError>((records.collect::<Result<_, _>>()?, ()))
+        })?;
+        let names: Vec<&str> = new.iter().map(|user| user.name.as_str()).collect();
+        tracing::info!(count = names.len(), "users are added: {}", line(&names.join(", "), NAMES_TOLD_LENGTH));
+        Ok(())
+    }
+}
+
+/// One of each name. Where it is given with two passwords, the first counts.
+fn each_once(users: &[FirstUser]) -> BTreeMap<&str, &FirstUser> {
+    let mut by_name: BTreeMap<&str, &FirstUser> = BTreeMap::new();
+    for user in users {
+        let first = by_name.entry(&user.name).or_insert(user);
+        if first.password != user.password {
+            let (name, first) = (line(&user.name, NAMES_TOLD_LENGTH), &first.origin);
+            tracing::warn!(
+                "user {name:?} has one password by {first} and another by {}: the first counts",
+                user.origin
+            );
+        }
+    }
+    by_name
+}
+
+fn has_password(image: &Image, user: &FirstUser) -> bool {
+    let password = user.password.expose().as_bytes();
+    let credentials = image.users().credentials(&user.name);
+    credentials.is_some_and(|all| all.iter().all(|(mechanism, one)| one.verifies(*mechanism, password)))
+}
+
+fn tell_of_another_password(user: &FirstUser) {
+    let name = line(&user.name, NAMES_TOLD_LENGTH);
+    tracing::warn!(
+        "user {name:?} keeps the password that was set since: that of {} does not count, kafka-configs --alter \
+         --entity-type users --entity-name NAME --add-config 'SCRAM-SHA-256=[password=...]' changes it",
+        user.origin,
+    );
+}
+
+/// Credentials of both mechanisms.
+fn first_credentials(user: &FirstUser) -> [UserChange; 2] {
+    ScramMechanism::ALL.map(|mechanism| {
+        let password = user.password.expose().as_bytes();
+        let credential = ScramCredential::from_password(mechanism, password, random_salt(), ITERATIONS);
+        UserChange { user: user.name.clone(), mechanism, credential: Some(credential) }
+    })
+}
