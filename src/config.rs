@@ -17,6 +17,7 @@ use self::{
     security::SecurityError,
     sources::{CommandLine, Origin, Setting, Settings},
     topic::TopicCompression,
+    users::UsersError,
 };
 
 pub mod authorizer;
@@ -26,6 +27,7 @@ pub mod clients;
 pub mod consistency;
 pub mod dynamic;
 pub mod group;
+mod jaas;
 pub mod key;
 pub mod listener;
 mod listener_keys;
@@ -36,6 +38,7 @@ pub mod security;
 pub mod sources;
 pub mod topic;
 pub mod topic_name;
+pub mod users;
 
 #[cfg(test)]
 mod reference;
@@ -117,6 +120,14 @@ pub enum ConfigError {
         origin: Origin,
         /// What is wrong.
         source: SecurityError,
+    },
+    /// Users that cannot be.
+    #[error("{origin}: {source}")]
+    Users {
+        /// Where it was said.
+        origin: Origin,
+        /// What is wrong.
+        source: UsersError,
     },
     /// An authorizer that cannot be.
     #[error("{origin}: {source}")]
@@ -232,11 +243,14 @@ pub fn load(
     if authorizer.lets_anonymous() {
         warnings.extend(listeners::open(&listeners));
     }
+    let first_users =
+        users::first_users(command_line.users_file.as_deref(), settings.users.as_ref(), &listeners, &of_listeners)?;
     let cluster_id = cluster_id(settings)?;
     let controller = listener::controller(&list(&values, "listeners"), &list(&values, "controller.listener.names"));
     let mut config = BrokerConfig::new(values, cluster_id, data_dir, listeners);
     config.controller = controller;
     config.authorizer = authorizer;
+    config.first_users = first_users;
     Ok((config, warnings))
 }
 
@@ -249,8 +263,8 @@ fn unhonoured(settings: &Settings, values: &BrokerValues, of_listeners: &Listene
     let of_all = settings
         .iter()
         .filter_map(|(name, setting)| warning(broker_key(name)?, name, &values.get(name)?, &setting.origin));
-    let of_listeners =
-        of_listeners.iter().filter_map(|(name, said)| warning(said.key.row, name, &said.value, &said.origin));
+    let of_listeners = of_listeners.iter().filter(|(_, said)| !said.key.makes_users());
+    let of_listeners = of_listeners.filter_map(|(name, said)| warning(said.key.row, name, &said.value, &said.origin));
     of_all.chain(of_listeners).collect()
 }
 

@@ -46,6 +46,11 @@ pub struct BrokerArgs {
     #[arg(long, value_name = "FILE")]
     pub client_ca: Option<String>,
 
+    /// First users, as lines of name:password; nobody but its owner may read the file. A user that exists already keeps
+    /// the password it has. The environment variable OTTLA_USERS holds the same, with commas or newlines between users
+    #[arg(long, value_name = "FILE")]
+    pub users_file: Option<String>,
+
     /// Where the data is kept (log.dirs) [default: ./data]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<String>,
@@ -156,8 +161,19 @@ impl Signals {
 
 impl From<BrokerArgs> for CommandLine {
     fn from(args: BrokerArgs) -> Self {
-        let BrokerArgs { listen, advertise, tls, client_ca, data_dir, node_id, cluster_id, config, overrides } = args;
-        Self { listen, advertise, tls, client_ca, data_dir, node_id, cluster_id, config, overrides }
+        let BrokerArgs {
+            listen,
+            advertise,
+            tls,
+            client_ca,
+            users_file,
+            data_dir,
+            node_id,
+            cluster_id,
+            config,
+            overrides,
+        } = args;
+        Self { listen, advertise, tls, client_ca, users_file, data_dir, node_id, cluster_id, config, overrides }
     }
 }
 

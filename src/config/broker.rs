@@ -11,6 +11,7 @@ use super::{
     key::Value,
     listener::{Endpoint, Listener},
     topic::TopicCompression,
+    users::FirstUser,
 };
 
 mod keys;
@@ -35,6 +36,8 @@ pub struct BrokerConfig {
     pub controller: Option<Endpoint>,
     /// `authorizer.class.name`, and what it reads.
     pub authorizer: AuthorizerConfig,
+    /// The users that this start brings.
+    pub first_users: Vec<FirstUser>,
     /// What clients may take of the network layer.
     pub clients: ClientLimits,
     /// `auto.create.topics.enable`.
@@ -229,6 +232,7 @@ impl BrokerConfig {
             listeners,
             controller: None,
             authorizer: AuthorizerConfig::default(),
+            first_users: Vec::new(),
             clients: ClientLimits::new(&values),
             auto_create_topics_enable: values.boolean("auto.create.topics.enable"),
             connections_max_idle: values.duration("connections.max.idle.ms"),
@@ -267,6 +271,7 @@ impl BrokerConfig {
         Self {
             controller: start.controller,
             authorizer: start.authorizer,
+            first_users: start.first_users,
             ..Self::new(values, start.cluster_id, start.data_dir, start.listeners)
         }
     }

@@ -32,7 +32,7 @@ const OF_MECHANISM: [&str; 5] = [
     "sasl.server.callback.handler.class",
 ];
 /// Who may log in, in Kafka's way of saying it.
-pub(super) const JAAS: &str = "sasl.jaas.config";
+const JAAS: &str = "sasl.jaas.config";
 
 /// What a key that begins with `listener.name.` is about.
 #[derive(Clone, Debug)]
@@ -98,6 +98,11 @@ impl ListenerKey {
         let mechanism = SaslMechanism::ALL.into_iter().find(|known| known.name().to_lowercase() == mechanism)?;
         let is_known = OF_MECHANISM.contains(&key);
         is_known.then_some(Self { listener, mechanism: Some(mechanism), row: broker_key(key)? })
+    }
+
+    /// Whether it is about who may log in, and not about how a broker logs in to another.
+    pub(super) fn makes_users(&self) -> bool {
+        self.mechanism.is_some() && self.row.key.name == JAAS
     }
 }
 

@@ -9,9 +9,11 @@ use std::{collections::BTreeMap, fmt, path::Path};
 use super::{
     ConfigError, Warning,
     broker::{BROKER_KEYS, BrokerKey, broker_key},
+    key::Secret,
     listener_keys::ListenerKey,
     properties,
     topic::topic_key,
+    users,
 };
 
 #[cfg(test)]
@@ -28,6 +30,8 @@ pub struct CommandLine {
     pub tls: Option<String>,
     /// `--client-ca`.
     pub client_ca: Option<String>,
+    /// `--users-file`.
+    pub users_file: Option<String>,
     /// `--data-dir`.
     pub data_dir: Option<String>,
     /// `--node-id`.
@@ -77,6 +81,10 @@ pub(super) struct Settings {
     pub(super) of_listeners: BTreeMap<String, (ListenerKey, Setting)>,
     /// `--cluster-id` or `CLUSTER_ID`: Kafka has it in meta.properties, not among its settings.
     pub(super) cluster_id: Option<Setting>,
+    /// `OTTLA_USERS`.
+    pub(super) users: Option<Secret>,
+    /// Whether there are users by it or by `--users-file`.
+    pub(super) has_users: bool,
 }
 
 /// Names the file with the broker's certificate and key.
@@ -118,6 +126,7 @@ pub(super) fn gather(
     settings.add_environment(environment, &mut unknown);
     settings.add_overrides(&command_line.overrides)?;
     settings.add_flags(command_line);
+    settings.has_users = command_line.users_file.is_some() || settings.users.is_some();
     let warning = (!unknown.is_empty()).then_some(Warning::UnknownKeys(unknown));
     Ok((settings, warning))
 }
@@ -170,6 +179,8 @@ impl Settings {
             if variable == "CLUSTER_ID" {
                 // Compose files often pass it on empty.
                 self.cluster_id = (!text.is_empty()).then_some(Setting { text, origin });
+            } else if variable == users::VARIABLE {
+                self.users = Some(Secret::new(&text));
             } else if let Some(name) = key_of_variable(&variable)
                 && let Err(setting) = self.set(&name, Setting { text, origin })
             {

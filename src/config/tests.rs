@@ -5,6 +5,7 @@ use tempfile::NamedTempFile;
 use super::{listener::Listener, topic::TopicConfig, *};
 
 mod security;
+mod users;
 
 /// A start: a properties file, variables, and the words of a command line.
 #[derive(Default)]

@@ -91,8 +91,8 @@ pub enum SecurityError {
     },
     /// SASL without a mechanism.
     #[error(
-        "listener {listener} uses SASL: set sasl.enabled.mechanisms=SCRAM-SHA-256,SCRAM-SHA-512 (allowed: {}); its default in \
-         Kafka is GSSAPI, which is not among them",
+        "listener {listener} uses SASL: set sasl.enabled.mechanisms=SCRAM-SHA-256,SCRAM-SHA-512 (allowed: {}; its default \
+         in Kafka is GSSAPI, which is not among them), or give it users with --users-file FILE",
         SaslMechanism::names()
     )]
     NoMechanism {

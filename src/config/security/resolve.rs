@@ -10,7 +10,7 @@ use crate::config::{
     ConfigError, Warning,
     key::{Value, one_line},
     listener::Endpoint,
-    listener_keys::{JAAS, ListenerSettings, Said},
+    listener_keys::{ListenerSettings, Said},
 };
 
 /// The form of stores that is read.
@@ -220,10 +220,15 @@ impl Resolver<'_> {
         Ok((said, mechanisms))
     }
 
-    /// Those that this listener has users for.
+    /// Those that the first users can use on this listener.
     fn mechanisms_with_users(&self) -> Vec<SaslMechanism> {
-        let with_users = self.settings.of_mechanisms().filter(|(_, _, value)| value.key.row.key.name == JAAS);
-        with_users.map(|(_, mechanism, _)| mechanism).collect()
+        let lines = self.settings.of_mechanisms().filter(|(_, _, value)| value.key.makes_users());
+        let of_lines: Vec<_> = lines.map(|(_, mechanism, _)| mechanism).collect();
+        let may = |mechanism: &SaslMechanism| *mechanism != SaslMechanism::Plain || self.may_send_passwords();
+        let is_meant = |mechanism: &SaslMechanism| {
+            of_lines.contains(mechanism) || self.settings.settings.has_users && may(mechanism)
+        };
+        SaslMechanism::ALL.into_iter().filter(is_meant).collect()
     }
 
     fn may_send_passwords(&self) -> bool {

@@ -212,7 +212,8 @@ fn mechanisms_have_to_be_named() {
     assert_eq!(
         refused("SASL_PLAINTEXT", ""),
         "FILE:2: listener SASL_PLAINTEXT uses SASL: set sasl.enabled.mechanisms=SCRAM-SHA-256,SCRAM-SHA-512 (allowed: \
-         PLAIN, SCRAM-SHA-256, SCRAM-SHA-512); its default in Kafka is GSSAPI, which is not among them"
+         PLAIN, SCRAM-SHA-256, SCRAM-SHA-512; its default in Kafka is GSSAPI, which is not among them), or give it users \
+         with --users-file FILE"
     );
     for name in ["GSSAPI", "OAUTHBEARER", "scram-sha-256"] {
         assert_eq!(
