@@ -8,6 +8,7 @@ use std::{
 use clap::{Parser, Subcommand};
 
 pub mod broker;
+pub mod certs;
 mod codec;
 pub mod decode;
 pub mod dump;
@@ -17,6 +18,7 @@ mod nearest;
 pub mod verify;
 
 pub use broker::BrokerArgs;
+pub use certs::CertsArgs;
 pub use decode::DecodeArgs;
 pub use dump::DumpArgs;
 pub use encode::EncodeArgs;
@@ -45,6 +47,8 @@ pub enum Command {
     Dump(DumpArgs),
     /// Checks a data directory that no broker uses.
     Verify(VerifyArgs),
+    /// Makes certificates for a try-out of TLS.
+    Certs(CertsArgs),
     /// Says whether a broker is ready.
     Health(HealthArgs),
 }
@@ -72,6 +76,7 @@ fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Encode(args)) => args.run(io::stdin().lock(), io::stdout().lock()),
         Some(Command::Dump(args)) => args.run(io::stdout().lock(), io::stderr().lock()),
         Some(Command::Verify(args)) => args.run(io::stdout().lock()),
+        Some(Command::Certs(args)) => args.run(io::stdout().lock()),
         Some(Command::Health(args)) => args.run(broker::environment(), io::stdout().lock()),
         None => broker::run(cli.broker),
     }

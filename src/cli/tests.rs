@@ -18,6 +18,7 @@ fn run_on(arguments: &str, input: &[u8]) -> Result<(ExitCode, Vec<u8>), String> 
         Command::Encode(args) => args.run(input, &mut output),
         Command::Dump(args) => args.run(&mut output, io::sink()),
         Command::Verify(args) => args.run(&mut output),
+        Command::Certs(args) => args.run(&mut output),
         Command::Health(args) => args.run(std::iter::empty(), &mut output),
     };
     code.map(|code| (code, output)).map_err(|error| error.to_string())
