@@ -4,7 +4,7 @@ use std::{
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream, ToSocketAddrs},
     process::ExitCode,
-    sync::mpsc,
+    sync::{Arc, mpsc},
     thread,
     time::{Duration, Instant},
 };
@@ -12,10 +12,14 @@ use std::{
 use bytes::Bytes;
 use clap::Args;
 
+use self::tls::KnownServer;
 use super::broker::{self, BrokerArgs};
 use crate::{
     clock::monotonic,
-    config::{ConfigError, listener::Endpoint},
+    config::{
+        ConfigError,
+        listener::{Endpoint, Listener},
+    },
     protocol::{
         frame::{FrameError, SIZE_PREFIX, frame_size},
         message::{Message, Request},
@@ -23,6 +27,8 @@ use crate::{
         wire::{DecodeError, EncodeError, Reader, Writer},
     },
 };
+
+mod tls;
 
 /// The version that every broker answers, before it knows who asks.
 const VERSION: i16 = 0;
@@ -36,12 +42,13 @@ const ANSWER_MAX: usize = 64 * 1024;
 #[command(
     about = "Says whether a broker is ready",
     long_about = "Says in one line whether a broker is ready: it accepts connections and answers. The exit status is 0 if it \
-                  is and 1 if not. It works before authentication.",
+                  is and 1 if not. It works before authentication. A listener without TLS is asked if there is one; of one with \
+                  TLS, the certificate of the settings is expected.",
     after_help = EXAMPLES
 )]
 pub struct HealthArgs {
-    /// Where the broker is [default: the first listener that the settings below, the environment and --config name, on
-    /// this machine]
+    /// Where the broker is, by a listener without TLS [default: the first listener that the settings below, the
+    /// environment and --config name, on this machine]
     #[arg(long, value_name = "HOST:PORT")]
     connect: Option<String>,
 
@@ -65,6 +72,8 @@ enum NotReady {
     Config(#[from] ConfigError),
     #[error("the port of the first listener is chosen at the start: --connect HOST:PORT says where it is")]
     NoPort,
+    #[error("the certificate of the first listener: {0}")]
+    Certificate(io::Error),
     #[error("{address}: {source}")]
     Unreachable { address: String, source: io::Error },
     #[error("{address}: no answer within {} seconds", .timeout.as_secs_f64())]
@@ -83,6 +92,8 @@ enum Failure {
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error(transparent)]
+    Tls(#[from] rustls::Error),
+    #[error(transparent)]
     Size(#[from] FrameError),
     #[error(transparent)]
     Decode(#[from] DecodeError),
@@ -99,9 +110,9 @@ impl HealthArgs {
         environment: impl Iterator<Item = (String, String)>,
         mut output: impl Write,
     ) -> anyhow::Result<ExitCode> {
-        let asked = self.address(environment).and_then(|address| {
-            ask(&address, self.timeout)?;
-            Ok(address)
+        let asked = self.target(environment).and_then(|target| {
+            target.ask(self.timeout)?;
+            Ok(target.address)
         });
         match &asked {
             Ok(address) => writeln!(output, "ready: {address}")?,
@@ -111,14 +122,30 @@ impl HealthArgs {
         Ok(if asked.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    fn address(&self, environment: impl Iterator<Item = (String, String)>) -> Result<String, NotReady> {
+    fn target(&self, environment: impl Iterator<Item = (String, String)>) -> Result<Target, NotReady> {
         if let Some(address) = &self.connect {
-            return Ok(address.clone());
+            return Ok(Target { address: address.clone(), tls: None });
         }
         let (config, _) = broker::load(self.broker.clone(), environment)?;
-        let endpoint = &config.listeners.first().expect("there is always a listener").endpoint;
-        if endpoint.port == 0 { Err(NotReady::NoPort) } else { Ok(reachable(endpoint)) }
+        let Listener { endpoint, security, .. } = easiest(&config.listeners);
+        if endpoint.port == 0 {
+            return Err(NotReady::NoPort);
+        }
+        let tls = security.tls.as_ref().map(KnownServer::new).transpose().map_err(NotReady::Certificate)?;
+        Ok(Target { address: reachable(endpoint), tls: tls.map(Arc::new) })
     }
+}
+
+/// The first listener without TLS, or else the first.
+fn easiest(listeners: &[Listener]) -> &Listener {
+    let plain = listeners.iter().find(|listener| listener.security.tls.is_none());
+    plain.or(listeners.first()).expect("there is always a listener")
+}
+
+/// Whom to ask.
+struct Target {
+    address: String,
+    tls: Option<Arc<KnownServer>>,
 }
 
 /// Where an endpoint of this machine is reached from this machine.
@@ -132,24 +159,43 @@ fn reachable(endpoint: &Endpoint) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
-fn ask(address: &str, timeout: Duration) -> Result<(), NotReady> {
-    let owned = || address.to_owned();
-    let deadline = monotonic() + timeout;
-    let stream = connect(address, deadline).map_err(|source| match source.kind() {
-        io::ErrorKind::TimedOut => NotReady::Silent { address: owned(), timeout },
-        _ => NotReady::Unreachable { address: owned(), source },
-    })?;
-    let response = exchange(stream, deadline).map_err(|failure| match failure {
-        Failure::Io(error) => match error.kind() {
-            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => NotReady::Silent { address: owned(), timeout },
-            io::ErrorKind::UnexpectedEof => NotReady::Closed { address: owned() },
-            _ => NotReady::Unreachable { address: owned(), source: error },
-        },
-        other => NotReady::Foreign { address: owned(), reason: other.to_string() },
-    })?;
-    match response.error_code {
-        0 => Ok(()),
-        code => Err(NotReady::Refused { address: owned(), code }),
+impl Target {
+    fn ask(&self, timeout: Duration) -> Result<(), NotReady> {
+        let owned = || self.address.clone();
+        let deadline = monotonic() + timeout;
+        let socket = connect(&self.address, deadline).map_err(|source| match source.kind() {
+            io::ErrorKind::TimedOut => NotReady::Silent { address: owned(), timeout },
+            _ => NotReady::Unreachable { address: owned(), source },
+        })?;
+        let response = match self.exchange(Timed { socket: &socket, deadline }) {
+            // It will not talk to us, which is how it should be.
+            Err(_) if self.tls.as_ref().is_some_and(|tls| tls.turns_away()) => return Ok(()),
+            exchanged => exchanged.map_err(|failure| self.not_ready(failure, timeout))?,
+        };
+        match response.error_code {
+            0 => Ok(()),
+            code => Err(NotReady::Refused { address: owned(), code }),
+        }
+    }
+
+    fn exchange(&self, mut socket: Timed<'_>) -> Result<ApiVersionsResponse, Failure> {
+        match &self.tls {
+            None => exchange(&mut socket),
+            Some(tls) => exchange(&mut rustls::Stream::new(&mut tls.connection()?, &mut socket)),
+        }
+    }
+
+    fn not_ready(&self, failure: Failure, timeout: Duration) -> NotReady {
+        let address = self.address.clone();
+        match failure {
+            Failure::Io(error) => match error.kind() {
+                io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => NotReady::Silent { address, timeout },
+                io::ErrorKind::UnexpectedEof => NotReady::Closed { address },
+                io::ErrorKind::InvalidData => NotReady::Foreign { address, reason: error.to_string() },
+                _ => NotReady::Unreachable { address, source: error },
+            },
+            other => NotReady::Foreign { address, reason: other.to_string() },
+        }
     }
 }
 
@@ -182,13 +228,13 @@ fn connect_to(address: &SocketAddr, deadline: Instant) -> io::Result<TcpStream> 
     TcpStream::connect_timeout(address, left(deadline)?)
 }
 
-fn exchange(mut stream: TcpStream, deadline: Instant) -> Result<ApiVersionsResponse, Failure> {
-    stream.set_write_timeout(Some(left(deadline)?))?;
+fn exchange(stream: &mut (impl Read + Write)) -> Result<ApiVersionsResponse, Failure> {
     stream.write_all(&request()?)?;
+    stream.flush()?;
     let mut prefix = [0; SIZE_PREFIX];
-    read_exact(&mut stream, &mut prefix, deadline)?;
+    stream.read_exact(&mut prefix)?;
     let mut answer = vec![0; frame_size(prefix, ANSWER_MAX)?];
-    read_exact(&mut stream, &mut answer, deadline)?;
+    stream.read_exact(&mut answer)?;
     let answer = Bytes::from(answer);
     let mut r = Reader::new(&answer);
     let header = ResponseHeader::decode(&mut r, ApiVersionsRequest::KEY.response_header_version(VERSION))?;
@@ -216,18 +262,28 @@ fn request() -> Result<Vec<u8>, EncodeError> {
     Ok([&size.to_be_bytes(), &content[..]].concat())
 }
 
-/// Reads by the deadline, however slowly the bytes come.
-fn read_exact(stream: &mut TcpStream, mut buffer: &mut [u8], deadline: Instant) -> io::Result<()> {
-    while !buffer.is_empty() {
-        stream.set_read_timeout(Some(left(deadline)?))?;
-        match stream.read(buffer) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(count) => buffer = &mut buffer[count..],
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
+/// A socket that fails at the deadline, however slowly bytes come and go.
+struct Timed<'a> {
+    socket: &'a TcpStream,
+    deadline: Instant,
+}
+
+impl Read for Timed<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.socket.set_read_timeout(Some(left(self.deadline)?))?;
+        self.socket.read(buffer)
     }
-    Ok(())
+}
+
+impl Write for Timed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.set_write_timeout(Some(left(self.deadline)?))?;
+        self.socket.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.socket.flush()
+    }
 }
 
 /// The time that is left. None is an error, which a time-out of zero would be too.
@@ -247,7 +303,13 @@ fn seconds(text: &str) -> Result<Duration, String> {
 mod tests {
     use std::net::TcpListener;
 
+    use base64::{Engine, engine::general_purpose::STANDARD};
+
     use super::*;
+    use crate::config::{
+        key::Secret,
+        security::{ClientAuth, Identity, Pem, PrincipalRules, TlsConfig},
+    };
 
     fn endpoint(host: Option<&str>) -> Endpoint {
         Endpoint { name: "PLAINTEXT".to_owned(), host: host.map(str::to_owned), port: 9092 }
@@ -303,7 +365,8 @@ mod tests {
                 let _ = stream.read_to_end(&mut Vec::new());
             }
         });
-        let failure = ask(&address, timeout).expect_err("it is no broker").to_string();
+        let target = Target { address: address.clone(), tls: None };
+        let failure = target.ask(timeout).expect_err("it is no broker").to_string();
         server.join().expect("the server ends");
         failure.replace(&address, "ADDRESS")
     }
@@ -318,5 +381,89 @@ mod tests {
         let refused = said_of(&[0, 0, 0, 10, 0, 0, 0, 1, 0, 35, 0, 0, 0, 0], long);
         assert_eq!(refused, "ADDRESS: the broker answers with error 35");
         assert_eq!(said_of(&[0, 0, 0, 10, 0], Duration::from_millis(50)), "ADDRESS: no answer within 0.05 seconds");
+    }
+
+    /// A certificate and its key.
+    fn identity() -> (rustls::pki_types::CertificateDer<'static>, rcgen::KeyPair) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        (made.cert.der().clone(), made.signing_key)
+    }
+
+    /// What is said of a server with this certificate where that of the settings is expected.
+    fn said_of_tls(shows_known: bool, client_auth: ClientAuth) -> Result<(), String> {
+        let [(known, known_key), (other, other_key)] = [identity(), identity()];
+        let (shown, key) = if shows_known { (known.clone(), known_key) } else { (other, other_key) };
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let asks = client_auth == ClientAuth::Required;
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            let mut tls = rustls::ServerConnection::new(server_config(shown, &key, asks)).expect("good settings");
+            let mut tls = rustls::Stream::new(&mut tls, &mut stream);
+            let answer = [0, 0, 0, 10, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+            let _ = tls.read_exact(&mut [0; 4]).and_then(|()| tls.write_all(&answer));
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+            let _ = stream.read_to_end(&mut Vec::new());
+        });
+        let pem = format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", STANDARD.encode(&known));
+        let config = TlsConfig {
+            identity: Identity::Store(Pem::Inline(Secret::new(&pem))),
+            trusted: None,
+            client_auth,
+            protocols: vec![],
+            cipher_suites: vec![],
+            principal_rules: PrincipalRules::default(),
+        };
+        let tls = Some(Arc::new(KnownServer::new(&config).expect("a certificate")));
+        let asked = Target { address: address.clone(), tls }.ask(Duration::from_secs(20));
+        server.join().expect("the server ends");
+        asked.map_err(|error| error.to_string().replace(&address, "ADDRESS"))
+    }
+
+    fn server_config(
+        certificate: rustls::pki_types::CertificateDer<'static>,
+        key: &rcgen::KeyPair,
+        asks: bool,
+    ) -> Arc<rustls::ServerConfig> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider));
+        let builder = builder.with_safe_default_protocol_versions().expect("good versions");
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(certificate.clone()).expect("a certificate");
+        let clients = rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+        let builder = match asks {
+            true => builder.with_client_cert_verifier(clients.build().expect("roots")),
+            false => builder.with_no_client_auth(),
+        };
+        let key = rustls::pki_types::PrivatePkcs8KeyDer::from(key.serialize_der());
+        Arc::new(builder.with_single_cert(vec![certificate], key.into()).expect("they belong together"))
+    }
+
+    #[test]
+    fn a_listener_with_tls_has_to_show_its_certificate() {
+        assert_eq!(said_of_tls(true, ClientAuth::None), Ok(()));
+        assert_eq!(said_of_tls(true, ClientAuth::Required), Ok(()), "we are turned away");
+        let expected = "ADDRESS: what answers is not a Kafka broker (unexpected error: its certificate is not the one of the settings)";
+        for client_auth in [ClientAuth::None, ClientAuth::Required] {
+            assert_eq!(said_of_tls(false, client_auth), Err(expected.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_listener_without_tls_is_asked_first() {
+        let target = |listeners: &str| {
+            let environment = [
+                ("KAFKA_LISTENERS", listeners),
+                ("KAFKA_SASL_ENABLED_MECHANISMS", "SCRAM-SHA-256"),
+                ("KAFKA_SSL_KEYSTORE_TYPE", "PEM"),
+                ("KAFKA_SSL_KEYSTORE_LOCATION", "/no/such.pem"),
+            ];
+            let environment = environment.map(|(name, text)| (name.to_owned(), text.to_owned()));
+            let args = HealthArgs { connect: None, timeout: Duration::from_secs(1), broker: BrokerArgs::default() };
+            args.target(environment.into_iter()).map(|target| target.address).map_err(|error| error.to_string())
+        };
+        assert_eq!(target("SSL://127.0.0.1:1,SASL_PLAINTEXT://127.0.0.1:2"), Ok("127.0.0.1:2".to_owned()));
+        let missing = "the certificate of the first listener: /no/such.pem: No such file or directory (os error 2)";
+        assert_eq!(target("SSL://127.0.0.1:1"), Err(missing.to_owned()));
     }
 }
