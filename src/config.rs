@@ -229,7 +229,10 @@ pub fn load(
     let (settings, warning) = sources::gather(command_line, environment)?;
     let mut values = parse_all(&settings)?;
     let of_listeners = listener_keys::parse_all(&settings)?;
-    of_listeners.iter().try_for_each(|(name, said)| refuse(said.key.row, name, &said.value, &said.origin))?;
+    for (name, said) in &of_listeners {
+        refuse(said.key.row, name, &said.value, &said.origin)?;
+        values.set_of_listener(name.clone(), said.value.clone());
+    }
     check_together(&settings, &values)?;
     check_offsets_codec(&settings, &values)?;
     let mut warnings: Vec<Warning> = warning.into_iter().chain(unhonoured(&settings, &values, &of_listeners)).collect();

@@ -10,6 +10,7 @@ use super::{
     dynamic::Scope,
     key::Value,
     listener::{Endpoint, Listener},
+    listener_keys::ListenerKey,
     topic::TopicCompression,
     users::FirstUser,
 };
@@ -158,6 +159,8 @@ pub struct BrokerValues {
     of_cluster: Values,
     /// Set by the command line, the environment or the file.
     of_start: Values,
+    /// The same for one listener, by the whole name.
+    of_listeners: BTreeMap<String, Value>,
 }
 
 /// Parsed values by key.
@@ -203,6 +206,15 @@ impl BrokerValues {
 
     pub(crate) fn set(&mut self, name: &'static str, value: Value) {
         self.of_start.insert(name, value);
+    }
+
+    pub(super) fn set_of_listener(&mut self, name: String, value: Value) {
+        self.of_listeners.insert(name, value);
+    }
+
+    /// What was set for one listener: the whole name, the key that it sets there, and the value.
+    pub fn of_listeners(&self) -> impl Iterator<Item = (&str, &'static BrokerKey, &Value)> {
+        self.of_listeners.iter().filter_map(|(name, value)| Some((name.as_str(), ListenerKey::parse(name)?.row, value)))
     }
 
     /// These, with other values in place of those that were set in a scope while the broker runs.

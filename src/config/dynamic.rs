@@ -9,6 +9,7 @@ use super::{
     broker::{BrokerConfig, BrokerKey, BrokerValues, UpdateMode, Values, broker_key},
     consistency::{self, Inconsistent},
     key::{InvalidValue, Value, one_line},
+    listener_keys::ListenerKey,
 };
 
 const CLEANER_THREADS: &str = "log.cleaner.threads";
@@ -55,6 +56,11 @@ pub fn check(
     altered: impl Fn(&str) -> bool,
 ) -> Result<(), DynamicConfigError> {
     let asked = || texts.iter().filter(|(name, _)| altered(name));
+    let of_listeners = asked().filter(|(name, _)| ListenerKey::parse(name).is_some());
+    let of_listeners = of_listeners.map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+    if !of_listeners.is_empty() {
+        return Err(DynamicConfigError::ReadOnly(of_listeners));
+    }
     if let Some((name, _)) = asked().find(|(name, _)| broker_key(name).is_none()) {
         return Err(DynamicConfigError::Unknown(name.clone()));
     }
@@ -260,6 +266,16 @@ mod tests {
         let four = texts(&[("log.cleaner.threads", "4")]);
         let (config, _) = effective(&started(&["log.cleaner.threads=16"]), &BTreeMap::new(), &four);
         assert!(check(&config.values, Scope::Broker, &BTreeMap::new(), |_| false).is_err(), "it would be 16 again");
+    }
+
+    #[test]
+    fn what_is_set_for_one_listener_takes_a_restart() {
+        let changes = [("listener.name.a.max.connections", "1"), ("listener.name.b.ssl.client.auth", "none")];
+        assert_eq!(
+            said(Scope::Broker, &changes),
+            "Cannot update these configs dynamically: [listener.name.a.max.connections, listener.name.b.ssl.client.auth]"
+        );
+        assert_eq!(said(Scope::Broker, &[("listener.name.a.b", "1")]), "Unknown broker config name: listener.name.a.b");
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub enum ConfigSource {
 
 /// A key with its value.
 pub struct ConfigEntry {
+    /// Its name: that of the key, but for what is set for one listener.
+    pub name: StrBytes,
     /// The key.
     pub key: &'static ConfigKey,
     /// The value that counts; `None` if there is none, or nobody may see it.
@@ -55,7 +57,7 @@ pub struct ConfigEntry {
 /// A value that a key has, or would have if those before it were not.
 pub struct ConfigSynonym {
     /// The key that it was set for.
-    pub name: &'static str,
+    pub name: StrBytes,
     /// The value; `None` if nobody may see it.
     pub value: Option<StrBytes>,
     /// Where it comes from.
@@ -131,8 +133,9 @@ impl ConfigEntry {
             Some(value) => value.clone(),
             None => default().and_then(|value| shown(key, &value)),
         };
-        let own = set.map(|value| ConfigSynonym { name: key.name, value, source });
-        Self { key, value, is_read_only: false, synonyms: own.into_iter().chain(broker).collect() }
+        let name = StrBytes::from_static(key.name);
+        let own = set.map(|value| ConfigSynonym { name: name.clone(), value, source });
+        Self { name, key, value, is_read_only: false, synonyms: own.into_iter().chain(broker).collect() }
     }
 }
 
@@ -156,7 +159,7 @@ pub fn of_topic<'a>(
     rows.map(|row| {
         // Kafka leaves out what stands in for the first of them while that is set nowhere, such as a time in hours.
         let first = row.synonyms.first().map(|synonym| synonym.name);
-        let stands_in = |synonym: &ConfigSynonym| Some(synonym.name) != first;
+        let stands_in = |synonym: &ConfigSynonym| Some(synonym.name.as_str()) != first;
         let broker = synonyms_of(values, row.synonyms).into_iter().skip_while(stands_in).collect();
         let default = || row.default_from(values).map(|(value, _)| value);
         ConfigEntry::of_resource(&row.key, overrides, ConfigSource::Topic, broker, default)
@@ -193,18 +196,28 @@ pub fn of_client_metrics<'a>(
     })
 }
 
-/// The keys of the broker.
+/// The keys of the broker, and those of single listeners where they are set.
 pub fn of_broker<'a>(
     values: &'a BrokerValues,
-    wanted: impl Fn(&str) -> bool + 'a,
+    wanted: impl Fn(&str) -> bool + Copy + 'a,
 ) -> impl Iterator<Item = ConfigEntry> + 'a {
     let rows = BROKER_KEYS.iter().filter(move |row| wanted(row.key.name));
-    rows.map(|row| ConfigEntry {
+    let of_listeners = values.of_listeners().filter(move |(name, ..)| wanted(name));
+    let of_all = rows.map(|row| ConfigEntry {
+        name: StrBytes::from_static(row.key.name),
         key: &row.key,
         value: values.get(row.key.name).and_then(|value| shown(&row.key, &value)),
         is_read_only: is_read_only(row),
         synonyms: synonyms_of_broker_key(values, row.key.name),
-    })
+    });
+    of_all.chain(of_listeners.map(|(name, row, value)| of_listener(name, &row.key, value)))
+}
+
+/// A key of one listener. The key of all listeners that it goes before is not shown as what would count without it.
+fn of_listener(name: &str, key: &'static ConfigKey, value: &Value) -> ConfigEntry {
+    let (name, value) = (StrBytes::from(name), shown(key, value));
+    let set = ConfigSynonym { name: name.clone(), value: value.clone(), source: ConfigSource::StaticBroker };
+    ConfigEntry { name, key, value, is_read_only: true, synonyms: vec![set] }
 }
 
 /// The keys that somebody set for all brokers.
@@ -217,7 +230,8 @@ pub fn of_all_brokers<'a>(
         let mut set = set_for(values, row.key.name);
         set.retain(|synonym| synonym.source == ConfigSource::DynamicDefaultBroker);
         let value = set.first()?.value.clone();
-        Some(ConfigEntry { key: &row.key, value, is_read_only: is_read_only(row), synonyms: set })
+        let name = StrBytes::from_static(row.key.name);
+        Some(ConfigEntry { name, key: &row.key, value, is_read_only: is_read_only(row), synonyms: set })
     })
 }
 
@@ -254,7 +268,7 @@ fn set_for(values: &BrokerValues, name: &'static str) -> Vec<ConfigSynonym> {
 
 impl ConfigSynonym {
     fn new(key: &'static ConfigKey, value: &Value, source: ConfigSource) -> Self {
-        Self { name: key.name, value: shown(key, value), source }
+        Self { name: StrBytes::from_static(key.name), value: shown(key, value), source }
     }
 }
 

@@ -125,7 +125,7 @@ impl Describer<'_> {
             ConfigResource::BROKER if name.is_empty() => self.results(config_entry::of_all_brokers(values, wanted)),
             ConfigResource::BROKER => {
                 self.check_broker(name)?;
-                self.results(config_entry::of_broker(values, wanted))
+                self.results(config_entry::of_broker(values, &wanted))
             }
             ConfigResource::BROKER_LOGGER => {
                 require_name(name, "Broker id must not be empty")?;
@@ -184,13 +184,13 @@ impl Describer<'_> {
         let (source, config_type) = (entry.source(), entry.type_code());
         let synonyms = if self.include_synonyms { entry.synonyms } else { Vec::new() };
         let synonyms = synonyms.into_iter().map(|synonym| DescribeConfigsSynonym {
-            name: StrBytes::from_static(synonym.name),
+            name: synonym.name,
             value: synonym.value,
             source: synonym.source.code(),
             ..DescribeConfigsSynonym::default()
         });
         DescribeConfigsResourceResult {
-            name: StrBytes::from_static(entry.key.name),
+            name: entry.name,
             value: entry.value,
             read_only: entry.is_read_only,
             is_default: self.cx.version == 0 && source == ConfigSource::Default,
