@@ -12,6 +12,13 @@ use super::{
 const PER_IP: &str = "max.connections.per.ip";
 const OVERRIDES: &str = "max.connections.per.ip.overrides";
 
+/// What all requests may hold together, and the size of one.
+pub(super) const MEMORY: &str = "queued.max.request.bytes";
+pub(super) const REQUEST: &str = "socket.request.max.bytes";
+/// How long a failed authentication is held back, and a connection without a request is kept.
+pub(super) const DELAY: &str = "connection.failed.authentication.delay.ms";
+pub(super) const IDLE: &str = "connections.max.idle.ms";
+
 /// Bounds of what clients may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientLimits {
@@ -45,11 +52,11 @@ impl ClientLimits {
     pub(super) fn new(values: &BrokerValues) -> Self {
         let time = |name| values.duration(name).unwrap_or_default();
         Self {
-            failed_authentication_delay: time("connection.failed.authentication.delay.ms"),
+            failed_authentication_delay: time(DELAY),
             connection_creation_rate_max: values.size("max.connection.creation.rate"),
             connections_per_ip_max: values.size(PER_IP),
             connections_per_ip_overrides: overrides(values).expect("they were checked"),
-            request_memory_max: u64::try_from(values.long("queued.max.request.bytes")).ok().filter(|bytes| *bytes > 0),
+            request_memory_max: u64::try_from(values.long(MEMORY)).ok().filter(|bytes| *bytes > 0),
             handshake_timeout: time("ottla.handshake.timeout.ms"),
             plaintext_passwords: values.boolean("ottla.plaintext.passwords"),
             request_header_timeout: time("ottla.request.header.timeout.ms"),
@@ -61,8 +68,16 @@ impl ClientLimits {
     }
 }
 
-/// Checks the limits of addresses.
+/// Checks the limits of addresses, and those that make sense beside others only.
 pub(super) fn check(values: &BrokerValues) -> Result<(), Inconsistent> {
+    let (memory, request) = (values.long(MEMORY), values.long(REQUEST));
+    if memory > 0 && memory < request {
+        return Err(Inconsistent::RequestMemory { memory, request });
+    }
+    let (delay, idle) = (values.long(DELAY), values.long(IDLE));
+    if idle >= 0 && delay >= idle {
+        return Err(Inconsistent::AuthenticationDelay { delay, idle });
+    }
     let overrides = overrides(values)?;
     if values.get(PER_IP) == Some(Value::Int(0)) && overrides.is_empty() {
         let reason = format!("it can be set to zero only if {OVERRIDES} is set");

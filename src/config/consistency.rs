@@ -50,6 +50,22 @@ pub enum Inconsistent {
     /// More threads than compaction has use for, and than some systems have room for.
     #[error("log.cleaner.threads={0} must be at most {CLEANER_THREADS_MAX}")]
     CleanerThreads(i64),
+    /// No request of the largest size would ever be taken.
+    #[error("queued.max.request.bytes={memory} must not be less than socket.request.max.bytes={request}")]
+    RequestMemory {
+        /// `queued.max.request.bytes`.
+        memory: i64,
+        /// `socket.request.max.bytes`.
+        request: i64,
+    },
+    /// The client would be gone before it is told.
+    #[error("connection.failed.authentication.delay.ms={delay} must be less than connections.max.idle.ms={idle}")]
+    AuthenticationDelay {
+        /// `connection.failed.authentication.delay.ms`.
+        delay: i64,
+        /// `connections.max.idle.ms`.
+        idle: i64,
+    },
     /// Limits of addresses that are none.
     #[error("{0}")]
     Addresses(InvalidValue, &'static str),
@@ -67,6 +83,8 @@ impl Inconsistent {
             Self::TopicDefaults(_) => COMPACTION_LAGS,
             Self::DedupeBuffer { .. } => DEDUPE_BUFFER,
             Self::CleanerThreads(_) => [DEDUPE_BUFFER[1]; 2],
+            Self::RequestMemory { .. } => [clients::MEMORY, clients::REQUEST],
+            Self::AuthenticationDelay { .. } => [clients::DELAY, clients::IDLE],
             Self::Addresses(_, key) => [key, key],
             Self::LoadFactor(_) => [LOAD_FACTOR; 2],
         }
@@ -80,6 +98,8 @@ impl Inconsistent {
             Self::TopicDefaults(_)
             | Self::DedupeBuffer { .. }
             | Self::CleanerThreads(_)
+            | Self::RequestMemory { .. }
+            | Self::AuthenticationDelay { .. }
             | Self::Addresses(..)
             | Self::LoadFactor(_) => self.to_string(),
         }

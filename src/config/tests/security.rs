@@ -357,19 +357,29 @@ fn clients_have_limits() {
     assert_eq!((default.request_memory_max, default.plaintext_passwords), (None, false));
     assert_eq!((default.connections_per_ip_max, default.connection_creation_rate_max), (2_147_483_647, 2_147_483_647));
     let set = clients(&[
-        "queued.max.request.bytes=1000",
+        "queued.max.request.bytes=104857600",
         "max.connections.per.ip=0",
         "max.connections.per.ip.overrides=127.0.0.1:5, [::1]:6,2001:db8::1:7",
     ]);
     let limits =
         |address: &str| set.connections_per_ip_overrides.get(&address.parse::<IpAddr>().expect(address)).copied();
-    assert_eq!((set.request_memory_max, set.connections_per_ip_max), (Some(1000), 0));
+    assert_eq!((set.request_memory_max, set.connections_per_ip_max), (Some(104_857_600), 0));
     assert_eq!(["127.0.0.1", "::1", "2001:db8::1"].map(limits), [Some(5), Some(6), Some(7)]);
     assert_eq!(
         Start::overrides(&["max.connections.per.ip=0"]).error(),
         "--override: Invalid value 0 for configuration max.connections.per.ip: it can be set to zero only if \
          max.connections.per.ip.overrides is set"
     );
+    assert_eq!(
+        Start::file("socket.request.max.bytes=100\nqueued.max.request.bytes=99").error(),
+        "FILE:2: queued.max.request.bytes=99 must not be less than socket.request.max.bytes=100"
+    );
+    assert_eq!(clients(&["queued.max.request.bytes=0"]).request_memory_max, None);
+    assert_eq!(
+        Start::file("connections.max.idle.ms=100").error(),
+        "FILE:1: connection.failed.authentication.delay.ms=100 must be less than connections.max.idle.ms=100"
+    );
+    assert_eq!(Start::file("connections.max.idle.ms=-1").config().connections_max_idle, None);
     for entry in ["localhost:1", "127.0.0.1", "127.0.0.1:-1", "127.0.0.1:2147483648", "[::1:1"] {
         let error = Start::overrides(&[&format!("max.connections.per.ip.overrides={entry}")]).error();
         assert!(error.contains("is not ADDRESS:LIMIT, as in 192.0.2.1:100"), "{error}");
