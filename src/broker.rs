@@ -27,7 +27,7 @@ pub use self::{
     hosted_topic::HostedTopic,
     partitions::GrowthFailure,
     record_deletion::{Before, DeleteRecordsFailure},
-    users::{FirstUser, FirstUsersError},
+    users::FirstUsersError,
 };
 use self::{
     configs::{Watcher, effective_config},
@@ -328,12 +328,6 @@ impl Broker {
         let config = self.config();
         let listener = config.listeners.iter().find(|known| known.endpoint.name == listener)?;
         Some(listener.advertised.clone())
-    }
-
-    /// The metadata as of now.
-    #[must_use]
-    pub fn secret(&self) -> Arc<[u8; 32]> {
-        Arc::new([7; 32])
     }
 
     /// The metadata as of now.

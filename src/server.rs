@@ -23,7 +23,7 @@ use crate::{
         authorizer::{Authorizer, Policy},
         principal::Principal,
     },
-    broker::{Broker, CloseError, Identity, LoadError},
+    broker::{Broker, CloseError, FirstUsersError, Identity, LoadError},
     clock::wall_clock_ms,
     config::{
         authorizer::{Allowed, AuthorizerConfig},
@@ -93,6 +93,8 @@ pub enum StartError {
     #[error(transparent)]
     Load(#[from] LoadError),
     #[error(transparent)]
+    Users(#[from] FirstUsersError),
+    #[error(transparent)]
     Bind(#[from] BindError),
     #[error("listener {listener}: {source}")]
     Tls { listener: String, source: TlsError },
@@ -131,15 +133,12 @@ impl Server {
             let (config, open_files_max) = (config.clone(), files.segments);
             Arc::new(tokio::task::spawn_blocking(move || open(config, open_files_max)).await??)
         };
+        if let Err(error) = broker.add_first_users(config.first_users.clone()).await {
+            return Err(close_again(broker, error.into()).await);
+        }
         let listeners = match bind(&config, &tls, &settings).await {
             Ok(listeners) => listeners,
-            Err(error) => {
-                // The directory is left as it was found: without the mark of a clean stop the next start would be slower.
-                if let Err(error) = tokio::task::spawn_blocking(move || broker.close()).await? {
-                    tracing::warn!(%error, "the data directory could not be closed");
-                }
-                return Err(error.into());
-            }
+            Err(error) => return Err(close_again(broker, error.into()).await),
         };
         let flusher = spawn_flusher(&broker)?;
         let cleaners = Cleaners::start(&broker);
@@ -243,6 +242,16 @@ impl Server {
         followed?;
         Ok(maintained?)
     }
+}
+
+/// Leaves the directory as it was found: without the mark of a clean stop the next start would be slower.
+async fn close_again(broker: Arc<Broker>, error: StartError) -> StartError {
+    match tokio::task::spawn_blocking(move || broker.close()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(unclean)) => tracing::warn!(error = %unclean, "the data directory could not be closed"),
+        Err(panicked) => return panicked.into(),
+    }
+    error
 }
 
 /// Starts the transaction coordinator. What it ends in `__consumer_offsets` the group coordinator writes.

@@ -21,6 +21,7 @@ const NONCE_LEN: usize = 26;
 pub struct Conversation {
     mechanism: SaslMechanism,
     state: State,
+    user: Option<String>,
 }
 
 #[derive(Debug)]
@@ -85,7 +86,7 @@ impl Conversation {
     /// An exchange in which the server's nonce will be this one.
     #[must_use]
     pub fn with_nonce(mechanism: SaslMechanism, nonce: String) -> Self {
-        Self { mechanism, state: State::Begun { nonce } }
+        Self { mechanism, state: State::Begun { nonce }, user: None }
     }
 
     /// Its mechanism.
@@ -97,7 +98,7 @@ impl Conversation {
     /// The user that the client claims to be, once it has said so.
     #[must_use]
     pub fn user(&self) -> Option<&str> {
-        None
+        self.user.as_deref()
     }
 
     /// Whether a step may take a noticeable time, for a password is to be hashed.
@@ -110,7 +111,10 @@ impl Conversation {
     pub fn step(&mut self, token: &[u8], credentials: &Credentials) -> Step {
         let said = std::mem::replace(&mut self.state, State::Over);
         match (said, self.mechanism) {
-            (State::Begun { .. }, SaslMechanism::Plain) => plain_step(token, credentials),
+            (State::Begun { .. }, SaslMechanism::Plain) => {
+                self.user = plain::claimed_name(token).map(str::to_owned);
+                plain_step(token, credentials)
+            }
             (State::Begun { nonce }, SaslMechanism::ScramSha256) => {
                 self.challenge(ScramMechanism::Sha256, token, credentials, &nonce)
             }
@@ -131,6 +135,7 @@ impl Conversation {
     fn challenge(&mut self, mechanism: ScramMechanism, token: &[u8], credentials: &Credentials, nonce: &str) -> Step {
         match Exchange::begin(mechanism, token, credentials.image.users(), &credentials.secret, nonce) {
             Ok((exchange, answer)) => {
+                self.user = Some(exchange.user().to_owned());
                 self.state = State::Challenged(Box::new(exchange));
                 Step::Challenge(answer)
             }

@@ -52,6 +52,12 @@ pub(super) fn authenticate<'a>(token: &'a [u8], users: &Users, secret: &[u8; 32]
     Ok(name)
 }
 
+/// The name that is claimed, if there is one.
+pub(super) fn claimed_name(token: &[u8]) -> Option<&str> {
+    let name = token.split(|byte| *byte == 0).nth(1)?;
+    std::str::from_utf8(name).ok().filter(|name| !name.is_empty())
+}
+
 /// Takes as long for a user that does not exist as for one that does.
 fn knows_password(users: &Users, secret: &[u8; 32], name: &str, password: &[u8]) -> bool {
     let decoy = password_decoy(secret, users, name);

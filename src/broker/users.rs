@@ -1,12 +1,12 @@
 //! Users: their credentials altered while the broker runs, and those that the settings have a new directory begin with.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use super::{Broker, blocking};
 use crate::{
     auth::scram::credential::random_salt,
     clock::wall_clock_ms,
-    config::key::{Secret, line},
+    config::{key::line, users::FirstUser},
     metadata::{
         image::Image,
         journal::CommitError,
@@ -18,17 +18,6 @@ use crate::{
 const ITERATIONS: u32 = 8192;
 /// How many characters of names a line of the log has.
 const NAMES_TOLD_LENGTH: usize = 500;
-
-/// A user of the settings.
-#[derive(Clone, Debug)]
-pub struct FirstUser {
-    /// The name.
-    pub name: String,
-    /// The password.
-    pub password: Secret,
-    /// Where the settings have it from, for people.
-    pub origin: String,
-}
 
 /// Why the users of the settings were not added.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +56,7 @@ impl Broker {
         Ok(outcomes)
     }
 
-    /// Gives each user that has no credential those of its password, all in one commit. A user that exists is left as it
+    /// Gives each user that has no credential those of its password, all in one commit. No name may be among them twice. A user that exists is left as it
     /// is: it was altered since, or belongs to somebody else.
     pub async fn add_first_users(self: &Arc<Self>, users: Vec<FirstUser>) -> Result<(), FirstUsersError> {
         let broker = Arc::clone(self);
@@ -77,7 +66,7 @@ impl Broker {
     fn add_first_users_blocking(&self, users: &[FirstUser]) -> Result<(), FirstUsersError> {
         let image = self.image();
         let (known, new): (Vec<_>, Vec<_>) =
-            each_once(users).into_values().partition(|user| image.users().credentials(&user.name).is_some());
+            users.iter().partition(|user| image.users().credentials(&user.name).is_some());
         known.into_iter().filter(|user| !has_password(&image, user)).for_each(tell_of_another_password);
         let changes: Vec<UserChange> = new.iter().flat_map(|user| first_credentials(user)).collect();
         if changes.is_empty() {
@@ -92,22 +81,6 @@ impl Broker {
         tracing::info!(count = names.len(), "users are added: {}", line(&names.join(", "), NAMES_TOLD_LENGTH));
         Ok(())
     }
-}
-
-/// One of each name. Where it is given with two passwords, the first counts.
-fn each_once(users: &[FirstUser]) -> BTreeMap<&str, &FirstUser> {
-    let mut by_name: BTreeMap<&str, &FirstUser> = BTreeMap::new();
-    for user in users {
-        let first = by_name.entry(&user.name).or_insert(user);
-        if first.password != user.password {
-            let (name, first) = (line(&user.name, NAMES_TOLD_LENGTH), &first.origin);
-            tracing::warn!(
-                "user {name:?} has one password by {first} and another by {}: the first counts",
-                user.origin
-            );
-        }
-    }
-    by_name
 }
 
 fn has_password(image: &Image, user: &FirstUser) -> bool {

@@ -1,6 +1,6 @@
 //! `SaslAuthenticate` (key 36), and the raw tokens that come in its place after version 0 of `SaslHandshake`.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::time::sleep;
@@ -12,6 +12,7 @@ use crate::{
         session::{Session, Verdict},
     },
     clock,
+    config::key,
     network::{Refusal, Reply},
     protocol::{
         error_code::ErrorCode,
@@ -19,6 +20,9 @@ use crate::{
         wire::Writer,
     },
 };
+
+/// How many characters of a claimed name a line of the log has.
+const NAME_LOGGED_MAX: usize = 200;
 
 /// Takes a token further.
 pub async fn sasl_authenticate(
@@ -56,10 +60,17 @@ async fn take(cx: &Context, session: &mut Session, token: Bytes) -> Verdict {
     let conversation = session.take_conversation().expect("a token was expected");
     let (conversation, step) = step(cx, conversation, token).await;
     let user = conversation.user().map(str::to_owned);
-    let verdict = session.conclude(conversation, step, clock::monotonic());
-    match &verdict {
+    let mut verdict = session.conclude(conversation, step, clock::monotonic());
+    match &mut verdict {
         Verdict::Success { .. } => tracing::debug!("{} is {}", cx.connection.peer, session.principal()),
-        Verdict::Failure(_) => delay_failure(cx, user.as_deref()).await,
+        Verdict::Failure(failure) => {
+            let reason = failure.logged.take().unwrap_or_else(|| failure.told.clone());
+            failure.logged = Some(match &user {
+                Some(user) => format!("user {:?}: {reason}", key::line(user, NAME_LOGGED_MAX)),
+                None => reason,
+            });
+            delay_failure(cx, user.as_deref()).await;
+        }
         Verdict::Challenge(_) => {}
     }
     verdict
@@ -67,7 +78,7 @@ async fn take(cx: &Context, session: &mut Session, token: Bytes) -> Verdict {
 
 /// Hashing a password takes some milliseconds: elsewhere, and for not too many at a time.
 async fn step(cx: &Context, mut conversation: Conversation, token: Bytes) -> (Conversation, Step) {
-    let credentials = Credentials { image: cx.broker.image(), secret: cx.broker.secret() };
+    let credentials = Credentials { image: cx.broker.image(), secret: Arc::clone(cx.broker.secret()) };
     if !conversation.is_costly() {
         let step = conversation.step(&token, &credentials);
         return (conversation, step);

@@ -2,6 +2,7 @@
 //!
 //! One binary, since each one more would link the broker and librdkafka anew. A module per API or journey.
 
+mod sasl;
 mod secured;
 mod support;
 

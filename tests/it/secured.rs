@@ -10,10 +10,14 @@ use std::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
-use ottla::protocol::messages::{
-    SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest, SaslHandshakeResponse,
+use ottla::protocol::{
+    error_code::ErrorCode,
+    messages::{
+        AlterUserScramCredentialsRequest, SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest,
+        SaslHandshakeResponse, alter_user_scram_credentials_request::ScramCredentialDeletion,
+    },
 };
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::ring,
@@ -25,7 +29,7 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use crate::support::{RawClient, within};
+use crate::support::{RawClient, error, within};
 
 /// An authority, and a directory with what it has issued.
 pub(crate) struct Authority {
@@ -74,6 +78,7 @@ impl Authority {
 
     fn subject(organisation: &str, name: &str) -> CertificateParams {
         let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
         params.distinguished_name.push(DnType::OrganizationName, organisation);
         params.distinguished_name.push(DnType::CommonName, name);
         params
@@ -175,6 +180,16 @@ impl RawClient {
         self.call(&request, version).await
     }
 
+    /// Takes a credential of a user away.
+    pub(crate) async fn delete_user(&mut self, name: &str, mechanism: i8) -> ErrorCode {
+        let deletion = ScramCredentialDeletion { name: name.into(), mechanism, ..ScramCredentialDeletion::default() };
+        let request = AlterUserScramCredentialsRequest {
+            deletions: vec![deletion],
+            ..AlterUserScramCredentialsRequest::default()
+        };
+        error(self.call(&request, 0).await.results[0].error_code)
+    }
+
     pub(crate) async fn token(&mut self, token: &[u8]) -> SaslAuthenticateResponse {
         self.call(&token_request(token), 2).await
     }
@@ -254,12 +269,14 @@ impl Login<'_> {
         let (proof, signature) = match self.mechanism {
             "SCRAM-SHA-256" => {
                 let mut salted = [0; 32];
-                pbkdf2::pbkdf2::<Hmac<Sha256>>(self.password.as_bytes(), &salt, iterations, &mut salted).expect("a length");
+                pbkdf2::pbkdf2::<Hmac<Sha256>>(self.password.as_bytes(), &salt, iterations, &mut salted)
+                    .expect("a length");
                 proof(&salted, &signed, hmac256, |key| Sha256::digest(key).to_vec())
             }
             "SCRAM-SHA-512" => {
                 let mut salted = [0; 64];
-                pbkdf2::pbkdf2::<Hmac<Sha512>>(self.password.as_bytes(), &salt, iterations, &mut salted).expect("a length");
+                pbkdf2::pbkdf2::<Hmac<Sha512>>(self.password.as_bytes(), &salt, iterations, &mut salted)
+                    .expect("a length");
                 proof(&salted, &signed, hmac512, |key| Sha512::digest(key).to_vec())
             }
             other => panic!("{other} has no proof"),

@@ -214,6 +214,18 @@ impl RawClient {
         content.into()
     }
 
+    /// Whether a request is answered, or the connection ends instead.
+    pub(crate) async fn is_served<R: Request>(&mut self, request: &R, version: i16) -> bool {
+        let frame = request_frame(request, version, self.correlation_id());
+        if self.stream.write_all(&frame).await.is_err() {
+            return false;
+        }
+        let Ok(size) = within(self.stream.read_i32()).await else { return false };
+        let mut content = vec![0; usize::try_from(size).expect("a size")];
+        within(self.stream.read_exact(&mut content)).await.expect("a whole response");
+        true
+    }
+
     /// Waits until the broker closes the connection, whatever it says before.
     pub(crate) async fn ended(mut self) {
         // A reset is as good: the broker had not read everything.

@@ -13,8 +13,7 @@ use std::{
 };
 
 use ottla::{
-    broker::FirstUser,
-    config::key::Secret,
+    config::{key::Secret, sources::Origin, users::FirstUser},
     metadata::users::{ScramCredential, ScramMechanism},
     protocol::{
         error_code::ErrorCode,
@@ -241,11 +240,11 @@ async fn users_of_the_settings_are_added_where_there_are_none() {
     let first = |name: &str, password: &str| FirstUser {
         name: name.to_owned(),
         password: Secret::new(password),
-        origin: "a test".to_owned(),
+        origin: Origin::Override,
     };
-    let users = vec![first("a", "secret of a"), first("b", "secret of b"), first("a", "another")];
+    let users = vec![first("a", "secret of a"), first("b", "secret of b")];
     let before = metadata_batches(broker.path());
-    broker.server().broker().add_first_users(users.clone()).await.expect("added");
+    broker.server().broker().add_first_users(users).await.expect("added");
     assert_eq!(metadata_batches(broker.path()), before + 1);
     let image = broker.server().broker().image();
     for (name, password) in [("a", "secret of a"), ("b", "secret of b")] {
@@ -257,7 +256,7 @@ async fn users_of_the_settings_are_added_where_there_are_none() {
     }
     let broker = broker.restarted().await;
     let image = broker.server().broker().image();
-    let users = [users, vec![first("b", "changed"), first("c", "new")]].concat();
+    let users = vec![first("a", "secret of a"), first("b", "changed"), first("c", "new")];
     broker.server().broker().add_first_users(users).await.expect("added");
     let after = broker.server().broker().image();
     for name in ["a", "b"] {
