@@ -214,6 +214,12 @@ pub enum Warning {
         /// The listener.
         listener: String,
     },
+    /// Users, and no listener where they could say who they are.
+    #[error(
+        "there are first users, and no listener asks for users: --listen SASL_SSL://HOST:PORT or SASL_PLAINTEXT://HOST:PORT \
+         does"
+    )]
+    UsersUnasked,
     /// Listeners that others than this machine reach, and that ask nobody who he is.
     #[error(
         "anybody who reaches {0} may do everything: SASL, or SSL with ssl.client.auth=required, asks who somebody is"
@@ -243,6 +249,7 @@ pub fn load(
     let data_dir = data_dir(&settings, &mut values)?;
     let authorizer = authorizer::authorizer(&settings, &values, &mut warnings)?;
     let listeners = listeners::listeners(command_line, &settings, &mut values, &of_listeners, &mut warnings)?;
+    warnings.extend(listeners::users_unasked(&settings, &listeners));
     if authorizer.lets_anonymous() {
         warnings.extend(listeners::open(&listeners));
     }

@@ -11,7 +11,7 @@ use super::{
         SecurityError, SecurityProtocol,
         resolve::{Resolver, is_loopback, lets_anybody_in, shown},
     },
-    sources::{CommandLine, Origin, Settings, TLS_FLAG},
+    sources::{CommandLine, Origin, Settings},
 };
 
 /// `--listen` and `--advertise`, else Kafka's keys, else the default.
@@ -92,14 +92,21 @@ fn limits(said: ListenerSettings<'_>) -> ListenerLimits {
 
 /// Whoever gives a certificate with a flag means to use it.
 fn check_tls_is_used(settings: &Settings, listeners: &[Listener]) -> Result<(), ConfigError> {
-    let is_used = listeners.iter().any(|listener| listener.security.tls.is_some());
-    let flag = settings.get("ssl.keystore.location").map(|setting| &setting.origin);
-    match flag {
-        Some(origin @ Origin::Flag(TLS_FLAG)) if !is_used => {
-            Err(ConfigError::Security { origin: origin.clone(), source: SecurityError::NoTlsListener })
-        }
-        _ => Ok(()),
+    if listeners.iter().any(|listener| listener.security.tls.is_some()) {
+        return Ok(());
     }
+    let locations = ["ssl.keystore.location", "ssl.truststore.location"];
+    let origins = locations.iter().filter_map(|key| Some(&settings.get(key)?.origin));
+    match origins.into_iter().find(|origin| matches!(origin, Origin::Flag(_))) {
+        Some(flag) => Err(ConfigError::Security { origin: flag.clone(), source: SecurityError::NoTlsListener }),
+        None => Ok(()),
+    }
+}
+
+/// A warning of users that no listener asks for.
+pub(super) fn users_unasked(settings: &Settings, listeners: &[Listener]) -> Option<Warning> {
+    let is_asked = listeners.iter().any(|listener| listener.security.sasl.is_some());
+    (settings.has_users && !is_asked).then_some(Warning::UsersUnasked)
 }
 
 /// What was said for listeners that are not there. Those of controllers are not opened, but are there.

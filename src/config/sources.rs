@@ -88,7 +88,7 @@ pub(super) struct Settings {
 }
 
 /// Names the file with the broker's certificate and key.
-pub(super) const TLS_FLAG: &str = "--tls";
+const TLS_FLAG: &str = "--tls";
 /// Names the file with the certificates of those who vouch for clients.
 const CLIENT_CA_FLAG: &str = "--client-ca";
 

@@ -305,6 +305,9 @@ fn flags_make_listeners_with_tls() {
         with(&["127.0.0.1:1"], None).error(),
         "--tls: no listener uses TLS: --listen SSL://HOST:PORT makes one that does, SASL_SSL://HOST:PORT one with users"
     );
+    let command_line = CommandLine { client_ca: Some("/ca.pem".to_owned()), ..CommandLine::default() };
+    let said = Start { command_line, ..Start::default() }.error();
+    assert!(said.starts_with("--client-ca: no listener uses TLS: "), "{said}");
     assert_eq!(
         with(&["TLS://127.0.0.1:1"], None).error(),
         "--listen: TLS://127.0.0.1:1: a protocol before :// is PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL, as in \

@@ -73,8 +73,12 @@ fn a_variable_has_users_with_commas_or_newlines_between_them() {
     assert_eq!(users(&config), ["alice secret OTTLA_USERS", "bob b:c OTTLA_USERS", "carol d OTTLA_USERS"]);
     assert_eq!(warnings, owned(&[]));
     assert_eq!(load("alice:a,secret").expect_err("no user"), "OTTLA_USERS: name:password is expected");
-    let config = Start { environment: &[("OTTLA_USERS", "a:b")], ..Start::default() }.config();
-    assert_eq!(users(&config), ["a b OTTLA_USERS"], "without a listener for it, too");
+    let (config, warnings) =
+        Start { environment: &[("OTTLA_USERS", "a:b")], ..Start::default() }.load().expect("valid");
+    assert_eq!(users(&config), ["a b OTTLA_USERS"]);
+    let unasked = "there are first users, and no listener asks for users: --listen SASL_SSL://HOST:PORT or \
+                   SASL_PLAINTEXT://HOST:PORT does";
+    assert_eq!(warnings, [unasked]);
 }
 
 #[test]
