@@ -280,6 +280,45 @@ fn shown(key: &ConfigKey, value: &Value) -> Option<StrBytes> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{load, sources::CommandLine};
+
+    /// The entries of a broker that was started with these variables.
+    fn of_broker_with(environment: &[(&str, &str)]) -> Vec<ConfigEntry> {
+        let environment = environment.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        let (config, _) = load(&CommandLine::default(), environment).expect("good settings");
+        of_broker(&config.values, |_| true).collect()
+    }
+
+    #[test]
+    fn what_is_set_for_one_listener_is_shown_but_for_its_secrets() {
+        const PLANTED: &str = "hunter2";
+        let jaas = format!("org.apache.kafka.common.security.plain.PlainLoginModule required user_a=\"{PLANTED}\";");
+        let entries = of_broker_with(&[
+            ("KAFKA_LISTENERS", "SASL_SSL://127.0.0.1:1"),
+            ("KAFKA_SSL_KEYSTORE_TYPE", "PEM"),
+            ("KAFKA_SSL_KEYSTORE_CERTIFICATE_CHAIN", PLANTED),
+            ("KAFKA_LISTENER_NAME_SASL__SSL_SSL_KEYSTORE_KEY", PLANTED),
+            ("KAFKA_LISTENER_NAME_SASL__SSL_PLAIN_SASL_JAAS_CONFIG", &jaas),
+            ("KAFKA_LISTENER_NAME_SASL__SSL_MAX_CONNECTIONS", "5"),
+            ("OTTLA_USERS", "b:hunter2"),
+        ]);
+        let of_listener = entries.iter().filter(|entry| entry.name.as_str().starts_with("listener.name."));
+        let shown = of_listener.map(|entry| {
+            assert!(entry.is_read_only);
+            assert_eq!((entry.source(), entry.synonyms.len()), (ConfigSource::StaticBroker, 1));
+            (entry.name.as_str(), entry.type_code(), entry.value.as_ref().map(StrBytes::as_str))
+        });
+        let expected = [
+            ("listener.name.sasl_ssl.max.connections", 3, Some("5")),
+            ("listener.name.sasl_ssl.plain.sasl.jaas.config", 9, None),
+            ("listener.name.sasl_ssl.ssl.keystore.key", 9, None),
+        ];
+        assert_eq!(shown.collect::<Vec<_>>(), expected);
+        let values = entries.iter().flat_map(|entry| {
+            entry.synonyms.iter().map(|synonym| &synonym.value).chain([&entry.value]).filter_map(Option::as_ref)
+        });
+        assert!(values.into_iter().all(|value| !value.as_str().contains(PLANTED)));
+    }
 
     #[test]
     fn the_documentation_of_a_key_is_not_put_together_again() {
