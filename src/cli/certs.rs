@@ -40,10 +40,10 @@ const LOCAL: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 #[derive(Args, Clone, Debug)]
 #[command(
     about = "Makes certificates for a try-out of TLS",
-    long_about = "Makes an authority (ca.pem, ca.key) and a certificate with its key for the broker (server.pem), and for each \
-                  --client one for a client (NAME.pem, NAME.key). An authority that is there is used again. No file is \
-                  written over without --force, and the authority never. Certificates of machines that matter should come from whoever \
-                  runs the certificates of the rest of them.",
+    long_about = "Makes an authority (ca.pem, ca.key) and a certificate with its key for the broker (server.pem), and for \
+                  each --client one for a client (NAME.pem, NAME.key). An authority that is there is used again. No \
+                  file is written over without --force, and the authority never. They are for a try-out: where it \
+                  matters, certificates come from whoever makes those of the other machines.",
     after_help = EXAMPLES
 )]
 pub struct CertsArgs {
@@ -82,7 +82,9 @@ enum CertsError {
     Exists(PathBuf),
     #[error("{} is there and {} is not: an authority needs both", there.display(), missing.display())]
     HalfAuthority { there: PathBuf, missing: PathBuf },
-    #[error("{}: not the certificate and the key of an authority that `ottla certs` made: use another --dir", .0.display())]
+    #[error(
+        "{}: not the certificate and the key of an authority that `ottla certs` made: use another --dir", .0.display()
+    )]
     ForeignAuthority(PathBuf),
     #[error("{}: the authority has expired: use another --dir, or move its files away", .0.display())]
     Expired(PathBuf),

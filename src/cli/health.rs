@@ -41,9 +41,9 @@ const ANSWER_MAX: usize = 64 * 1024;
 #[derive(Args, Clone, Debug)]
 #[command(
     about = "Says whether a broker is ready",
-    long_about = "Says in one line whether a broker is ready: it accepts connections and answers. The exit status is 0 if it \
-                  is and 1 if not. It works before authentication. A listener without TLS is asked if there is one; of one with \
-                  TLS, the certificate of the settings is expected.",
+    long_about = "Says in one line whether a broker is ready: it accepts connections and answers. The exit status is 0 \
+                  if it is and 1 if not. It works before authentication. A listener without TLS is asked if there is \
+                  one; of one with TLS, the certificate of the settings is expected.",
     after_help = EXAMPLES
 )]
 pub struct HealthArgs {
@@ -139,7 +139,7 @@ impl HealthArgs {
 /// The first listener without TLS, or else the first.
 fn easiest(listeners: &[Listener]) -> &Listener {
     let plain = listeners.iter().find(|listener| listener.security.tls.is_none());
-    plain.or(listeners.first()).expect("there is always a listener")
+    plain.or_else(|| listeners.first()).expect("there is always a listener")
 }
 
 /// Whom to ask.
@@ -443,7 +443,8 @@ mod tests {
     fn a_listener_with_tls_has_to_show_its_certificate() {
         assert_eq!(said_of_tls(true, ClientAuth::None), Ok(()));
         assert_eq!(said_of_tls(true, ClientAuth::Required), Ok(()), "we are turned away");
-        let expected = "ADDRESS: what answers is not a Kafka broker (unexpected error: its certificate is not the one of the settings)";
+        let expected = "ADDRESS: what answers is not a Kafka broker (unexpected error: its certificate is not the one of \
+                        the settings)";
         for client_auth in [ClientAuth::None, ClientAuth::Required] {
             assert_eq!(said_of_tls(false, client_auth), Err(expected.to_owned()));
         }
