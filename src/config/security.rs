@@ -1,12 +1,12 @@
 //! How clients of a listener are let in: its protocol, and what TLS and SASL need for it.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{fmt, time::Duration};
 
-pub use self::error::SecurityError;
-use super::key::Secret;
+pub use self::{error::SecurityError, pem::Pem};
 pub use super::principal_rules::{PrincipalRules, PrincipalRulesError};
 
 mod error;
+mod pem;
 pub(super) mod resolve;
 
 /// A listener's protocol: Kafka's `SecurityProtocol`.
@@ -73,15 +73,6 @@ pub enum Identity {
         /// The private key.
         key: Pem,
     },
-}
-
-/// A text in PEM.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Pem {
-    /// In a file, which is read again when it changes.
-    File(PathBuf),
-    /// As the value of a key.
-    Inline(Secret),
 }
 
 /// `ssl.client.auth`.

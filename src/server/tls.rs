@@ -209,13 +209,9 @@ fn private_key(key: &'static str, pem: &Pem) -> Result<PrivateKeyDer<'static>, T
 
 /// The text, and the file that it is from.
 fn read(key: &'static str, pem: &Pem) -> Result<(Vec<u8>, Option<PathBuf>), TlsError> {
-    match pem {
-        Pem::File(path) => {
-            let unreadable = |source| TlsError::Unreadable { key, path: path.clone(), source };
-            Ok((fs::read(path).map_err(unreadable)?, Some(path.clone())))
-        }
-        Pem::Inline(text) => Ok((text.expose().as_bytes().to_vec(), None)),
-    }
+    let path = pem.path().cloned();
+    let unreadable = |source| TlsError::Unreadable { key, path: path.clone().unwrap_or_default(), source };
+    Ok((pem.read().map_err(unreadable)?, path))
 }
 
 fn in_file(path: Option<&Path>) -> String {

@@ -15,7 +15,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
 };
 
-use crate::config::security::{ClientAuth, Identity, Pem, TlsConfig};
+use crate::config::security::{ClientAuth, Identity, TlsConfig};
 
 /// What a listener must show.
 #[derive(Debug)]
@@ -34,11 +34,11 @@ impl KnownServer {
         let pem = match &config.identity {
             Identity::Store(pem) | Identity::Parts { chain: pem, .. } => pem,
         };
-        let text = match pem {
-            Pem::File(path) => std::fs::read(path)
-                .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?,
-            Pem::Inline(text) => text.expose().as_bytes().to_vec(),
+        let in_file = |error: io::Error| match pem.path() {
+            Some(path) => io::Error::new(error.kind(), format!("{}: {error}", path.display())),
+            None => error,
         };
+        let text = pem.read().map_err(in_file)?;
         let certificates = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
         let certificates =
             certificates.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
