@@ -1,0 +1,101 @@
+//! The binary as a process of its own, and what it holds.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use tempfile::TempDir;
+use tokio::time::{sleep, timeout};
+
+use crate::BOUND;
+
+/// What the ready line says before the address.
+const READY: &str = "ready: listening on ";
+/// Open files that a broker should have; it goes on with less where the system does not allow it.
+const FILES_WANTED: u32 = 24_000;
+
+/// A broker on a directory of its own.
+pub(crate) struct BrokerProcess {
+    child: Child,
+    address: SocketAddr,
+    _directory: TempDir,
+}
+
+impl BrokerProcess {
+    pub(crate) fn start(args: &[&str]) -> Self {
+        let directory = TempDir::new().expect("a directory");
+        let mut command = Command::new("/bin/sh");
+        let limited = format!(r#"ulimit -n {FILES_WANTED} 2>/dev/null; exec "$0" "$@""#);
+        command.args(["-c", &limited, env!("CARGO_BIN_EXE_ottla"), "--listen", "127.0.0.1:0", "--data-dir"]);
+        command.arg(directory.path()).args(args);
+        command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary starts");
+        let mut stderr = BufReader::new(child.stderr.take().expect("a pipe"));
+        let mut line = String::new();
+        while !line.contains(READY) {
+            line.clear();
+            assert_ne!(stderr.read_line(&mut line).expect("text"), 0, "the broker ended");
+        }
+        let after = line.split_once(READY).expect("it is ready").1;
+        let address = after.split(' ').next().expect("an address").parse().expect("an address");
+        // What it says of each attacker must not fill the pipe.
+        thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
+        Self { child, address, _directory: directory }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn proc(&self, name: &str) -> String {
+        format!("/proc/{}/{name}", self.child.id())
+    }
+
+    /// Resident bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        let status = fs::read_to_string(self.proc("status")).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a number");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
+    }
+
+    pub(crate) fn open_files(&self) -> usize {
+        fs::read_dir(self.proc("fd")).expect("it runs").count()
+    }
+
+    /// How many files it may open.
+    pub(crate) fn file_limit(&self) -> u64 {
+        let limits = fs::read_to_string(self.proc("limits")).expect("it runs");
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).expect("a limit");
+        line.split_whitespace().next().expect("a number").parse().unwrap_or(u64::MAX)
+    }
+
+    /// Waits until it has no more open files than it had, a few that it may have opened for itself aside.
+    pub(crate) async fn until_open_files_are(&self, before: usize) {
+        let back = async {
+            while self.open_files() > before + 8 {
+                sleep(Duration::from_millis(50)).await;
+            }
+        };
+        timeout(BOUND, back).await.unwrap_or_else(|_| panic!("{} files are open, {before} were", self.open_files()));
+    }
+
+    /// Asks it to stop, which it must do cleanly.
+    pub(crate) fn stop(mut self) {
+        let id = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("it runs");
+        assert_eq!(self.child.wait().expect("it ends").code(), Some(0));
+    }
+}
+
+/// A test that fails leaves no process behind.
+impl Drop for BrokerProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

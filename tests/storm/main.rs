@@ -1,0 +1,108 @@
+//! Hostile clients by the thousand against the real binary, while others are served.
+//!
+//! `cargo test --test storm -- --nocapture` prints the seed and what was seen; the sizes are
+//! `OTTLA_STORM_CONNECTIONS`, `OTTLA_STORM_SECONDS` and `OTTLA_FLOOD_CONNECTIONS`, the seed `OTTLA_STORM_SEED`.
+
+mod attack;
+mod broker;
+mod canary;
+mod wire;
+
+use std::time::Duration;
+
+use tokio::{net::TcpStream, runtime::Runtime, task::JoinSet, time::Instant};
+
+use self::{attack::Attack, broker::BrokerProcess, canary::Canary};
+
+/// How long anything may take before the test has failed.
+pub(crate) const BOUND: Duration = Duration::from_secs(60);
+/// What the process may hold at most, in bytes.
+const MEMORY_MAX: u64 = 256 << 20;
+/// The latest that a well-behaved client is answered, on a machine that does all of this at once.
+const LATE: Duration = Duration::from_secs(5);
+
+fn size(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{variable}={text}")))
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads")
+}
+
+/// Every kind of attack at once, again and again. Nothing that was acknowledged is lost, doubled or late, and what the
+/// broker held for the attackers it gives back.
+#[test]
+fn a_storm_passes_over_those_who_behave() {
+    let (connections, seconds) = (size("OTTLA_STORM_CONNECTIONS", 1000), size("OTTLA_STORM_SECONDS", 8));
+    let seed = size("OTTLA_STORM_SEED", u64::from(std::process::id()));
+    println!("seed {seed}: OTTLA_STORM_SEED={seed} repeats the attackers' part");
+    ottla::network::raise_open_file_limit().expect("a limit");
+    let broker = BrokerProcess::start(&[]);
+    let address = broker.address();
+    runtime().block_on(async {
+        let canary = Canary::start(address).await;
+        let (files, memory) = (broker.open_files(), broker.memory());
+        let until = Instant::now() + Duration::from_secs(seconds);
+        let mut attackers = JoinSet::new();
+        for number in 0..connections {
+            let attack = Attack::ALL[usize::try_from(number).expect("few") % Attack::ALL.len()];
+            attackers.spawn(attack.go_on(address, seed ^ (number << 20), until));
+        }
+        let mut peak = 0;
+        while Instant::now() < until {
+            peak = peak.max(broker.memory());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let mut begun = 0;
+        while let Some(attacks) = attackers.join_next().await {
+            begun += attacks.expect("attackers do not panic");
+        }
+        broker.until_open_files_are(files).await;
+        let seen = canary.stop().await;
+        println!(
+            "{connections} attackers, {begun} connections in {seconds} s; memory {} MB before, {} MB at most, {} MB after; \
+             canary: {seen}",
+            memory >> 20,
+            peak >> 20,
+            broker.memory() >> 20
+        );
+        assert!(seen.latest <= LATE, "answers were late: {seen}");
+        assert!(peak <= MEMORY_MAX, "{peak} bytes were held");
+    });
+    broker.stop();
+}
+
+/// Connections that each announce a hundred megabytes and send until nobody reads any more.
+#[test]
+fn a_flood_of_large_frames_fills_no_memory() {
+    let wanted = size("OTTLA_FLOOD_CONNECTIONS", 10_000);
+    let own = ottla::network::raise_open_file_limit().expect("a limit");
+    let broker = BrokerProcess::start(&["--override", "socket.receive.buffer.bytes=16384"]);
+    let address = broker.address();
+    // Half of the broker's files are for connections; a few are somebody else's.
+    let room = (broker.file_limit() / 2).min(own).saturating_sub(200);
+    let connections = wanted.min(room);
+    if connections < wanted {
+        println!("{connections} connections instead of {wanted}: the limit of open files allows no more");
+    }
+    runtime().block_on(async {
+        let canary = Canary::start(address).await;
+        let files = broker.open_files();
+        let (open, flooding) = attack::flood(address, connections).await;
+        let mut peak = 0;
+        let until = Instant::now() + Duration::from_secs(size("OTTLA_STORM_SECONDS", 8));
+        while Instant::now() < until {
+            peak = peak.max(broker.memory());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        TcpStream::connect(address).await.expect("others are still accepted");
+        let sent = attack::sent(&open);
+        drop(flooding);
+        broker.until_open_files_are(files).await;
+        let seen = canary.stop().await;
+        println!("{connections} connections sent {} MB; memory {} MB at most; canary: {seen}", sent >> 20, peak >> 20);
+        assert!(peak <= MEMORY_MAX, "{peak} bytes were held");
+        assert!(seen.latest <= LATE, "answers were late: {seen}");
+    });
+    broker.stop();
+}
