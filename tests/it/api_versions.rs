@@ -8,15 +8,16 @@ use ottla::{
         error_code::ErrorCode,
         message::{Message, Request},
         messages::{
-            AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AlterConfigsRequest, ApiKey, ApiVersionsRequest,
-            ApiVersionsResponse, CreatePartitionsRequest, CreateTopicsRequest, DeleteGroupsRequest,
-            DeleteRecordsRequest, DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest,
-            DescribeGroupsRequest, DescribeLogDirsRequest, DescribeProducersRequest, DescribeTopicPartitionsRequest,
-            DescribeTransactionsRequest, EndTxnRequest, FetchRequest, FindCoordinatorRequest, HeartbeatRequest,
-            IncrementalAlterConfigsRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest,
-            ListGroupsRequest, ListOffsetsRequest, ListTransactionsRequest, MetadataRequest, OffsetCommitRequest,
-            OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest, SyncGroupRequest,
-            TxnOffsetCommitRequest,
+            AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AlterConfigsRequest, AlterUserScramCredentialsRequest,
+            ApiKey, ApiVersionsRequest, ApiVersionsResponse, CreatePartitionsRequest, CreateTopicsRequest,
+            DeleteGroupsRequest, DeleteRecordsRequest, DeleteTopicsRequest, DescribeClusterRequest,
+            DescribeConfigsRequest, DescribeGroupsRequest, DescribeLogDirsRequest, DescribeProducersRequest,
+            DescribeTopicPartitionsRequest, DescribeTransactionsRequest, DescribeUserScramCredentialsRequest,
+            EndTxnRequest, FetchRequest, FindCoordinatorRequest, HeartbeatRequest, IncrementalAlterConfigsRequest,
+            InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest,
+            ListTransactionsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest,
+            OffsetForLeaderEpochRequest, ProduceRequest, SaslAuthenticateRequest, SaslHandshakeRequest,
+            SyncGroupRequest, TxnOffsetCommitRequest,
         },
         schemas::schemas,
     },
@@ -90,6 +91,14 @@ async fn call_minimally(client: &mut RawClient, key: ApiKey, version: i16) {
         ApiKey::DescribeConfigs => answers(client, &DescribeConfigsRequest::default(), version).await,
         ApiKey::DescribeLogDirs => answers(client, &DescribeLogDirsRequest::default(), version).await,
         ApiKey::IncrementalAlterConfigs => answers(client, &IncrementalAlterConfigsRequest::default(), version).await,
+        ApiKey::DescribeUserScramCredentials => {
+            answers(client, &DescribeUserScramCredentialsRequest::default(), version).await
+        }
+        ApiKey::AlterUserScramCredentials => {
+            answers(client, &AlterUserScramCredentialsRequest::default(), version).await
+        }
+        ApiKey::SaslHandshake => answers(client, &SaslHandshakeRequest::default(), version).await,
+        ApiKey::SaslAuthenticate => answers(client, &SaslAuthenticateRequest::default(), version).await,
         other => panic!("{} is served: it needs a request here", other.name()),
     }
 }
