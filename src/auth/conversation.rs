@@ -145,12 +145,12 @@ impl Conversation {
 
     fn scram_failure(&self, error: &ScramError) -> Step {
         let told = match error {
-            ScramError::AuthorizationId { .. } => plain::PlainError::AuthorizationId.to_string(),
+            ScramError::AuthorizationId => plain::PlainError::AuthorizationId.to_string(),
             ScramError::First(_)
             | ScramError::Final(_)
             | ScramError::NotRepeated(_)
-            | ScramError::WrongPassword { .. }
-            | ScramError::UnknownUser { .. } => invalid_credentials(self.mechanism),
+            | ScramError::WrongPassword
+            | ScramError::UnknownUser => invalid_credentials(self.mechanism),
         };
         Step::Failure(SaslFailure { told, logged: Some(error.to_string()) })
     }

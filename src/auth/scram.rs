@@ -49,14 +49,14 @@ pub(super) enum ScramError {
     First(MessageError),
     #[error("the final message: {0}")]
     Final(MessageError),
-    #[error("{user:?} asked to act as another")]
-    AuthorizationId { user: String },
+    #[error("wants to act as another user")]
+    AuthorizationId,
     #[error("the final message does not repeat the {0} of the first")]
     NotRepeated(&'static str),
-    #[error("{user:?} gave a wrong password")]
-    WrongPassword { user: String },
-    #[error("there is no user {user:?} with a credential of this mechanism")]
-    UnknownUser { user: String },
+    #[error("a wrong password")]
+    WrongPassword,
+    #[error("no user of this name has a credential of this mechanism")]
+    UnknownUser,
 }
 
 impl Exchange {
@@ -70,7 +70,7 @@ impl Exchange {
     ) -> Result<(Self, Vec<u8>), ScramError> {
         let first = ClientFirst::parse(token).map_err(ScramError::First)?;
         if first.authorization_id.as_ref().is_some_and(|id| *id != first.user) {
-            return Err(ScramError::AuthorizationId { user: first.user });
+            return Err(ScramError::AuthorizationId);
         }
         let decoy = decoy(secret, users, mechanism, &first.user);
         let found = users.credential(&first.user, mechanism);
@@ -106,13 +106,12 @@ impl Exchange {
         let signed = [self.signed.as_bytes(), last.without_proof.as_bytes()].concat();
         let is_proved = self.credential.check_proof(self.mechanism, &signed, &last.proof);
         let signature = self.credential.server_signature(self.mechanism, &signed);
-        let user = self.user.clone();
         if bool::from(is_proved & Choice::from(u8::from(self.is_user))) {
             Ok(format!("v={}", BASE64_STANDARD.encode(signature)).into_bytes())
         } else if self.is_user {
-            Err(ScramError::WrongPassword { user })
+            Err(ScramError::WrongPassword)
         } else {
-            Err(ScramError::UnknownUser { user })
+            Err(ScramError::UnknownUser)
         }
     }
 
