@@ -32,7 +32,7 @@ pub mod key;
 pub mod listener;
 mod listener_keys;
 mod listeners;
-mod principal_rules;
+pub mod principal_rules;
 pub mod properties;
 pub mod security;
 pub mod sources;

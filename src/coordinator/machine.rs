@@ -171,6 +171,11 @@ impl<M: Machine> Outputs<M> {
         self.effects.push(effect);
     }
 
+    /// Takes the records out, for whoever runs a machine without a log.
+    pub fn take_records(&mut self) -> Vec<M::Record> {
+        std::mem::take(&mut self.records)
+    }
+
     /// What this step replies, or has done, rests on a record at this offset: it waits until that is durable.
     pub fn depends_on(&mut self, offset: i64) {
         self.depends_on = self.depends_on.max(offset);
@@ -187,11 +192,6 @@ impl<M: Machine> Outputs<M> {
     /// What was written so far.
     pub(crate) fn records(&self) -> &[M::Record] {
         &self.records
-    }
-
-    /// Takes the records out.
-    pub(crate) fn take_records(&mut self) -> Vec<M::Record> {
-        std::mem::take(&mut self.records)
     }
 
     /// Takes the replies out.
