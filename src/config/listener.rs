@@ -7,7 +7,10 @@
 
 use std::{collections::BTreeMap, fmt, net::IpAddr};
 
-use super::security::{ListenerSecurity, SecurityProtocol};
+use super::{
+    key::one_line,
+    security::{ListenerSecurity, SecurityProtocol},
+};
 
 #[cfg(test)]
 mod tests;
@@ -63,16 +66,22 @@ pub enum Advertised {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ListenerError {
     /// Not `HOST:PORT`.
-    #[error("{0} is not HOST:PORT, as in 127.0.0.1:9092, [::1]:9092 or broker.example:9092")]
+    #[error("{} is not HOST:PORT, as in 127.0.0.1:9092, [::1]:9092 or broker.example:9092", one_line(.0))]
     HostPort(String),
     /// Not a protocol.
-    #[error("{0}: a protocol before :// is PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL, as in SSL://127.0.0.1:9093")]
+    #[error(
+        "{}: a protocol before :// is PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL, as in SSL://127.0.0.1:9093",
+        one_line(.0)
+    )]
     Protocol(String),
     /// Not `NAME://host:port`.
-    #[error("Unable to parse {0} to a broker endpoint: it must be NAME://host:port, with a port from 0 to 65535")]
+    #[error(
+        "Unable to parse {} to a broker endpoint: it must be NAME://host:port, with a port from 0 to 65535",
+        one_line(.0)
+    )]
     Endpoint(String),
     /// Two listeners of one name.
-    #[error("Each listener must have a different name, listeners: {0}")]
+    #[error("Each listener must have a different name, listeners: {}", one_line(.0))]
     SameName(String),
     /// Two listeners on one port.
     #[error(

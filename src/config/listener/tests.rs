@@ -186,3 +186,11 @@ fn the_protocol_map_is_checked() {
         Err("PLAINTEXT in listener.security.protocol.map is not NAME:PROTOCOL".to_owned())
     );
 }
+
+#[test]
+fn an_error_repeats_what_was_said_on_one_line() {
+    for error in [ListenerError::HostPort("a\nb".into()), ListenerError::Endpoint("a\nb".into())] {
+        let text = error.to_string();
+        assert!(text.contains(r"a\nb") && !text.contains('\n'), "{text}");
+    }
+}
