@@ -38,6 +38,9 @@ pub(super) struct Exchange {
     is_user: bool,
     gs2_header: String,
     nonce: String,
+    /// What librdkafka before 2.6.1 repeats instead: its own half once more, then both. No less of it is the server's, so it
+    /// is as fresh (confluentinc/librdkafka#4895).
+    nonce_of_librdkafka: String,
     /// What both sides sign, up to the client's final message.
     signed: String,
 }
@@ -84,6 +87,7 @@ impl Exchange {
             credential,
             is_user,
             gs2_header: first.gs2_header.to_owned(),
+            nonce_of_librdkafka: format!("{}{nonce}", first.nonce),
             nonce,
             signed: format!("{},{answer},", first.bare),
             user: first.user,
@@ -94,7 +98,7 @@ impl Exchange {
     /// Takes the final message; the answer says that the client is who it said.
     pub(super) fn finish(&self, token: &[u8]) -> Result<Vec<u8>, ScramError> {
         let last = ClientFinal::parse(token).map_err(ScramError::Final)?;
-        if last.nonce != self.nonce {
+        if last.nonce != self.nonce && last.nonce != self.nonce_of_librdkafka {
             return Err(ScramError::NotRepeated("nonce"));
         }
         if last.channel_binding != self.gs2_header.as_bytes() {

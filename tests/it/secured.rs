@@ -241,7 +241,7 @@ pub(crate) struct Login<'a> {
 }
 
 /// The client's nonce.
-const NONCE: &str = "fyko+d2lbbFgONRv9qkxdawL";
+pub(crate) const NONCE: &str = "fyko+d2lbbFgONRv9qkxdawL";
 
 impl Login<'_> {
     pub(crate) fn plain(&self) -> Vec<u8> {
@@ -258,13 +258,18 @@ impl Login<'_> {
 
     /// The proof that answers a challenge, and what the broker should say to it.
     pub(crate) fn last(&self, challenge: &[u8]) -> (Vec<u8>, Bytes) {
+        self.last_with_nonce(challenge, |nonce| nonce.to_owned())
+    }
+
+    /// The same by a client that repeats something else than the nonce that it got, and proves that.
+    pub(crate) fn last_with_nonce(&self, challenge: &[u8], repeat: impl Fn(&str) -> String) -> (Vec<u8>, Bytes) {
         let challenge = std::str::from_utf8(challenge).expect("text");
         let part = |prefix| challenge.split(',').find_map(|part| part.strip_prefix(prefix)).expect("a part");
         let nonce = part("r=");
         assert!(nonce.starts_with(NONCE) && nonce.len() >= NONCE.len() + 20, "{nonce}");
         let salt = STANDARD.decode(part("s=")).expect("base64");
         let iterations = part("i=").parse().expect("a number");
-        let unproved = format!("c=biws,r={nonce}");
+        let unproved = format!("c=biws,r={}", repeat(nonce));
         let signed = format!("{},{challenge},{unproved}", self.first_bare());
         let (proof, signature) = match self.mechanism {
             "SCRAM-SHA-256" => {
