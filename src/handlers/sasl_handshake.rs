@@ -43,7 +43,7 @@ pub async fn sasl_handshake(
 
 fn answer(error: ErrorCode, session: &Session) -> SaslHandshakeResponse {
     let mechanisms = session.mechanisms().iter().map(|mechanism| mechanism.name().into()).collect();
-    SaslHandshakeResponse { error_code: error.code(), mechanisms, ..SaslHandshakeResponse::default() }
+    SaslHandshakeResponse { error_code: error.code(), mechanisms }
 }
 
 fn refusal(error: ErrorCode) -> SaslHandshakeResponse {
