@@ -6,6 +6,16 @@
 //! reserves its announced elements at once, of which the rest of the input must be able to hold as many at their least
 //! size. So an array adds the size of its element in memory to the least size of one on the wire, and arrays within
 //! arrays add up.
+//!
+//! What was a vulnerability of Apache Kafka has a test with its number:
+//!
+//! | CVE         | what it was                                             | where                       |
+//! |-------------|---------------------------------------------------------|-----------------------------|
+//! | 2022-34917  | memory for an announced length, before authentication   | here                        |
+//! | 2026-111108 | memory for an announced count of large elements         | here                        |
+//! | 2026-111115 | an object for each unknown tagged field                 | here                        |
+//! | 2026-111073 | a small payload that decompresses without end           | here                        |
+//! | 2026-83525  | an empty array that ends the controller                 | `tests/it/empty_arrays.rs`  |
 
 #![expect(unsafe_code, reason = "an allocator that counts cannot be written without")]
 
@@ -17,10 +27,18 @@ use std::{
 };
 
 use bytes::Bytes;
-use ottla::protocol::{
-    message::Message as _,
-    records::Records,
-    wire::{DecodeReason, Reader, StrBytes, UnknownTaggedFields},
+use ottla::{
+    log::validate::{InvalidBatch, Rules, TargetCompression, TimestampType, ValidateError, validate},
+    protocol::{
+        message::Message as _,
+        records::{
+            Records,
+            batch::{BatchHeader, RecordBatch},
+            compression::{Compression, compress},
+            varint::write_varint,
+        },
+        wire::{DecodeReason, Reader, StrBytes, UnknownTaggedFields},
+    },
 };
 use ottla_codegen::{
     Message, Release, Schemas, Versions,
@@ -471,7 +489,7 @@ fn target(name: &str) -> Target {
 
 /// CVE-2022-34917: a small message that announces a huge array makes the broker allocate for it.
 #[test]
-fn a_huge_count_in_a_small_message_takes_nothing() {
+fn cve_2022_34917_a_huge_count_in_a_small_message_takes_nothing() {
     let target = target("MetadataRequest");
     for (version, bytes) in [(1, b"\x7f\xff\xff\xff".to_vec()), (9, b"\xff\xff\xff\xff\x0f\0\0\0\0".to_vec())] {
         let outcome = target.check(bytes, version, "huge count");
@@ -482,7 +500,7 @@ fn a_huge_count_in_a_small_message_takes_nothing() {
 
 /// CVE-2022-34917, within SASL: a length that the message does not have.
 #[test]
-fn a_huge_length_in_a_small_message_takes_nothing() {
+fn cve_2022_34917_a_huge_length_in_a_small_message_takes_nothing() {
     let outcome = target("SaslAuthenticateRequest").check(b"\x7f\xff\xff\xff".to_vec(), 0, "huge length");
     assert!(!outcome.is_message);
     assert!(outcome.peak < 512, "{} bytes for an error", outcome.peak);
@@ -490,7 +508,7 @@ fn a_huge_length_in_a_small_message_takes_nothing() {
 
 /// CVE-2026-111108: a count that passes as a number of bytes, of elements that take many bytes each.
 #[test]
-fn a_count_is_held_against_the_least_size_of_its_elements() {
+fn cve_2026_111108_a_count_is_held_against_the_least_size_of_its_elements() {
     let target = target("OffsetForLeaderEpochRequest");
     let mut bytes = b"\xff\xff\xff\xff".to_vec();
     bytes.extend(20_000_i32.to_be_bytes());
@@ -502,7 +520,7 @@ fn a_count_is_held_against_the_least_size_of_its_elements() {
 
 /// CVE-2026-111115: a million tagged fields of two bytes each, which must not become a million objects.
 #[test]
-fn a_bomb_of_unknown_tagged_fields_stays_one_slice() {
+fn cve_2026_111115_a_bomb_of_unknown_tagged_fields_stays_one_slice() {
     const COUNT: usize = 1_000_000;
     let heads: [(&str, i16, &[u8]); 3] = [
         ("RequestHeader", 2, b"\0\x12\0\x04\0\0\0\x07\xff\xff"),
@@ -523,7 +541,75 @@ fn a_bomb_of_unknown_tagged_fields_stays_one_slice() {
 }
 
 #[test]
-fn a_count_of_tagged_fields_that_are_not_there_is_an_error() {
+fn cve_2026_111115_a_count_of_tagged_fields_that_are_not_there_is_an_error() {
     let outcome = target("ApiVersionsRequest").check(b"\x01\x01\xff\xff\xff\xff\x0f".to_vec(), 3, "4 billion tags");
     assert!(!outcome.is_message);
+}
+
+/// CVE-2026-111073: a payload that is small on the wire and huge in memory.
+#[test]
+fn cve_2026_111073_a_decompression_bomb_ends_at_the_limit() {
+    const LIMIT: usize = 1 << 20;
+    /// Of the codecs themselves; zstd has memory that is not counted here.
+    const CODEC: usize = 1 << 20;
+    // Records of a byte that say they are of none, one that says it is of nearly 2 GiB, and one of what it says.
+    let mut announced = Vec::new();
+    write_varint(&mut announced, i32::MAX);
+    let zeros = |head: &[u8]| [head, &vec![0; 64 * LIMIT - head.len()]].concat();
+    let mut honest = Vec::new();
+    write_varint(&mut honest, i32::try_from(63 * LIMIT).expect("63 MiB"));
+    for head in [&[][..], &announced, &honest] {
+        let content = Bytes::from(zeros(head));
+        for codec in [Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd] {
+            let bomb = batch_of(codec, &compress(codec, None, &content).expect("memory for it"));
+            for compression in [TargetCompression::Producer, TargetCompression::Codec { codec, level: None }] {
+                let rules = Rules { compression, ..rules(LIMIT) };
+                let mut refused = false;
+                let peak = peak_of(|| {
+                    let outcome = validate(Some(&bomb), 13, &rules, 0).map(drop);
+                    refused = matches!(outcome, Err(ValidateError::InvalidBatch(_)));
+                    if head == honest {
+                        let limit = InvalidBatch::DecompressedSize { limit: LIMIT };
+                        assert!(matches!(outcome, Err(ValidateError::InvalidBatch(why)) if why == limit));
+                    }
+                });
+                assert!(refused, "{codec:?}: a bomb is let in");
+                assert!(peak <= 2 * LIMIT + CODEC, "{codec:?} {compression:?}: {peak} bytes of heap");
+            }
+        }
+    }
+}
+
+/// A batch of three records, as it says, with this payload.
+fn batch_of(codec: Compression, payload: &[u8]) -> Bytes {
+    let mut header = BatchHeader {
+        base_offset: 0,
+        length: 0,
+        partition_leader_epoch: -1,
+        crc: 0,
+        attributes: 0,
+        last_offset_delta: 2,
+        base_timestamp: 0,
+        max_timestamp: 0,
+        producer_id: -1,
+        producer_epoch: -1,
+        base_sequence: -1,
+        record_count: 3,
+    };
+    header.set_compression_id(codec.id());
+    RecordBatch::assemble(header, payload).expect("it has a length").bytes().clone()
+}
+
+/// What a topic asks that takes anything but what becomes more than `max_decompressed_bytes`.
+fn rules(max_decompressed_bytes: usize) -> Rules {
+    Rules {
+        max_message_bytes: usize::MAX,
+        max_decompressed_bytes,
+        segment_bytes: usize::MAX,
+        compacted: false,
+        timestamp_type: TimestampType::CreateTime,
+        timestamp_before_max_ms: i64::MAX,
+        timestamp_after_max_ms: i64::MAX,
+        compression: TargetCompression::Producer,
+    }
 }

@@ -17,6 +17,7 @@ mod connection;
 mod consumer_groups;
 mod directories;
 mod durability;
+mod empty_arrays;
 mod fetch;
 mod groups;
 mod groups_offsets;
