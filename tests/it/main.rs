@@ -40,4 +40,5 @@ mod transactions_offsets;
 mod transactions_refused;
 mod transactions_restart;
 mod transactions_versions;
+mod unsafe_code;
 mod users;
