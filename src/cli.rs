@@ -15,6 +15,7 @@ pub mod dump;
 pub mod encode;
 pub mod health;
 mod nearest;
+mod process;
 pub mod verify;
 
 pub use broker::BrokerArgs;

@@ -9,6 +9,7 @@ use anyhow::{anyhow, bail};
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::process;
 use crate::{
     config::{self, ConfigError, Warning, broker::BrokerConfig, sources::CommandLine},
     logging::LogLevels,
@@ -97,6 +98,7 @@ pub fn run(args: BrokerArgs) -> anyhow::Result<ExitCode> {
     for warning in warnings {
         tracing::warn!("{warning}");
     }
+    process::confine(&config);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(serve(config, levels));
     // What a signal interrupted is not waited for.
