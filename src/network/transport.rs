@@ -27,11 +27,16 @@ pub(super) enum Transport {
 
 impl Transport {
     /// Waits until there may be something to read, without needing a buffer for it.
-    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(super) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(stream) => stream.poll_read_ready(cx),
-            // Nothing is left in the session: it was read until there was no more.
-            Self::Tls(stream) => stream.get_ref().0.poll_read_ready(cx),
+            Self::Tls(stream) => {
+                let (socket, session) = stream.get_mut();
+                // What came with the end of the handshake is in the session, and the socket knows nothing of it. An error is
+                // for the read to tell.
+                let waits = session.process_new_packets().map_or(true, |state| state.plaintext_bytes_to_read() > 0);
+                if waits { Poll::Ready(Ok(())) } else { socket.poll_read_ready(cx) }
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -19,7 +20,7 @@ use ottla::protocol::{
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair};
 use rustls::{
-    ClientConfig, RootCertStore,
+    ClientConfig, ClientConnection, RootCertStore,
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
     version::{TLS12, TLS13},
@@ -151,6 +152,15 @@ impl TlsClient {
         let stream = within(TcpStream::connect(address)).await.expect("the broker listens");
         let name = ServerName::try_from("localhost").expect("a name");
         within(TlsConnector::from(self.config()).connect(name, stream)).await
+    }
+
+    /// A client that says this together with the end of its handshake.
+    pub(crate) async fn connect_saying(&self, address: SocketAddr, early: &[u8]) -> RawClient {
+        let stream = within(TcpStream::connect(address)).await.expect("the broker listens");
+        let name = ServerName::try_from("localhost").expect("a name");
+        let say = |session: &mut ClientConnection| session.writer().write_all(early).expect("room for it");
+        let connecting = TlsConnector::from(self.config()).connect_with(name, stream, say);
+        RawClient::over(within(connecting).await.expect("TLS"))
     }
 
     fn config(&self) -> Arc<ClientConfig> {

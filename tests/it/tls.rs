@@ -12,7 +12,7 @@ use ottla::{
 
 use crate::{
     secured::Authority,
-    support::{RawClient, TestBroker, batches, error, within},
+    support::{RawClient, TestBroker, batches, error, request_frame, within},
 };
 
 fn metadata() -> MetadataRequest {
@@ -45,6 +45,17 @@ async fn what_is_produced_over_tls_is_read_over_tls() {
     let read = client.fetch(&topic, 0, 0).await;
     assert_eq!(error(read.error_code), ErrorCode::None);
     assert_eq!(batches(&read).len(), 3);
+}
+
+/// The last of the handshake and the first request may come in one piece.
+#[tokio::test]
+async fn what_comes_with_the_end_of_the_handshake_is_answered() {
+    let authority = Authority::new();
+    let broker = broker(&authority, &[]).await;
+    for client in [authority.trusting(), authority.trusting().only_tls_1_2()] {
+        let mut client = client.connect_saying(broker.address(), &request_frame(&metadata(), 12, 7)).await;
+        assert_eq!(client.receive::<MetadataRequest>(7, 12).await.brokers.len(), 1);
+    }
 }
 
 #[tokio::test]
