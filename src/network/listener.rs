@@ -10,7 +10,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use socket2::{Domain, SockRef, Socket, Type};
@@ -37,6 +37,8 @@ const BACKLOG: i32 = 1024;
 
 /// How long accepting rests after it failed for want of something: descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long after that was said it is said again.
+const TELL_AGAIN_AFTER: Duration = Duration::from_mins(1);
 
 /// Where to listen.
 #[derive(Clone, Debug)]
@@ -279,6 +281,7 @@ struct Acceptor<S> {
 impl<S: Service> Acceptor<S> {
     async fn accept_until(&self, socket: TcpListener, stop: impl Future<Output = ()>) {
         let mut stop = pin!(stop);
+        let mut told = None;
         loop {
             select! {
                 () = &mut stop => return,
@@ -295,7 +298,7 @@ impl<S: Service> Acceptor<S> {
                     }
                     Err(error) if concerns_one_connection(&error) => {}
                     Err(error) => {
-                        tracing::warn!("cannot accept on {}, trying again in {ACCEPT_PAUSE:?}: {error}", self.listener);
+                        self.tell(&error, &mut told);
                         select! {
                             () = &mut stop => return,
                             () = sleep(ACCEPT_PAUSE) => {}
@@ -303,6 +306,15 @@ impl<S: Service> Acceptor<S> {
                     }
                 },
             }
+        }
+    }
+
+    /// Says that accepting fails: clients that keep it failing do not fill the log.
+    fn tell(&self, error: &io::Error, told: &mut Option<Instant>) {
+        let now = clock::monotonic();
+        if told.is_none_or(|at| now.duration_since(at) >= TELL_AGAIN_AFTER) {
+            *told = Some(now);
+            tracing::warn!("cannot accept on {}, trying again every {ACCEPT_PAUSE:?}: {error}", self.listener);
         }
     }
 
