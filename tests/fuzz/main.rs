@@ -62,7 +62,7 @@ tests! {
     metadata_records metadata_log metadata_snapshot
     group_records transaction_records group_requests
     certificate principal_rules
-    properties broker_config topic_config
+    properties broker_config topic_config first_users
 }
 
 /// Every target has a file for cargo-fuzz, which calls it.

@@ -534,4 +534,13 @@ fn config(all: &mut Seeds) {
                  compression.type=gzip\nmessage.timestamp.type=LogAppendTime\nsegment.bytes=1000000\n";
     let broker = "log.cleaner.threads=2\nlog.retention.ms=1000\nmax.connections=7\nnum.io.threads=8\n";
     all.insert("topic_config", vec![topic.into(), broker.into(), "a.b=c_d\n".into()]);
+    let module = "org.apache.kafka.common.security.plain.PlainLoginModule";
+    let line = format!("{module} required username=\"a\" user_alice=\"planted-password\" user_bob='b\\'c';");
+    let users = |line: &str, variable: &str| Input::default().block(line.as_bytes()).block(variable.as_bytes()).0;
+    let all_users = vec![
+        users(&line, ""),
+        users(&format!("{module} sufficient;"), "alice:planted-password,bob:x\n# nobody\ncarol:y:z\r\n"),
+        users("", "alice:planted-password"),
+    ];
+    all.insert("first_users", all_users);
 }

@@ -53,6 +53,29 @@ pub(super) fn broker_config(bytes: &[u8]) {
     }
 }
 
+/// First users: a line of JAAS for the one listener, and the variable.
+pub(super) fn first_users(bytes: &[u8]) {
+    let mut input = Input::new(bytes);
+    let (line, variable) = (input.text(), input.text());
+    let environment = [
+        ("KAFKA_LISTENERS", "SASL_PLAINTEXT://127.0.0.1:0".to_owned()),
+        ("KAFKA_SASL_ENABLED_MECHANISMS", "PLAIN".to_owned()),
+        ("KAFKA_LISTENER_NAME_SASL__PLAINTEXT_PLAIN_SASL_JAAS_CONFIG", line),
+        ("OTTLA_USERS", variable),
+    ];
+    let environment = environment.map(|(name, value)| (name.to_owned(), value));
+    match ottla::config::load(&CommandLine::default(), environment.into_iter()) {
+        Ok((config, _)) => {
+            let is_name = config.first_users.iter().any(|user| user.name.contains(PLANTED));
+            assert!(is_name || !format!("{config:?}").contains(PLANTED), "a password is shown");
+        }
+        Err(error) => assert!(!error.to_string().contains('\n'), "an error of several lines: {error}"),
+    }
+}
+
+/// The password in the corpus.
+const PLANTED: &str = "planted-password";
+
 static DEFAULTS: LazyLock<BrokerConfig> = LazyLock::new(|| {
     let (config, _) = ottla::config::load(&CommandLine::default(), std::iter::empty()).expect("the defaults");
     config

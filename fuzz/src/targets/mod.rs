@@ -56,6 +56,6 @@ targets! {
         metadata: metadata_records metadata_log metadata_snapshot;
         coordinators: group_records transaction_records group_requests;
         auth: certificate principal_rules;
-        config: properties broker_config topic_config;
+        config: properties broker_config topic_config first_users;
     }
 }
