@@ -157,13 +157,12 @@ fn prepare(cx: &Context, asked: &Asked, validate_only: bool) -> Result<Todo, Ref
 }
 
 fn authorize(cx: &Context, asked: &Asked) -> Result<(), Refusal> {
-    let (resource, error) = match asked.resource_type {
-        ConfigResource::TOPIC => (Resource::Topic(&asked.name), ErrorCode::TopicAuthorizationFailed),
-        ConfigResource::GROUP => (Resource::Group(&asked.name), ErrorCode::GroupAuthorizationFailed),
-        _ => (Resource::Cluster, ErrorCode::ClusterAuthorizationFailed),
+    let (resource, denied) = match asked.resource_type {
+        ConfigResource::TOPIC => (Resource::Topic(&asked.name), Refusal::of_topic()),
+        ConfigResource::GROUP => (Resource::Group(&asked.name), Refusal::of_group()),
+        _ => (Resource::Cluster, Refusal::wordless(ErrorCode::ClusterAuthorizationFailed)),
     };
-    let denied = |_| Refusal::new(error, "Authorization failed.");
-    cx.authorize(Operation::AlterConfigs, resource).map_err(denied)
+    cx.authorize(Operation::AlterConfigs, resource).map_err(|_| denied)
 }
 
 /// The settings of other brokers are not ours to change.

@@ -38,7 +38,7 @@ pub async fn create_partitions(cx: &Context, request: CreatePartitionsRequest) -
 }
 
 fn asked(cx: &Context, topic: &CreatePartitionsTopic) -> Result<Growth, Refusal> {
-    let denied = |_| Refusal::new(ErrorCode::TopicAuthorizationFailed, "Authorization failed.".to_owned());
+    let denied = |_| Refusal::wordless(ErrorCode::TopicAuthorizationFailed);
     cx.authorize(Operation::Alter, Resource::Topic(&topic.name)).map_err(denied)?;
     let assignment = topic.assignments.as_ref();
     Ok(Growth {

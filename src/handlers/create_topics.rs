@@ -65,6 +65,9 @@ fn results(cx: &Context, asked: Vec<Asked>, created: Vec<Result<CreatedTopic, Re
 
 /// The topic to create, of a request for so many partitions.
 fn asked(cx: &Context, topic: &CreatableTopic, partitions: usize) -> Result<NewTopic, Refusal> {
+    if !may_create(cx, &topic.name) {
+        return Err(Refusal::new(ErrorCode::TopicAuthorizationFailed, "Authorization failed.".to_owned()));
+    }
     if partitions > PARTITIONS_PER_REQUEST_MAX {
         return Err(Refusal::new(
             ErrorCode::PolicyViolation,
@@ -73,9 +76,14 @@ fn asked(cx: &Context, topic: &CreatableTopic, partitions: usize) -> Result<NewT
             ),
         ));
     }
-    let denied = |_| Refusal::new(ErrorCode::TopicAuthorizationFailed, "Authorization failed.".to_owned());
-    cx.authorize(Operation::Create, Resource::Topic(&topic.name)).map_err(denied)?;
     new_topic(topic)
+}
+
+/// Whoever may create anything in the cluster, or this topic.
+pub(super) fn may_create(cx: &Context, name: &str) -> bool {
+    cx.authorize(Operation::Create, Resource::Cluster)
+        .or_else(|_| cx.authorize(Operation::Create, Resource::Topic(name)))
+        .is_ok()
 }
 
 /// What became of each topic that is not refused yet.

@@ -101,13 +101,14 @@ fn answer(topic: Named, outcome: Result<(StrBytes, Uuid), Refusal>) -> Deletable
     }
 }
 
-/// The topic that is to be deleted. Kafka deletes internal topics too, and every group with its offsets and every transaction
-/// is gone with them.
+/// The topic that is to be deleted. Whoever may not look at a topic is told nothing of it, not even its name. Kafka deletes
+/// internal topics too, and every group with its offsets and every transaction is gone with them.
 fn find(cx: &Context, topic: &Named, asked: &HashSet<&Named>) -> Result<(StrBytes, Uuid), Refusal> {
-    let (name, id) = resolve(cx, topic)?;
-    if cx.authorize(Operation::Delete, Resource::Topic(&name)).is_err() {
-        return Err(Refusal::new(ErrorCode::TopicAuthorizationFailed, "Authorization failed.".to_owned()));
+    if let Some(name) = &topic.name {
+        authorize(cx, name)?;
     }
+    let (name, id) = resolve(cx, topic)?;
+    authorize(cx, &name)?;
     let (by_name, by_id) = (Named { name: Some(name.clone()), id: Uuid::nil() }, Named { name: None, id });
     if asked.contains(&by_name) && asked.contains(&by_id) {
         return Err(Refusal::new(
@@ -120,6 +121,11 @@ fn find(cx: &Context, topic: &Named, asked: &HashSet<&Named>) -> Result<(StrByte
         return Err(Refusal::new(ErrorCode::InvalidRequest, message));
     }
     Ok((name, id))
+}
+
+fn authorize(cx: &Context, name: &str) -> Result<(), Refusal> {
+    let may = |operation| cx.authorize(operation, Resource::Topic(name));
+    may(Operation::Describe).and_then(|()| may(Operation::Delete)).map_err(|_| Refusal::of_topic())
 }
 
 /// The topic's name and id, whichever of them was given.

@@ -1,12 +1,9 @@
 //! `DescribeCluster` (key 60).
 
-use super::context::Context;
-use crate::{
-    auth::authorizer::{Operation, Resource},
-    protocol::{
-        error_code::ErrorCode,
-        messages::{DescribeClusterRequest, DescribeClusterResponse, describe_cluster_response::DescribeClusterBroker},
-    },
+use super::{context::Context, metadata::cluster_operations};
+use crate::protocol::{
+    error_code::ErrorCode,
+    messages::{DescribeClusterRequest, DescribeClusterResponse, describe_cluster_response::DescribeClusterBroker},
 };
 
 /// The endpoint type of brokers; the other one, 2, is that of controllers.
@@ -26,9 +23,7 @@ pub async fn describe_cluster(cx: &Context, request: DescribeClusterRequest) -> 
         ..DescribeClusterResponse::default()
     };
     if request.include_cluster_authorized_operations {
-        let may_describe = cx.authorize(Operation::Describe, Resource::Cluster).is_ok();
-        let operations = if may_describe { cx.authorized_operations(Resource::Cluster) } else { 0 };
-        response.cluster_authorized_operations = operations;
+        response.cluster_authorized_operations = cluster_operations(cx);
     }
     response
 }

@@ -211,23 +211,15 @@ fn wanted_keys(resource: &DescribeConfigsResource) -> Option<HashSet<&str>> {
 }
 
 fn authorize(cx: &Context, resource: &DescribeConfigsResource) -> Result<(), Refusal> {
-    let (asked, error, message) = match resource.resource_type {
-        ConfigResource::TOPIC => (
-            Resource::Topic(&resource.resource_name),
-            ErrorCode::TopicAuthorizationFailed,
-            "Topic authorization failed.",
-        ),
-        ConfigResource::GROUP => (
-            Resource::Group(&resource.resource_name),
-            ErrorCode::GroupAuthorizationFailed,
-            "Group authorization failed.",
-        ),
+    let (asked, denied) = match resource.resource_type {
+        ConfigResource::TOPIC => (Resource::Topic(&resource.resource_name), Refusal::of_topic()),
+        ConfigResource::GROUP => (Resource::Group(&resource.resource_name), Refusal::of_group()),
         ConfigResource::BROKER | ConfigResource::BROKER_LOGGER | ConfigResource::CLIENT_METRICS => {
-            (Resource::Cluster, ErrorCode::ClusterAuthorizationFailed, "Cluster authorization failed.")
+            (Resource::Cluster, Refusal::of_cluster())
         }
         _ => return Err(unknown_type(resource)),
     };
-    cx.authorize(Operation::DescribeConfigs, asked).map_err(|_| Refusal::new(error, message))
+    cx.authorize(Operation::DescribeConfigs, asked).map_err(|_| denied)
 }
 
 fn require_name(name: &str, otherwise: &'static str) -> Result<(), Refusal> {

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::{context::Context, repeated::repeated};
+use super::{context::Context, refusal::Refusal, repeated::repeated};
 use crate::{
     auth::authorizer::{Operation, Resource},
     broker::HostedTopic,
@@ -39,33 +39,34 @@ pub async fn describe_producers(cx: &Context, request: DescribeProducersRequest)
 fn describe(cx: &Context, topic: &TopicRequest, repeated: &HashSet<Named<'_>>) -> TopicResponse {
     let found = find(cx, &topic.name);
     let partitions = topic.partition_indexes.iter().map(|index| {
-        if repeated.contains(&(&*topic.name, *index)) {
-            return refused(*index, ErrorCode::InvalidRequest);
-        }
-        let described = found.as_ref().map_err(|error| *error).and_then(|topic| {
-            let (log, _) = topic.partition(*index).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        let described = found.as_ref().map_err(Clone::clone).and_then(|topic| {
+            if repeated.contains(&(topic.name(), *index)) {
+                return Err(Refusal::wordless(ErrorCode::InvalidRequest));
+            }
+            let unknown = || Refusal::wordless(ErrorCode::UnknownTopicOrPartition);
+            let (log, _) = topic.partition(*index).ok_or_else(unknown)?;
             Ok(log.active_producers().iter().map(state).collect())
         });
         match described {
             Ok(active_producers) => {
                 PartitionResponse { partition_index: *index, active_producers, ..PartitionResponse::default() }
             }
-            Err(error) => refused(*index, error),
+            Err(refusal) => refused(*index, refusal),
         }
     });
     TopicResponse { name: topic.name.clone(), partitions: partitions.collect(), ..TopicResponse::default() }
 }
 
-fn refused(partition_index: i32, error: ErrorCode) -> PartitionResponse {
-    PartitionResponse { partition_index, error_code: error.code(), ..PartitionResponse::default() }
+fn refused(partition_index: i32, refusal: Refusal) -> PartitionResponse {
+    let (error_code, error_message) = Refusal::answer(Err(refusal));
+    PartitionResponse { partition_index, error_code, error_message, ..PartitionResponse::default() }
 }
 
 /// Somebody who may not read must not learn what is there.
-fn find(cx: &Context, name: &str) -> Result<Arc<HostedTopic>, ErrorCode> {
-    topic_name::validate(name).map_err(|_| ErrorCode::InvalidTopicException)?;
-    let allowed = cx.authorize(Operation::Read, Resource::Topic(name));
-    allowed.map_err(|_| ErrorCode::TopicAuthorizationFailed)?;
-    cx.broker.topic(name).ok_or(ErrorCode::UnknownTopicOrPartition)
+fn find(cx: &Context, name: &str) -> Result<Arc<HostedTopic>, Refusal> {
+    topic_name::validate(name).map_err(|_| Refusal::wordless(ErrorCode::InvalidTopicException))?;
+    cx.authorize(Operation::Read, Resource::Topic(name)).map_err(|_| Refusal::of_topic())?;
+    cx.broker.topic(name).ok_or_else(|| Refusal::wordless(ErrorCode::UnknownTopicOrPartition))
 }
 
 fn state(producer: &ProducerDescription) -> ProducerState {

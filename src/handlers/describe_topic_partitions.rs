@@ -45,7 +45,9 @@ pub async fn describe_topic_partitions(
     let asked: BTreeSet<&str> = request.topics.iter().map(|topic| topic.name.as_str()).collect();
     // Of many topics a page looks at those alone that are on it.
     let names: Box<dyn Iterator<Item = &str>> = if all {
-        Box::new(image.topics_from(&start.topic).map(|topic| topic.name.as_ref()))
+        let names = image.topics_from(&start.topic).map(|topic| topic.name.as_ref());
+        // The cursor tells the name of the next, so what may not be seen is no next one.
+        Box::new(names.filter(|name| may_describe(cx, name)))
     } else {
         let from_start = (Bound::Included(start.topic.as_str()), Bound::Unbounded);
         Box::new(asked.range::<str, _>(from_start).copied())
@@ -57,16 +59,12 @@ pub async fn describe_topic_partitions(
             break;
         }
         let first = if name == start.topic { start.partition } else { 0 };
-        match describe(cx, &image, name, first, room, all) {
-            None => {}
-            Some((topic, next)) => {
-                room -= topic.partitions.len().min(room);
-                response.topics.push(topic);
-                if let Some(next) = next {
-                    response.next_cursor = Some(cursor(name, next));
-                    break;
-                }
-            }
+        let (topic, next) = describe(cx, &image, name, first, room);
+        room -= topic.partitions.len().min(room);
+        response.topics.push(topic);
+        if let Some(next) = next {
+            response.next_cursor = Some(cursor(name, next));
+            break;
         }
     }
     response
@@ -99,22 +97,27 @@ fn describe(
     name: &str,
     first: i32,
     room: usize,
-    all: bool,
-) -> Option<(DescribeTopicPartitionsResponseTopic, Option<i32>)> {
-    if cx.authorize(Operation::Describe, Resource::Topic(name)).is_err() {
-        return if all { None } else { Some((failed(name, ErrorCode::TopicAuthorizationFailed), None)) };
+) -> (DescribeTopicPartitionsResponseTopic, Option<i32>) {
+    if !may_describe(cx, name) {
+        // Nothing is said of it, not even what its name says.
+        let denied = failed(name, ErrorCode::TopicAuthorizationFailed);
+        return (DescribeTopicPartitionsResponseTopic { is_internal: false, ..denied }, None);
     }
     let Some(topic) = image.topic(name) else {
         let is_name = topic_name::validate(name).is_ok();
         let error = if is_name { ErrorCode::UnknownTopicOrPartition } else { ErrorCode::InvalidTopicException };
         let topic_authorized_operations = cx.authorized_operations(Resource::Topic(name));
         let topic = DescribeTopicPartitionsResponseTopic { topic_authorized_operations, ..failed(name, error) };
-        return Some((topic, None));
+        return (topic, None);
     };
     let mut rest = topic_entry::partitions(topic).filter(|(index, _)| *index >= first);
     let partitions = rest.by_ref().take(room).map(|(index, partition)| described(cx, index, partition)).collect();
     let next = rest.next().map(|(index, _)| index);
-    Some((entry(cx, topic, partitions), next))
+    (entry(cx, topic, partitions), next)
+}
+
+fn may_describe(cx: &Context, topic: &str) -> bool {
+    cx.authorize(Operation::Describe, Resource::Topic(topic)).is_ok()
 }
 
 fn entry(

@@ -47,9 +47,14 @@ pub async fn describe_user_scram_credentials(
 /// As Kafka has it: one result for each name, without the name.
 fn denied(count: usize) -> DescribeUserScramCredentialsResponse {
     let error_code = ErrorCode::ClusterAuthorizationFailed.code();
-    let result = DescribeUserScramCredentialsResult { error_code, ..DescribeUserScramCredentialsResult::default() };
+    let result = DescribeUserScramCredentialsResult {
+        error_code,
+        error_message: None,
+        ..DescribeUserScramCredentialsResult::default()
+    };
     DescribeUserScramCredentialsResponse {
         error_code,
+        error_message: None,
         results: vec![result; count],
         ..DescribeUserScramCredentialsResponse::default()
     }

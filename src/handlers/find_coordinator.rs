@@ -14,6 +14,7 @@ use crate::{
 /// What a key can be the key of.
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
+const SHARE: i8 = 2;
 
 /// From this version on there is a list of keys.
 const BATCHED_FROM: i16 = 4;
@@ -24,9 +25,11 @@ const NO_PORT: i32 = -1;
 /// An error, and what Kafka says of it.
 type Refusal = (ErrorCode, &'static str);
 
+/// Of these Kafka says nothing more where there is a list of keys.
 const GROUP_DENIED: Refusal = (ErrorCode::GroupAuthorizationFailed, "Group authorization failed.");
 const TRANSACTION_DENIED: Refusal =
     (ErrorCode::TransactionalIdAuthorizationFailed, "Transactional Id authorization failed.");
+const CLUSTER_DENIED: Refusal = (ErrorCode::ClusterAuthorizationFailed, "Cluster authorization failed.");
 const NOT_AVAILABLE: Refusal = (ErrorCode::CoordinatorNotAvailable, "The coordinator is not available.");
 const INVALID: Refusal = (
     ErrorCode::InvalidRequest,
@@ -69,6 +72,7 @@ fn authorize(cx: &Context, key_type: i8, key: &str) -> Result<(), Refusal> {
         TRANSACTION => {
             cx.authorize(Operation::Describe, Resource::TransactionalId(key)).map_err(|_| TRANSACTION_DENIED)
         }
+        SHARE if cx.authorize(Operation::ClusterAction, Resource::Cluster).is_err() => Err(CLUSTER_DENIED),
         _ => Err(INVALID),
     }
 }
@@ -84,10 +88,14 @@ fn coordinator(cx: &Context, key: StrBytes, found: Result<(), Refusal>) -> Coord
             node_id: NO_NODE,
             port: NO_PORT,
             error_code: error.code(),
-            error_message: Some(StrBytes::from_static(message)),
+            error_message: Some(StrBytes::from_static(if is_wordless(error) { "" } else { message })),
             ..Coordinator::default()
         },
     }
+}
+
+fn is_wordless(error: ErrorCode) -> bool {
+    [GROUP_DENIED, TRANSACTION_DENIED].iter().any(|(denied, _)| *denied == error)
 }
 
 fn single(cx: &Context, found: Result<(), Refusal>) -> FindCoordinatorResponse {

@@ -68,6 +68,7 @@ pub async fn list_offsets(cx: &Context, request: ListOffsetsRequest) -> ListOffs
         for partition in &topic.partitions {
             let key = (topic.name.as_str(), partition.partition_index);
             let found = match &hosted {
+                Err(denied @ ErrorCode::TopicAuthorizationFailed) => Err(*denied),
                 _ if repeated.contains(&key) => Err(ErrorCode::InvalidRequest),
                 Err(error) => Err(*error),
                 Ok(hosted) => look_up(cx, hosted, partition, read_committed).await,

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use uuid::Uuid;
 
-use super::{context::Context, errors, topic_entry};
+use super::{context::Context, create_topics::may_create, errors, topic_entry};
 use crate::{
     auth::authorizer::{Operation, Resource},
     config::topic_name::{self, CLUSTER_METADATA_TOPIC},
@@ -47,9 +47,17 @@ pub async fn metadata(cx: &Context, request: MetadataRequest) -> MetadataRespons
         ..MetadataResponse::default()
     };
     if request.include_cluster_authorized_operations {
-        response.cluster_authorized_operations = cx.authorized_operations(Resource::Cluster);
+        response.cluster_authorized_operations = cluster_operations(cx);
     }
     response
+}
+
+/// What the client may do with the cluster, as a bit field: nothing where it may not even look at it.
+pub(super) fn cluster_operations(cx: &Context) -> i32 {
+    match cx.authorize(Operation::Describe, Resource::Cluster) {
+        Ok(()) => cx.authorized_operations(Resource::Cluster),
+        Err(_) => 0,
+    }
 }
 
 fn this_broker(cx: &Context) -> MetadataResponseBroker {
@@ -98,7 +106,8 @@ fn topic_by_id(cx: &Context, id: Uuid) -> MetadataResponseTopic {
 fn topic_by_name(cx: &Context, name: &StrBytes, failures: &HashMap<&str, ErrorCode>) -> MetadataResponseTopic {
     let fail = |error| failed(Some(name.clone()), Uuid::nil(), error);
     if !may_describe(cx, name) {
-        return fail(ErrorCode::TopicAuthorizationFailed);
+        // Nothing is said of it, not even what its name says.
+        return MetadataResponseTopic { is_internal: false, ..fail(ErrorCode::TopicAuthorizationFailed) };
     }
     if let Some(topic) = cx.broker.image().topic(name) {
         return described(cx, topic);
@@ -125,8 +134,7 @@ async fn auto_create<'a>(cx: &Context, names: Vec<&'a StrBytes>) -> HashMap<&'a 
     if names.len().saturating_mul(partitions_each) > PARTITIONS_PER_REQUEST_MAX {
         return all(ErrorCode::PolicyViolation);
     }
-    let may_create = |name: &&&StrBytes| cx.authorize(Operation::Create, Resource::Topic(name)).is_ok();
-    let (allowed, denied): (Vec<&StrBytes>, Vec<_>) = names.iter().partition(may_create);
+    let (allowed, denied): (Vec<&StrBytes>, Vec<_>) = names.iter().partition(|name| may_create(cx, name));
     let mut failures: HashMap<_, _> =
         denied.into_iter().map(|name| (name.as_str(), ErrorCode::TopicAuthorizationFailed)).collect();
     if allowed.is_empty() {

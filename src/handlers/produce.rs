@@ -89,6 +89,9 @@ pub async fn produce(cx: &Context, request: ProduceRequest) -> Answer<ProduceRes
                 tokio::task::yield_now().await;
             }
             let result = match (&refusal, &hosted) {
+                // Who may not write is told that, whatever else is wrong.
+                (Some((error @ ErrorCode::TransactionalIdAuthorizationFailed, _)), _)
+                | (_, Err(error @ ErrorCode::TopicAuthorizationFailed)) => Err(NotWritten::Refused(*error, "")),
                 (Some((error, message)), _) => Err(NotWritten::Refused(*error, message)),
                 _ if repeated.contains(&key(topic, partition)) => {
                     Err(NotWritten::Refused(ErrorCode::InvalidRequest, "The request names this partition twice."))
@@ -173,6 +176,7 @@ fn without_response(failed: Option<i16>) -> Answer<ProduceResponse> {
 /// What may be written of a request that is not refused as a whole.
 async fn admit(cx: &Context, request: &ProduceRequest) -> Result<Admission, (ErrorCode, &'static str)> {
     if !(-1..=1).contains(&request.acks) {
+        admission::transactional_id(cx, request).map_err(|error| (error, ""))?;
         return Err((ErrorCode::InvalidRequiredAcks, ""));
     }
     Admission::of(cx, request).await.map_err(|error| (error, ""))

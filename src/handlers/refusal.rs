@@ -32,6 +32,21 @@ impl Refusal {
         Self { error, message: None }
     }
 
+    /// The client may not do this with the topic, in the words of Kafka's error.
+    pub fn of_topic() -> Self {
+        Self::new(ErrorCode::TopicAuthorizationFailed, StrBytes::from_static("Topic authorization failed."))
+    }
+
+    /// The same of a group.
+    pub fn of_group() -> Self {
+        Self::new(ErrorCode::GroupAuthorizationFailed, StrBytes::from_static("Group authorization failed."))
+    }
+
+    /// The same of the cluster.
+    pub fn of_cluster() -> Self {
+        Self::new(ErrorCode::ClusterAuthorizationFailed, StrBytes::from_static("Cluster authorization failed."))
+    }
+
     /// Code and words of an outcome.
     pub fn answer(outcome: Result<(), Self>) -> (i16, Option<StrBytes>) {
         match outcome {

@@ -2,11 +2,13 @@
 //!
 //! One binary, since each one more would link the broker and librdkafka anew. A module per API or journey.
 
+mod interpreted;
 mod sasl;
 mod secured;
 mod support;
 
 mod api_versions;
+mod authorization;
 mod compaction;
 mod configs;
 mod configs_alter;

@@ -40,14 +40,10 @@ struct Part {
 impl Admission {
     /// Asks the coordinator about all partitions at once. An error concerns the whole request.
     pub(super) async fn of(cx: &Context, request: &ProduceRequest) -> Result<Self, ErrorCode> {
-        let mut headers =
-            request.topic_data.iter().flat_map(|topic| &topic.partition_data).filter_map(transactional_header);
-        let Some(first) = headers.next() else { return Ok(Self::default()) };
-        let producer = producer(&first);
-        let is_of_one = headers.all(|header| self::producer(&header) == producer);
-        let id = request.transactional_id.as_deref().ok_or(ErrorCode::TransactionalIdAuthorizationFailed)?;
-        check_transactional_id(cx, id)?;
-        if !is_of_one {
+        let Some(id) = transactional_id(cx, request)? else { return Ok(Self::default()) };
+        let mut producers = transactional_headers(request).map(|header| producer(&header));
+        let producer = producers.next().expect("a request without one has no use for its transactional id");
+        if producers.any(|other| other != producer) {
             return Err(ErrorCode::InvalidProducerIdMapping);
         }
         let mut admission = Self::default();
@@ -107,6 +103,21 @@ impl Admission {
         }
         self.0.remove(&key(topic, partition)).unwrap_or(Ok(None))
     }
+}
+
+/// The transactional id of a request that has records of a transaction, which has to be the client's own (CVE-2018-17196:
+/// whether it is must not depend on where those records stand).
+pub(super) fn transactional_id<'a>(cx: &Context, request: &'a ProduceRequest) -> Result<Option<&'a str>, ErrorCode> {
+    if transactional_headers(request).next().is_none() {
+        return Ok(None);
+    }
+    let id = request.transactional_id.as_deref().ok_or(ErrorCode::TransactionalIdAuthorizationFailed)?;
+    check_transactional_id(cx, id)?;
+    Ok(Some(id))
+}
+
+fn transactional_headers(request: &ProduceRequest) -> impl Iterator<Item = BatchHeader> {
+    request.topic_data.iter().flat_map(|topic| &topic.partition_data).filter_map(transactional_header)
 }
 
 fn client_version(version: i16) -> TransactionVersion {
