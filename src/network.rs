@@ -7,6 +7,7 @@
 
 mod arrivals;
 mod budget;
+mod complaints;
 mod connection;
 mod connections;
 mod counters;

@@ -12,7 +12,7 @@ use std::{
     future::{Future, poll_fn},
     io,
     pin::{Pin, pin},
-    sync::{Arc, Mutex, atomic::Ordering::Relaxed},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
@@ -26,6 +26,7 @@ use super::{
     TlsPeer, TlsSettings,
     arrivals::{Arrival, Arrivals},
     budget::{Account, Budget, Parked},
+    complaints::Complaints,
     connections::Entry,
     deadlines::{Timer, frame_deadline, response_deadline},
     limits::CreationRate,
@@ -62,6 +63,7 @@ pub(super) struct Shared<S> {
     pub(super) budget: Arc<Budget>,
     pub(super) arrivals: Arrivals,
     pub(super) creation_rate: Mutex<CreationRate>,
+    pub(super) complaints: Mutex<Complaints>,
 }
 
 /// Serves a connection to its end: greets the client where TLS is spoken, asks the service who it is, then takes requests.
@@ -84,7 +86,7 @@ pub(super) async fn run<S: Service>(
             }
             Err(reason) => {
                 end.kind = reason.kind();
-                return reason.log(&context);
+                return reason.log(&context, &shared.complaints);
             }
         },
     };
@@ -96,7 +98,7 @@ pub(super) async fn run<S: Service>(
         Err(refusal) => {
             let reason = CloseReason::Refused(refusal);
             end.kind = reason.kind();
-            return reason.log(&context);
+            return reason.log(&context, &shared.complaints);
         }
     };
     let mut connection =
@@ -114,7 +116,7 @@ pub(super) async fn run<S: Service>(
     })
     .await;
     end.kind = reason.kind();
-    reason.log(&context);
+    reason.log(&context, &shared.complaints);
 }
 
 /// The handshake of TLS, within the time for it.
@@ -645,15 +647,21 @@ impl CloseReason {
         }
     }
 
-    /// Says it once, aloud only if somebody may have to do something about it.
-    fn log(&self, context: &ConnectionContext) {
+    /// Says it once, aloud only if somebody may have to do something about it, and has not heard it too often.
+    fn log(&self, context: &ConnectionContext, complaints: &Mutex<Complaints>) {
         let ConnectionContext { id, listener, peer, .. } = context;
         match self {
             Self::Peer | Self::Lost(_) | Self::Idle | Self::Shutdown => {
                 tracing::debug!(id, "connection from {peer} to {listener} closed: {self}");
             }
             Self::File(_) => tracing::error!(id, "connection from {peer} to {listener} closed: {self}"),
-            _ => tracing::warn!(id, "connection from {peer} to {listener} closed: {self}"),
+            _ => {
+                let mut complaints = complaints.lock().unwrap_or_else(PoisonError::into_inner);
+                match complaints.add(peer.ip(), clock::monotonic()) {
+                    Some(aside) => tracing::warn!(id, "connection from {peer} to {listener} closed: {self}{aside}"),
+                    None => tracing::debug!(id, "connection from {peer} to {listener} closed: {self}"),
+                }
+            }
         }
     }
 }

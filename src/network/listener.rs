@@ -218,6 +218,7 @@ impl<S: Service> Network<S> {
             budget,
             arrivals,
             creation_rate: Mutex::default(),
+            complaints: Mutex::default(),
         });
         Self { shared, connections }
     }

@@ -663,6 +663,7 @@ fn a_quiet_connection_costs_little() {
             budget,
             arrivals: Arrivals::new(0, 1 << 20),
             creation_rate: Mutex::default(),
+            complaints: Mutex::default(),
         });
         let stream = server.connect().await.0;
         let peer = server.address;
