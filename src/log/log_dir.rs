@@ -114,6 +114,12 @@ pub enum LogDirError {
         /// Why.
         source: io::Error,
     },
+    /// Something else stands where a partition's directory belongs.
+    #[error("{}: not a directory; a link to one is not followed, a mount is fine", path.display())]
+    NotADirectory {
+        /// Where.
+        path: PathBuf,
+    },
     /// A partition could not be opened.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -200,7 +206,7 @@ impl LogDir {
         let has_failed = distrust::heed(&*disk, path).map_err(error)?;
         let taken_mark = take_clean_shutdown(&*disk, path).map_err(error)?.filter(|_| !has_failed);
         let was_clean = taken_mark.is_some();
-        let listing = Listing::read(&*disk, path).map_err(error)?;
+        let listing = Listing::read(&*disk, path)?;
         pool.reserve().found(listing.holding_room.0, listing.holding_room.1);
         let loader = DirLoader {
             pool: &pool,
@@ -604,9 +610,11 @@ struct Listing {
 }
 
 impl Listing {
-    fn read(disk: &dyn Disk, path: &Path) -> io::Result<Self> {
+    /// A link where a partition belongs is refused: what it leads to would be read and written as if it were ours.
+    fn read(disk: &dyn Disk, path: &Path) -> Result<Self, LogDirError> {
         let mut listing = Self::default();
-        for entry in disk.list_dir(path)? {
+        let entries = disk.list_dir(path).map_err(|source| LogDirError::Io { path: path.to_owned(), source })?;
+        for entry in entries {
             match (entry.kind, parse_dir_name(&entry.name)) {
                 (EntryKind::File, _) if reserve::is_holding_room(&entry.name) => {
                     listing.holding_room.0 += 1;
@@ -614,6 +622,9 @@ impl Listing {
                 }
                 (EntryKind::File, _) => {}
                 (EntryKind::Directory, DirName::Partition(partition)) => listing.partitions.push(partition),
+                (EntryKind::Other, DirName::Partition(_)) => {
+                    return Err(LogDirError::NotADirectory { path: path.join(entry.name) });
+                }
                 (EntryKind::Directory, DirName::Deleted) => listing.doomed.push(path.join(entry.name)),
                 (EntryKind::Directory, DirName::Unknown) if entry.name == REMOTE_INDEX_CACHE => {}
                 (kind, _) => tracing::warn!(name = entry.name, ?kind, "left alone in the data directory"),
