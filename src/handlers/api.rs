@@ -80,6 +80,9 @@ use crate::{
     },
 };
 
+/// The bytes that the tagged fields of a request header may take.
+const HEADER_TAG_BYTES_MAX: usize = 64 << 10;
+
 /// What a handler answers.
 pub enum Answer<R> {
     /// This, now.
@@ -279,6 +282,7 @@ impl Service for Dispatcher {
         r.set_lossy(true);
         let mut header = RequestHeader::decode(&mut r, header_version).map_err(Refusal::because)?;
         r.set_lossy(false);
+        refuse_many_tags(&header)?;
         let cx = Context::new(&self.services, connection, session, version, header.client_id.take());
         let served = |api: &SupportedApi| api.key == key && (api.lowest..=api.highest).contains(&version);
         if let Some(place) = SUPPORTED.iter().position(served) {
@@ -305,6 +309,13 @@ fn key_and_version(frame: &Bytes) -> Result<(ApiKey, i16), Refusal> {
     let version = r.int16().map_err(bad)?;
     let key = ApiKey::from_code(key).ok_or_else(|| Refusal::new(format!("unknown API key {key}")))?;
     Ok((key, version))
+}
+
+/// Nothing that a client may say of a request in front of it takes long to say.
+fn refuse_many_tags(header: &RequestHeader) -> Result<(), Refusal> {
+    let bytes = header.unknown_tagged_fields.byte_len();
+    let refusal = || Refusal::new(format!("tagged fields of {bytes} bytes in a request header"));
+    if bytes <= HEADER_TAG_BYTES_MAX { Ok(()) } else { Err(refusal()) }
 }
 
 /// Reads a request. It is charged for what it takes before it takes it; if that is more than it has, it is read anew

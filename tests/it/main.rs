@@ -24,6 +24,7 @@ mod fetch;
 mod groups;
 mod groups_offsets;
 mod health;
+mod hostile;
 mod layering;
 mod many;
 mod metadata;

@@ -216,16 +216,21 @@ impl RawClient {
         content.into()
     }
 
+    /// The content of the next frame, unless the connection ends before its first byte.
+    pub(crate) async fn try_receive_frame(&mut self) -> Option<Bytes> {
+        let size = within(self.stream.read_i32()).await.ok()?;
+        let mut content = vec![0; usize::try_from(size).expect("a size")];
+        within(self.stream.read_exact(&mut content)).await.expect("a whole response");
+        Some(content.into())
+    }
+
     /// Whether a request is answered, or the connection ends instead.
     pub(crate) async fn is_served<R: Request>(&mut self, request: &R, version: i16) -> bool {
         let frame = request_frame(request, version, self.correlation_id());
         if self.stream.write_all(&frame).await.is_err() {
             return false;
         }
-        let Ok(size) = within(self.stream.read_i32()).await else { return false };
-        let mut content = vec![0; usize::try_from(size).expect("a size")];
-        within(self.stream.read_exact(&mut content)).await.expect("a whole response");
-        true
+        self.try_receive_frame().await.is_some()
     }
 
     /// Waits until the broker closes the connection, whatever it says before.

@@ -27,6 +27,12 @@ impl UnknownTaggedFields {
         self.0.as_ref().map_or(0, |raw| raw.count)
     }
 
+    /// The bytes that they take.
+    #[must_use]
+    pub fn byte_len(&self) -> usize {
+        self.raw().len()
+    }
+
     /// Splits the raw fields at the first tag that is not below `tag`.
     pub(super) fn split_before(&self, tag: u32) -> (&[u8], &[u8]) {
         let Some(raw) = &self.0 else { return (&[], &[]) };
