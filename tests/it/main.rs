@@ -17,6 +17,7 @@ mod configs_describe;
 mod configs_effect;
 mod connection;
 mod consumer_groups;
+mod cves;
 mod directories;
 mod durability;
 mod empty_arrays;

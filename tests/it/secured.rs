@@ -186,7 +186,7 @@ impl TlsClient {
 /// SASL from the client's side.
 impl RawClient {
     pub(crate) async fn handshake(&mut self, mechanism: &str, version: i16) -> SaslHandshakeResponse {
-        let request = SaslHandshakeRequest { mechanism: mechanism.into(), ..SaslHandshakeRequest::default() };
+        let request = SaslHandshakeRequest { mechanism: mechanism.into() };
         self.call(&request, version).await
     }
 
@@ -251,7 +251,7 @@ pub(crate) struct Login<'a> {
 }
 
 /// The client's nonce.
-pub(crate) const NONCE: &str = "fyko+d2lbbFgONRv9qkxdawL";
+const NONCE: &str = "fyko+d2lbbFgONRv9qkxdawL";
 
 impl Login<'_> {
     pub(crate) fn plain(&self) -> Vec<u8> {
@@ -266,20 +266,27 @@ impl Login<'_> {
         format!("n={},r={NONCE}", self.name.replace('=', "=3D").replace(',', "=2C"))
     }
 
-    /// The proof that answers a challenge, and what the broker should say to it.
-    pub(crate) fn last(&self, challenge: &[u8]) -> (Vec<u8>, Bytes) {
-        self.last_with_nonce(challenge, |nonce| nonce.to_owned())
+    /// The nonce of a challenge, which has the client's in front.
+    pub(crate) fn nonce(challenge: &[u8]) -> (&str, &str) {
+        let challenge = std::str::from_utf8(challenge).expect("text");
+        let (nonce, _) = challenge.strip_prefix("r=").and_then(|rest| rest.split_once(',')).expect("a nonce");
+        assert!(nonce.starts_with(NONCE) && nonce.len() >= NONCE.len() + 20, "{nonce}");
+        nonce.split_at(NONCE.len())
     }
 
-    /// The same by a client that repeats something else than the nonce that it got, and proves that.
-    pub(crate) fn last_with_nonce(&self, challenge: &[u8], repeat: impl Fn(&str) -> String) -> (Vec<u8>, Bytes) {
+    /// The proof that answers a challenge, and what the broker should say to it.
+    pub(crate) fn last(&self, challenge: &[u8]) -> (Vec<u8>, Bytes) {
+        let (of_client, of_server) = Self::nonce(challenge);
+        self.last_with(challenge, &format!("{of_client}{of_server}"))
+    }
+
+    /// The same with another nonce, which the proof is about.
+    pub(crate) fn last_with(&self, challenge: &[u8], nonce: &str) -> (Vec<u8>, Bytes) {
         let challenge = std::str::from_utf8(challenge).expect("text");
         let part = |prefix| challenge.split(',').find_map(|part| part.strip_prefix(prefix)).expect("a part");
-        let nonce = part("r=");
-        assert!(nonce.starts_with(NONCE) && nonce.len() >= NONCE.len() + 20, "{nonce}");
         let salt = STANDARD.decode(part("s=")).expect("base64");
         let iterations = part("i=").parse().expect("a number");
-        let unproved = format!("c=biws,r={}", repeat(nonce));
+        let unproved = format!("c=biws,r={nonce}");
         let signed = format!("{},{challenge},{unproved}", self.first_bare());
         let (proof, signature) = match self.mechanism {
             "SCRAM-SHA-256" => {

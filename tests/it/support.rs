@@ -164,8 +164,8 @@ impl TestBroker {
 async fn serve(command_line: &CommandLine) -> Server {
     let (config, warnings) = config::load(command_line, std::iter::empty()).expect("a valid configuration");
     // Loopback is not the world, but 0.0.0.0 is.
-    let unexpected: Vec<_> = warnings.iter().filter(|warning| !matches!(warning, Warning::Open(_))).collect();
-    assert_eq!(unexpected, [&Warning::UnknownKeys(Vec::new()); 0]);
+    let mut unexpected = warnings.iter().filter(|warning| !matches!(warning, Warning::Open(_)));
+    assert_eq!(unexpected.next(), None);
     within(Server::start(config)).await.expect("the broker starts")
 }
 
