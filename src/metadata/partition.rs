@@ -63,7 +63,7 @@ impl From<&PartitionRecord> for Partition {
 
 impl Partition {
     /// Takes in a change: what it does not mention stays. A leader that is mentioned begins a new epoch, also where it is
-    /// the same.
+    /// the same. An epoch that a damaged log has put at the end of its numbers stays there.
     pub(super) fn apply(&mut self, change: &PartitionChangeRecord) {
         let set = |to: &mut Vec<i32>, from: &Option<Vec<i32>>| {
             if let Some(from) = from {
@@ -82,12 +82,12 @@ impl Partition {
         self.complete_directories();
         if change.leader != NO_LEADER_CHANGE {
             self.leader = change.leader;
-            self.leader_epoch += 1;
+            self.leader_epoch = self.leader_epoch.saturating_add(1);
         }
         if change.leader_recovery_state != NO_RECOVERY_CHANGE {
             self.leader_recovery_state = change.leader_recovery_state;
         }
-        self.partition_epoch += 1;
+        self.partition_epoch = self.partition_epoch.saturating_add(1);
     }
 
     /// Records of before directories name none.
