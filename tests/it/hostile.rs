@@ -10,7 +10,14 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use ottla::{
     handlers::api::SUPPORTED,
     network::CloseKind,
-    protocol::messages::{ApiKey, MetadataRequest},
+    protocol::{
+        messages::{ApiKey, MetadataRequest},
+        schemas::schemas,
+    },
+};
+use ottla_codegen::{
+    model::{Message, Type},
+    spec::MessageKind,
 };
 use serde_json::{Value as Json, json};
 
@@ -301,6 +308,112 @@ async fn every_api_cut_and_prolonged() {
         }
     }
     assert!(Scene::new().await.plays(rows).await >= 2 * SUPPORTED.len() - 8);
+}
+
+/// A field of a request, by two requests that differ in it alone: empty, and with one thing in it.
+struct Place {
+    name: String,
+    is_text: bool,
+    empty: Json,
+    filled: Json,
+}
+
+/// All places of a message that have a length in front, however deep.
+fn places(message: &Message, version: i16, index: usize, name: &str, around: &dyn Fn(Json) -> Json) -> Vec<Place> {
+    let mut places = Vec::new();
+    let fields = message.structs[index].fields_in(version);
+    for field in fields.filter(|field| !field.tagged_versions().contains(version)) {
+        let own = field.camel_case_name();
+        let with = |value: Json| around(json!({ own.as_str(): value }));
+        let name = format!("{name}.{own}");
+        let one = match &field.ty {
+            Type::String => json!("a"),
+            Type::Bytes | Type::Records => json!("AA=="),
+            Type::Array(element) => match **element {
+                Type::Struct(_) => json!([{}]),
+                Type::String => json!(["a"]),
+                Type::Uuid => json!(["AAAAAAAAAAAAAAAAAAAAAA"]),
+                _ => json!([0]),
+            },
+            _ => continue,
+        };
+        let none = if one.is_array() { json!([]) } else { json!("") };
+        let is_text = field.ty == Type::String;
+        places.push(Place { name: name.clone(), is_text, empty: with(none), filled: with(one) });
+        if let Some(element) = field.ty.element_struct() {
+            places.extend(self::places(message, version, element, &name, &|inner| with(json!([inner]))));
+        }
+    }
+    places
+}
+
+/// Requests in which one length is more than what follows, or one text is no UTF-8.
+fn lying(key: ApiKey, version: i16, place: &Place) -> Vec<Row> {
+    let [empty, filled] = [&place.empty, &place.filled].map(|json| request_body(key, version, json));
+    let at = empty.iter().zip(&filled).position(|(empty, filled)| empty != filled).expect("lengths that differ");
+    // A compact length is one more than what it counts; any other stands in as many bytes as it takes, the last of which
+    // differs.
+    let is_compact = key.request_header_version(version) >= 2;
+    let (start, lie): (_, &[u8]) = match (is_compact, place.is_text) {
+        (true, _) => (at, &[0xff, 0xff, 0xff, 0xff, 0x0f]),
+        (false, true) => (at - 1, &[0x7f, 0xff]),
+        (false, false) => (at - 3, &[0x7f, 0xff, 0xff, 0xff]),
+    };
+    let name = format!("{} v{version} {}", key.name(), place.name);
+    let body = [&filled[..start], lie, &filled[at + 1..]].concat();
+    let mut rows = vec![row(format!("{name} is too long"), request(key, version, &body), Ends)];
+    if place.is_text {
+        let mut body = filled;
+        body[at + 1] = 0xff;
+        rows.push(row(format!("{name} is no text"), request(key, version, &body), Ends));
+    }
+    rows
+}
+
+/// Every array, text and blob of every API, in its first version and its last.
+#[tokio::test]
+async fn every_length_and_text_lies() {
+    let mut rows = Vec::new();
+    for api in SUPPORTED {
+        let message = schemas().api(api.key.code(), MessageKind::Request).expect("it is served");
+        for version in [api.lowest, api.highest] {
+            let places = places(message, version, 0, "", &|json| json);
+            rows.extend(places.iter().flat_map(|place| lying(api.key, version, place)));
+        }
+    }
+    let count = Scene::new().await.plays(rows).await;
+    assert!(count >= 350, "{count}");
+}
+
+/// Who has said all gets its answers still.
+#[tokio::test]
+async fn a_connection_that_is_closed_for_sending_is_answered() {
+    let broker = TestBroker::start().await;
+    let mut client = broker.client().await;
+    let sent = client.send(&MetadataRequest::default(), 12).await;
+    client.finish_sending().await;
+    client.receive::<MetadataRequest>(sent, 12).await;
+    client.closed().await;
+}
+
+/// Whoever knocks again and again with another protocol is named a few times, with what it speaks.
+#[tokio::test]
+async fn the_log_is_not_filled_by_who_is_refused() {
+    let directory = tempfile::TempDir::new().expect("a temporary directory");
+    let broker = BrokerProcess::start(directory.path());
+    for bytes in
+        [&b"GET / HTTP/1.1\r\n\r\n"[..], b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03"].into_iter().cycle().take(40)
+    {
+        let mut client = RawClient::connect(broker.address()).await;
+        client.send_bytes(bytes).await;
+        client.closed().await;
+    }
+    broker.terminate();
+    let (_, said) = broker.wait();
+    let lines: Vec<_> = said.lines().filter(|line| line.contains("looks like")).collect();
+    assert_eq!(lines.len(), 5, "{said}");
+    assert!(lines[0].contains("looks like HTTP") && lines[1].contains("looks like a TLS handshake"), "{said}");
+    assert!(lines[4].contains("more of this address is left out for a minute"), "{said}");
 }
 
 /// Holds what is expected within an answer: of objects the fields that are named, all of anything else.
