@@ -14,7 +14,7 @@ use ottla::{
 use serde_json::{Value as Json, json};
 
 use crate::{
-    interpreted::{request_body, whole_answer},
+    interpreted::{request_body, request_naming, whole_answer},
     secured::Login,
     support::{RawClient, TestBroker, TestTopic, batch, build, header_bytes, record},
 };
@@ -684,6 +684,52 @@ async fn who_may_do_nothing_does_nothing_and_learns_nothing() {
         }
     }
     assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), cases.len(), failures.join("\n"));
+    for (before, after) in before.iter().zip(state(&mut root).await) {
+        assert_eq!(*before, after);
+    }
+}
+
+/// Every version of every API is asked for what there is and for what there is not, under the same name but for its letters,
+/// and answers both alike.
+#[tokio::test]
+async fn names_cannot_be_probed() {
+    let world = World::new().await;
+    let mut root = world.root().await;
+    let mut alice = world.alice().await;
+    let before = state(&mut root).await;
+    let records = encoded(&batch(&["x"]));
+    let transactional = encoded(build(BatchBuilder::new(0).producer(0, 0, 0).transactional(), [record("x")]).bytes());
+    let mut asked = 0;
+    for api in SUPPORTED {
+        for version in api.lowest..=api.highest {
+            // A topic, a group, a transactional id and a user, each as what it is where that is said.
+            for (name, other, resource, key_type) in
+                [("tt", "qq", 2, 0), ("gg", "qq", 32, 0), ("tx", "qq", 16, 1), ("root", "qqqq", 4, 2)]
+            {
+                for records in [&records, &transactional] {
+                    if api.key != ApiKey::Produce && records == &transactional {
+                        continue;
+                    }
+                    let given = json!({"records": records, "acks": -1, "sessionEpoch": -1, "cursor": null,
+                        "resourceType": resource, "keyType": key_type});
+                    let given = given.as_object().expect("an object");
+                    let mut answers = Vec::new();
+                    for name in [name, other] {
+                        let request = request_naming(api.key, version, name, given);
+                        answers.push(alice.try_ask(api.key, version, &request).await);
+                        if answers.last().is_some_and(Option::is_none) {
+                            alice = world.alice().await;
+                        }
+                    }
+                    let text = |answer: &Option<Json>| answer.as_ref().map(ToString::to_string);
+                    let expected = text(&answers[1]).map(|text| text.replace(other, name));
+                    assert_eq!(text(&answers[0]), expected, "{} v{version} of {name}", api.key.name());
+                    asked += 2;
+                }
+            }
+        }
+    }
+    assert!(asked > 1000, "{asked}");
     for (before, after) in before.iter().zip(state(&mut root).await) {
         assert_eq!(*before, after);
     }
