@@ -181,7 +181,7 @@ impl Default for NetworkSettings {
             socket_receive_buffer: Some(100 << 10),
             in_flight_max: 16,
             response_bytes_max: 1 << 20,
-            memory_max: 256 << 20,
+            memory_max: 128 << 20,
             arrivals_max: 128 << 20,
             header_deadline: Duration::from_secs(10),
             frame_deadline: Duration::from_secs(30),

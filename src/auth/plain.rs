@@ -10,6 +10,8 @@ use crate::metadata::users::Users;
 
 /// The longest token that is looked at.
 const BYTES_MAX: usize = 64 << 10;
+/// The longest name that is told of: no user has a longer one.
+const NAME_BYTES_MAX: usize = 1024;
 /// Kafka stops counting here.
 const TOKENS_COUNTED: usize = 4;
 
@@ -55,7 +57,7 @@ pub(super) fn authenticate<'a>(token: &'a [u8], users: &Users, secret: &[u8; 32]
 /// The name that is claimed, if there is one.
 pub(super) fn claimed_name(token: &[u8]) -> Option<&str> {
     let name = token.split(|byte| *byte == 0).nth(1)?;
-    std::str::from_utf8(name).ok().filter(|name| !name.is_empty())
+    std::str::from_utf8(name).ok().filter(|name| !name.is_empty() && name.len() <= NAME_BYTES_MAX)
 }
 
 /// Takes as long for a user that does not exist as for one that does.

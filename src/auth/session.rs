@@ -144,10 +144,10 @@ impl Session {
         matches!(&self.state, State::Known(_) | State::Exchange(Exchange { before: Some(_), .. }))
     }
 
-    /// The greatest frame that is read while the client is unknown; `None` once it is known.
+    /// The greatest frame that is read while the client has to show who it is, be it anew; `None` once it has.
     #[must_use]
     pub fn frame_max_before_known(&self) -> Option<usize> {
-        let sasl = self.sasl.as_ref().filter(|_| !self.is_established())?;
+        let sasl = self.sasl.as_ref().filter(|_| !matches!(self.state, State::Known(_)))?;
         usize::try_from(sasl.max_receive_size).ok()
     }
 

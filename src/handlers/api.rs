@@ -290,6 +290,9 @@ impl Service for Dispatcher {
             return dispatch(&cx, session, &header, key, &r, memory).await;
         }
         self.counters.unsupported.fetch_add(1, Ordering::Relaxed);
+        if session.expects_token() {
+            return Err(Refusal::new(format!("{} version {version} in the middle of a SASL exchange", key.name())));
+        }
         if key == ApiKey::ApiVersions {
             return ready(header.correlation_id, key, 0, &api_versions::unsupported_version());
         }

@@ -18,6 +18,7 @@ use crate::{
     },
     broker::Broker,
     config::{
+        key,
         listener::{Advertised, Listener},
         security::{ListenerSecurity, PrincipalRules, SaslConfig},
     },
@@ -105,11 +106,19 @@ impl Services {
     }
 }
 
+/// How many characters of a subject a line of the log has.
+const SUBJECT_LOGGED_MAX: usize = 500;
+
 /// The user whose certificate this is.
 fn principal_of(certificate: &[u8], rules: &PrincipalRules) -> Result<Principal, Refusal> {
     let subject = certificate::subject(certificate).map_err(Refusal::because)?;
     let name = rules.name_of(&subject);
-    let no_rule = || Refusal::new(format!("no rule of ssl.principal.mapping.rules applies to the subject {subject:?}"));
+    let no_rule = || {
+        Refusal::new(format!(
+            "no rule of ssl.principal.mapping.rules applies to the subject {:?}",
+            key::line(&subject, SUBJECT_LOGGED_MAX)
+        ))
+    };
     name.map(|name| Principal::user(&name)).ok_or_else(no_rule)
 }
 

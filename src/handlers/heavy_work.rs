@@ -4,7 +4,7 @@
 
 use std::{sync::Arc, thread};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The room for such work.
 #[derive(Debug)]
@@ -31,10 +31,25 @@ impl HeavyWork {
 
     /// Does `work` when there is room for it. Once begun it goes on to its end, even if nobody waits for it any more.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
-        let room = Arc::clone(&self.0).acquire_owned().await.expect("the semaphore is never closed");
+        self.turn().await.run(work).await
+    }
+
+    /// Waits for room.
+    pub async fn turn(&self) -> Turn {
+        Turn(Arc::clone(&self.0).acquire_owned().await.expect("the semaphore is never closed"))
+    }
+}
+
+/// Room for one piece of work.
+#[derive(Debug)]
+pub struct Turn(OwnedSemaphorePermit);
+
+impl Turn {
+    /// Does `work`. Once begun it goes on to its end, even if nobody waits for it any more.
+    pub async fn run<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> T {
         let work = move || {
             let done = work();
-            drop(room);
+            drop(self.0);
             done
         };
         match tokio::task::spawn_blocking(work).await {

@@ -3,12 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use tokio::time::sleep;
+use tokio::time::timeout;
 
 use super::{api::Answer, context::Context};
 use crate::{
     auth::{
         conversation::{Conversation, Credentials, SaslFailure, Step},
+        failures::Attempt,
         session::{Session, Verdict},
     },
     clock,
@@ -58,7 +59,10 @@ pub(super) async fn raw_token(cx: &Context, session: &mut Session, token: Bytes)
 /// What comes of a token; of a wrong one after a while.
 async fn take(cx: &Context, session: &mut Session, token: Bytes) -> Verdict {
     let conversation = session.take_conversation().expect("a token was expected");
-    let (conversation, step) = step(cx, conversation, token).await;
+    let (conversation, step) = match Listened::to(cx).await {
+        Some(listened) => step(cx, conversation, token, listened).await,
+        None => (conversation, too_many_attempts()),
+    };
     let user = conversation.user().map(str::to_owned);
     let mut verdict = session.conclude(conversation, step, clock::monotonic());
     match &mut verdict {
@@ -76,14 +80,86 @@ async fn take(cx: &Context, session: &mut Session, token: Bytes) -> Verdict {
     verdict
 }
 
+/// An attempt that is looked at, after it was held back if its address has failed often of late.
+struct Listened<'c> {
+    cx: &'c Context,
+    was_held: bool,
+}
+
+impl<'c> Listened<'c> {
+    /// `None` where too many attempts of the address wait already.
+    async fn to(cx: &'c Context) -> Option<Self> {
+        match attempt(cx) {
+            Attempt::Now => Some(Self { cx, was_held: false }),
+            Attempt::Held(delay) => {
+                let listened = Self { cx, was_held: true };
+                wait(cx, delay).await;
+                Some(listened)
+            }
+            Attempt::Refused => None,
+        }
+    }
+
+    /// Whether others of its address have failed so often meanwhile that it would be held now.
+    fn is_overtaken(&self) -> bool {
+        if self.was_held {
+            return false;
+        }
+        match attempt(self.cx) {
+            Attempt::Now => false,
+            Attempt::Refused => true,
+            Attempt::Held(_) => {
+                self.cx.failures().release(self.cx.connection.peer.ip());
+                true
+            }
+        }
+    }
+}
+
+impl Drop for Listened<'_> {
+    fn drop(&mut self) {
+        if self.was_held {
+            self.cx.failures().release(self.cx.connection.peer.ip());
+        }
+    }
+}
+
+fn attempt(cx: &Context) -> Attempt {
+    let base = cx.broker.config().clients.failed_authentication_delay;
+    cx.failures().attempt(cx.connection.peer.ip(), base, clock::monotonic())
+}
+
+/// Waits, but not for longer than the broker goes on.
+async fn wait(cx: &Context, delay: Duration) {
+    // What comes first; the time-out is what is waited for otherwise.
+    let _ = timeout(delay, cx.shutdown().begun()).await;
+}
+
+fn too_many_attempts() -> Step {
+    Step::Failure(SaslFailure {
+        told: "Authentication failed: too many attempts failed of late, try again later".to_owned(),
+        logged: Some("too many attempts of this address wait".to_owned()),
+    })
+}
+
 /// Hashing a password takes some milliseconds: elsewhere, and for not too many at a time.
-async fn step(cx: &Context, mut conversation: Conversation, token: Bytes) -> (Conversation, Step) {
+async fn step(
+    cx: &Context,
+    mut conversation: Conversation,
+    token: Bytes,
+    listened: Listened<'_>,
+) -> (Conversation, Step) {
     let credentials = Credentials { image: cx.broker.image(), secret: Arc::clone(cx.broker.secret()) };
     if !conversation.is_costly() {
         let step = conversation.step(&token, &credentials);
         return (conversation, step);
     }
-    let hashed = cx.password_work().run(move || {
+    let patience = cx.broker.config().clients.handshake_timeout;
+    let turn = match timeout(patience, cx.password_work().turn()).await {
+        Ok(turn) if !listened.is_overtaken() => turn,
+        _ => return (conversation, too_many_attempts()),
+    };
+    let hashed = turn.run(move || {
         let step = conversation.step(&token, &credentials);
         (conversation, step)
     });
@@ -94,7 +170,7 @@ async fn step(cx: &Context, mut conversation: Conversation, token: Bytes) -> (Co
 pub(super) async fn delay_failure(cx: &Context, user: Option<&str>) {
     let base = cx.broker.config().clients.failed_authentication_delay;
     let delay = cx.failures().add(cx.connection.peer.ip(), user, base, clock::monotonic());
-    sleep(delay).await;
+    wait(cx, delay).await;
 }
 
 fn because(failure: SaslFailure) -> Refusal {

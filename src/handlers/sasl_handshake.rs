@@ -4,12 +4,16 @@ use super::{api::Answer, context::Context, sasl_authenticate::delay_failure};
 use crate::{
     auth::session::{Handshake, Session},
     clock,
+    config::key,
     network::Refusal,
     protocol::{
         error_code::ErrorCode,
         messages::{SaslHandshakeRequest, SaslHandshakeResponse},
     },
 };
+
+/// How many characters of a mechanism a line of the log has.
+const MECHANISM_LOGGED_MAX: usize = 50;
 
 /// After version 0 tokens come as frames of their own, after version 1 in `SaslAuthenticate`.
 pub async fn sasl_handshake(
@@ -33,7 +37,7 @@ pub async fn sasl_handshake(
             let reason = format!(
                 "authentication failed: the client wants the SASL mechanism {:?}; sasl.enabled.mechanisms of this listener \
                  has {}",
-                &*request.mechanism,
+                key::line(&request.mechanism, MECHANISM_LOGGED_MAX),
                 enabled.join(", ")
             );
             Answer::Last(answer(ErrorCode::UnsupportedSaslMechanism, session), Refusal::new(reason))

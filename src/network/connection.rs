@@ -101,8 +101,17 @@ pub(super) async fn run<S: Service>(
             return reason.log(&context, &shared.complaints);
         }
     };
-    let mut connection =
-        Connection { shared: &shared, context: &context, transport, entry, timer, account, unknown: None };
+    let mut connection = Connection {
+        shared: &shared,
+        context: &context,
+        transport,
+        entry,
+        timer,
+        account,
+        unknown: None,
+        heard_at: clock::monotonic(),
+        partial_since: None,
+    };
     connection.unknown = session.frame_max_before_known().map(|frame_max| (known_by, frame_max));
     poll_fn(|cx| {
         connection.entry.register(cx.waker());
@@ -150,40 +159,60 @@ struct Connection<'s, S: Service> {
     account: Arc<Account>,
     /// Until when the client must have said who it is, and the greatest frame until then; `None` once it has.
     unknown: Option<(Instant, usize)>,
+    /// When it last said something that could be read.
+    heard_at: Instant,
+    /// Since when there is a part of a TLS record of which the rest has not come.
+    partial_since: Option<Instant>,
 }
 
 impl<S: Service> Connection<'_, S> {
     async fn serve(&mut self, session: &mut S::Session) -> CloseReason {
         loop {
-            let quiet_since = clock::monotonic();
-            if let Err(reason) = poll_fn(|cx| self.poll_readable(quiet_since, cx)).await {
+            if let Err(reason) = poll_fn(|cx| self.poll_readable(cx)).await {
                 return reason;
             }
+            let heard_before = self.heard_at;
             // Boxed, so that a quiet connection does not hold the room that a request needs.
             if let Err(reason) = Box::pin(Burst::new(self).run(session)).await {
                 return reason;
             }
+            match self.heard_at == heard_before {
+                true => drop(self.partial_since.get_or_insert_with(clock::monotonic)),
+                false => self.partial_since = None,
+            }
         }
     }
 
-    fn poll_readable(&mut self, quiet_since: Instant, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
         if self.entry.stop_at().is_some() {
             return Poll::Ready(Err(CloseReason::Shutdown));
         }
         if let Poll::Ready(readable) = self.transport.poll_readable(cx) {
             return Poll::Ready(readable.map_err(CloseReason::Lost));
         }
-        let idle_at = quiet_since + self.shared.settings.max_idle;
-        let known_by = self.unknown.map(|(known_by, _)| known_by).filter(|known_by| *known_by < idle_at);
-        ready!(self.timer.poll(known_by.unwrap_or(idle_at), cx));
-        Poll::Ready(Err(if known_by.is_some() { CloseReason::Unknown } else { CloseReason::Idle }))
+        let settings = &self.shared.settings;
+        let idle = (self.heard_at + settings.max_idle, CloseReason::Idle);
+        let unknown = self.unknown.map(|(known_by, _)| (known_by, CloseReason::Unknown));
+        let partial = self
+            .partial_since
+            .map(|since| (since + settings.frame_deadline, CloseReason::SlowRequest { arrived: 0, announced: None }));
+        let first = [unknown, partial].into_iter().flatten().fold(
+            idle,
+            |first, other| {
+                if other.0 < first.0 { other } else { first }
+            },
+        );
+        ready!(self.timer.poll(first.0, cx));
+        Poll::Ready(Err(first.1))
     }
 
-    /// Notes whether the client is known by now.
+    /// Notes whether the client is known by now, or has to show anew that it is.
     fn look_at(&mut self, session: &S::Session) {
-        if session.frame_max_before_known().is_none() {
-            self.unknown = None;
-        }
+        let by = |frame_max| {
+            let known_by = || clock::monotonic() + self.shared.settings.handshake_deadline;
+            (self.unknown.map_or_else(known_by, |(known_by, _)| known_by), frame_max)
+        };
+        self.unknown = session.frame_max_before_known().map(by);
     }
 
     fn request_max_bytes(&self) -> usize {
@@ -317,7 +346,7 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
                 return Poll::Ready(Err(reason));
             }
             if !self.takes_requests() || self.poll_admission(cx).is_pending() {
-                self.frame_since = None;
+                (self.frame_since, self.pace) = (None, None);
                 return Poll::Pending;
             }
             if took && self.poll_fill(cx).is_pending() {
@@ -423,6 +452,7 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
         self.pending_bytes = 0;
         self.buffer = BytesMut::new();
         self.arrival = None;
+        (self.frame_since, self.pace) = (None, None);
     }
 
     /// Why the connection ends now that nothing is in flight, if it does.
@@ -498,6 +528,7 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
             Poll::Ready(Ok(0)) if self.buffer.is_empty() => self.close(CloseReason::Peer),
             Poll::Ready(Ok(0)) => self.close(CloseReason::Truncated { arrived: self.buffer.len() }),
             Poll::Ready(Ok(n)) => {
+                self.connection.heard_at = clock::monotonic();
                 self.connection.shared.counters.bytes_in.fetch_add(n as u64, Relaxed);
             }
             Poll::Ready(Err(error)) => self.close(CloseReason::Lost(error)),
@@ -559,7 +590,7 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
         let Some((since, arrived_then)) = self.pace else { return false };
         let rate = self.connection.shared.settings.rate_min as u128;
         let expected = rate * clock::monotonic().saturating_duration_since(since).as_millis() / 1000;
-        let arrived = (self.buffer.len() - arrived_then) as u128;
+        let arrived = self.buffer.len().saturating_sub(arrived_then) as u128;
         arrived < expected && self.arrival.as_ref().is_some_and(Arrival::is_contended)
     }
 
@@ -656,8 +687,10 @@ impl CloseReason {
             }
             Self::File(_) => tracing::error!(id, "connection from {peer} to {listener} closed: {self}"),
             _ => {
-                let mut complaints = complaints.lock().unwrap_or_else(PoisonError::into_inner);
-                match complaints.add(peer.ip(), clock::monotonic()) {
+                // Written without the lock: whoever reads the log may be slow.
+                let aside =
+                    complaints.lock().unwrap_or_else(PoisonError::into_inner).add(peer.ip(), clock::monotonic());
+                match aside {
                     Some(aside) => tracing::warn!(id, "connection from {peer} to {listener} closed: {self}{aside}"),
                     None => tracing::debug!(id, "connection from {peer} to {listener} closed: {self}"),
                 }
