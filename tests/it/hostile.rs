@@ -4,7 +4,7 @@
 //! Rows that stand elsewhere: pieces of frames and pipelines in `connection`, the conversation of SASL in `sasl` and in
 //! `auth::session`, records in `produce_fetch` and `log::validate`, slow clients in `network::tests`.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ottla::{
@@ -383,6 +383,55 @@ async fn every_length_and_text_lies() {
     }
     let count = Scene::new().await.plays(rows).await;
     assert!(count >= 350, "{count}");
+}
+
+/// However often it is tried, descriptors and memory are then what they were.
+#[tokio::test]
+async fn nothing_stays_of_who_was_hostile() {
+    let directory = tempfile::TempDir::new().expect("a temporary directory");
+    let broker = BrokerProcess::start(directory.path());
+    let mut canary = RawClient::connect(broker.address()).await;
+    let topics: Vec<_> = (0..500).map(|number| json!({"name": format!("z{number}")})).collect();
+    let large = request_body(ApiKey::DescribeTopicPartitions, 0, &json!({"topics": topics, "cursor": null}));
+    let rows = [
+        (100_i32 << 20).to_be_bytes().to_vec(),
+        b"GET / HTTP/1.1\r\n\r\n".to_vec(),
+        framed(&[&header_bytes(ApiKey::Metadata, 12, 1)[..], &[0xff, 0xff, 0xff, 0xff, 0x0f]].concat()),
+        framed(&[&header_bytes(ApiKey::Metadata, 12, 1)[..], &[1, 0, 0, 0xff, 0xff, 0x03]].concat()),
+        request(ApiKey::Metadata, 12, &[1, 0, 0, 0])[..9].to_vec(),
+        request(ApiKey::DescribeTopicPartitions, 0, &large),
+        request(ApiKey::Produce, i16::MAX, &[0; 5000]),
+        [i32::MAX.to_be_bytes(); 1000].concat(),
+    ];
+    canary.call(&MetadataRequest::default(), 12).await;
+    let (descriptors, _) = broker.holdings();
+    let mut memory = Vec::new();
+    for round in 1..=60 {
+        for bytes in &rows {
+            let mut client = RawClient::connect(broker.address()).await;
+            // The broker may have had enough in the middle of it.
+            client.try_send_bytes(bytes).await;
+        }
+        canary.call(&MetadataRequest::default(), 12).await;
+        // What is taken once, for the first of them, is not given back.
+        if [20, 60].contains(&round) {
+            memory.push(settled(&broker, descriptors).await);
+        }
+    }
+    assert!(memory[1] < memory[0] + (16 << 10), "KiB: {memory:?}");
+}
+
+/// Waits until the broker has as many descriptors as this again, and returns the KiB that it has then.
+async fn settled(broker: &BrokerProcess, descriptors: usize) -> usize {
+    within(async {
+        loop {
+            match broker.holdings() {
+                (now, memory) if now == descriptors => return memory,
+                _ => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    })
+    .await
 }
 
 /// Who has said all gets its answers still.

@@ -197,6 +197,12 @@ impl RawClient {
         within(self.stream.write_all(bytes)).await.expect("the broker reads");
     }
 
+    /// Sends what the broker takes of it.
+    pub(crate) async fn try_send_bytes(&mut self, bytes: &[u8]) {
+        // An end of the connection is what the broker does to it.
+        let _ = within(self.stream.write_all(bytes)).await;
+    }
+
     /// Sends a frame with this content.
     pub(crate) async fn send_frame(&mut self, content: &[u8]) {
         let size = i32::try_from(content.len()).expect("a short frame");
@@ -606,6 +612,15 @@ impl BrokerProcess {
     pub(crate) fn address(&self) -> SocketAddr {
         let (_, after) = self.said.split_once(READY).expect("it is ready");
         after.split(' ').next().expect("an address").parse().expect("an address")
+    }
+
+    /// How many descriptors it has, and how many KiB of memory are its own.
+    pub(crate) fn holdings(&self) -> (usize, usize) {
+        let proc = Path::new("/proc").join(self.child.id().to_string());
+        let descriptors = std::fs::read_dir(proc.join("fd")).expect("it runs").count();
+        let status = std::fs::read_to_string(proc.join("status")).expect("it runs");
+        let own = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("a number of KiB");
+        (descriptors, own.trim().trim_end_matches(" kB").parse().expect("a number"))
     }
 
     /// As a crash: no signal that it could handle.
