@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{BufRead, BufReader},
     net::SocketAddr,
+    os::unix::fs::PermissionsExt,
     process::{Child, Command, Stdio},
     thread,
     time::Duration,
@@ -22,17 +23,36 @@ const FILES_WANTED: u32 = 24_000;
 /// A broker on a directory of its own.
 pub(crate) struct BrokerProcess {
     child: Child,
-    address: SocketAddr,
+    addresses: Vec<SocketAddr>,
     _directory: TempDir,
 }
 
 impl BrokerProcess {
+    /// With a listener for anybody, and more where the arguments say so.
     pub(crate) fn start(args: &[&str]) -> Self {
+        Self::start_in(TempDir::new().expect("a directory"), args)
+    }
+
+    /// With a listener for anybody, one with TLS, and one that wants authentication.
+    pub(crate) fn start_secured() -> Self {
         let directory = TempDir::new().expect("a directory");
+        let path = |name: &str| directory.path().join(name).display().to_string();
+        let certs = Command::new(env!("CARGO_BIN_EXE_ottla")).args(["certs", "--dir", &path("certs")]).output();
+        assert!(certs.expect("the binary starts").status.success());
+        let users = path("users");
+        fs::write(&users, "alice:open sesame\n").expect("written");
+        fs::set_permissions(&users, fs::Permissions::from_mode(0o600)).expect("allowed");
+        let args = ["--listen", "SSL://127.0.0.1:0", "--listen", "SASL_PLAINTEXT://127.0.0.1:0"];
+        let store = path("certs/server.pem");
+        let secrets = ["--tls", &store, "--users-file", &users];
+        Self::start_in(directory, &[&args[..], &secrets[..]].concat())
+    }
+
+    fn start_in(directory: TempDir, args: &[&str]) -> Self {
         let mut command = Command::new("/bin/sh");
         let limited = format!(r#"ulimit -n {FILES_WANTED} 2>/dev/null; exec "$0" "$@""#);
         command.args(["-c", &limited, env!("CARGO_BIN_EXE_ottla"), "--listen", "127.0.0.1:0", "--data-dir"]);
-        command.arg(directory.path()).args(args);
+        command.arg(directory.path().join("data")).args(args);
         command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
         let mut stderr = BufReader::new(child.stderr.take().expect("a pipe"));
@@ -42,14 +62,20 @@ impl BrokerProcess {
             assert_ne!(stderr.read_line(&mut line).expect("text"), 0, "the broker ended");
         }
         let after = line.split_once(READY).expect("it is ready").1;
-        let address = after.split(' ').next().expect("an address").parse().expect("an address");
+        let addresses = after.split(' ').filter_map(|word| word.parse().ok()).collect();
         // What it says of each attacker must not fill the pipe.
         thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
-        Self { child, address, _directory: directory }
+        Self { child, addresses, _directory: directory }
     }
 
+    /// Where anybody is let in.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.addresses[0]
+    }
+
+    /// Where it listens.
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
     }
 
     fn proc(&self, name: &str) -> String {

@@ -21,6 +21,10 @@ use self::{attack::Attack, broker::BrokerProcess, canary::Canary};
 pub(crate) const BOUND: Duration = Duration::from_secs(60);
 /// What the process may hold at most, in bytes.
 const MEMORY_MAX: u64 = 256 << 20;
+/// What an allocator may keep of what was given back, in bytes.
+const RETAINED_MAX: u64 = 64 << 20;
+/// What each connection of a flood gets rid of at least, in bytes.
+const SENT_MIN: u64 = 8 << 10;
 /// The latest that a well-behaved client is answered, on a machine that does all of this at once.
 const LATE: Duration = Duration::from_secs(10);
 
@@ -47,15 +51,18 @@ fn a_storm_passes_over_those_who_behave() {
     let seed = size("OTTLA_STORM_SEED", u64::from(std::process::id()));
     println!("seed {seed}: OTTLA_STORM_SEED={seed} repeats the attackers' part");
     ottla::network::raise_open_file_limit().expect("a limit");
-    let broker = BrokerProcess::start(&[]);
-    let address = broker.address();
+    let broker = BrokerProcess::start_secured();
+    assert_eq!(broker.addresses().len(), 3);
     runtime().block_on(async {
-        let canary = Canary::start(address).await;
+        let canary = Canary::start(broker.address()).await;
         let (files, memory) = (broker.open_files(), broker.memory());
         let until = Instant::now() + Duration::from_secs(seconds);
         let mut attackers = JoinSet::new();
         for number in 0..connections {
-            let attack = Attack::ALL[usize::try_from(number).expect("few") % Attack::ALL.len()];
+            let place = usize::try_from(number).expect("few");
+            let attack = Attack::ALL[place % Attack::ALL.len()];
+            // Every kind at every listener.
+            let address = broker.addresses()[place / Attack::ALL.len() % broker.addresses().len()];
             attackers.spawn(attack.go_on(address, seed ^ (number << 20), until));
         }
         let mut peak = 0;
@@ -69,15 +76,17 @@ fn a_storm_passes_over_those_who_behave() {
         }
         broker.until_open_files_are(files).await;
         let seen = canary.stop().await;
+        let after = broker.memory();
         println!(
             "{connections} attackers, {begun} connections in {seconds} s; memory {} MB before, {} MB at most, {} MB after; \
              canary: {seen}",
             memory >> 20,
             peak >> 20,
-            broker.memory() >> 20
+            after >> 20
         );
         assert!(seen.latest <= LATE, "answers were late: {seen}");
         assert!(peak <= MEMORY_MAX, "{peak} bytes were held");
+        assert!(after <= memory + RETAINED_MAX, "{after} bytes are held, {memory} were");
     });
     broker.stop();
 }
@@ -112,6 +121,7 @@ fn a_flood_of_large_frames_fills_no_memory() {
         broker.until_open_files_are(files).await;
         let seen = canary.stop().await;
         println!("{connections} connections sent {} MB; memory {} MB at most; canary: {seen}", sent >> 20, peak >> 20);
+        assert!(sent >= connections * SENT_MIN, "{sent} bytes are no flood");
         assert!(peak <= MEMORY_MAX, "{peak} bytes were held");
         assert!(seen.latest <= LATE, "answers were late: {seen}");
     });
