@@ -1,6 +1,9 @@
 //! The one reader of the system's clocks. Everything below the shell takes the time as an argument.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// What is as good as for ever: no process runs so long, and an [`Instant`] has room for it many times over.
+const FOR_EVER: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// Wall-clock time in milliseconds since the Unix epoch, as records carry it.
 pub type TimestampMs = i64;
@@ -16,4 +19,23 @@ pub fn wall_clock_ms() -> TimestampMs {
 #[must_use]
 pub fn monotonic() -> Instant {
     Instant::now()
+}
+
+/// When `wait` is over that began at `since`. A setting may be as long as its type allows: it then means for ever.
+#[must_use]
+pub fn after(since: Instant, wait: Duration) -> Instant {
+    since + wait.min(FOR_EVER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_wait_ends_later_than_any_other() {
+        let now = monotonic();
+        assert_eq!(after(now, Duration::from_millis(1)), now + Duration::from_millis(1));
+        let twice = after(after(now, Duration::MAX), Duration::from_millis(i64::MAX.unsigned_abs()));
+        assert!(twice > now + Duration::from_hours(24 * 365));
+    }
 }

@@ -23,6 +23,7 @@ use super::{
     principal::Principal,
 };
 use crate::{
+    clock,
     config::security::{SaslConfig, SaslMechanism},
     protocol::messages::ApiKey,
 };
@@ -255,7 +256,7 @@ impl Session {
             Ok((principal, response)) => {
                 let lifetime = self.sasl.as_ref().and_then(|sasl| sasl.max_reauth);
                 let reauthenticated_at = exchange.before.as_ref().and_then(|before| before.reauthenticated_at);
-                let expires_at = lifetime.map(|lifetime| now + lifetime);
+                let expires_at = lifetime.map(|lifetime| clock::after(now, lifetime));
                 self.state =
                     State::Known(Known { principal, mechanism: Some(mechanism), expires_at, reauthenticated_at });
                 Verdict::Success { response, lifetime }

@@ -74,7 +74,7 @@ pub(super) async fn run<S: Service>(
     mut context: ConnectionContext,
     entry: Entry,
 ) {
-    let known_by = clock::monotonic() + shared.settings.handshake_deadline;
+    let known_by = clock::after(clock::monotonic(), shared.settings.handshake_deadline);
     let mut end = End::new(&shared.counters);
     let transport = match tls {
         None => Transport::Plain(stream),
@@ -91,7 +91,7 @@ pub(super) async fn run<S: Service>(
         },
     };
     let context = Arc::new(context);
-    let timer = Timer::new(clock::monotonic() + shared.settings.max_idle);
+    let timer = Timer::new(clock::after(clock::monotonic(), shared.settings.max_idle));
     let account = shared.budget.account(context.id);
     let mut session = match shared.service.session(&context) {
         Ok(session) => session,
@@ -191,25 +191,21 @@ impl<S: Service> Connection<'_, S> {
             return Poll::Ready(readable.map_err(CloseReason::Lost));
         }
         let settings = &self.shared.settings;
-        let idle = (self.heard_at + settings.max_idle, CloseReason::Idle);
+        let idle = Some((clock::after(self.heard_at, settings.max_idle), CloseReason::Idle));
         let unknown = self.unknown.map(|(known_by, _)| (known_by, CloseReason::Unknown));
-        let partial = self
-            .partial_since
-            .map(|since| (since + settings.frame_deadline, CloseReason::SlowRequest { arrived: 0, announced: None }));
-        let first = [unknown, partial].into_iter().flatten().fold(
-            idle,
-            |first, other| {
-                if other.0 < first.0 { other } else { first }
-            },
-        );
-        ready!(self.timer.poll(first.0, cx));
-        Poll::Ready(Err(first.1))
+        let partial = self.partial_since.map(|since| {
+            (clock::after(since, settings.frame_deadline), CloseReason::SlowRequest { arrived: 0, announced: None })
+        });
+        let first = [idle, unknown, partial].into_iter().flatten().min_by_key(|(deadline, _)| *deadline);
+        let (deadline, reason) = first.expect("a connection may always be idle for too long");
+        ready!(self.timer.poll(deadline, cx));
+        Poll::Ready(Err(reason))
     }
 
     /// Notes whether the client is known by now, or has to show anew that it is.
     fn look_at(&mut self, session: &S::Session) {
         let by = |frame_max| {
-            let known_by = || clock::monotonic() + self.shared.settings.handshake_deadline;
+            let known_by = || clock::after(clock::monotonic(), self.shared.settings.handshake_deadline);
             (self.unknown.map_or_else(known_by, |(known_by, _)| known_by), frame_max)
         };
         self.unknown = session.frame_max_before_known().map(by);

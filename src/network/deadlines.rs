@@ -15,14 +15,16 @@ use crate::clock;
 /// When a frame whose first bytes have waited since `since` must be whole. Without `size`, the prefix itself is not.
 pub(super) fn frame_deadline(settings: &NetworkSettings, since: Instant, size: Option<usize>) -> Instant {
     match size {
-        None => since + settings.header_deadline,
-        Some(size) => since + settings.frame_deadline + earned(size as u64, settings.rate_min),
+        None => clock::after(since, settings.header_deadline),
+        Some(size) => {
+            clock::after(clock::after(since, settings.frame_deadline), earned(size as u64, settings.rate_min))
+        }
     }
 }
 
 /// When a response that has waited since `since`, and of which `taken` bytes were taken, must be taken wholly or further.
 pub(super) fn response_deadline(settings: &NetworkSettings, since: Instant, taken: u64) -> Instant {
-    since + settings.write_deadline + earned(taken, settings.rate_min)
+    clock::after(clock::after(since, settings.write_deadline), earned(taken, settings.rate_min))
 }
 
 /// The time that `size` bytes take at `rate` bytes per second.

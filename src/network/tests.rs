@@ -537,6 +537,35 @@ fn slow_clients_are_closed() {
 }
 
 #[test]
+fn time_outs_may_be_as_long_as_their_type_allows() {
+    let (ever, longest) = (Duration::MAX, Duration::from_millis(i64::MAX.unsigned_abs()));
+    for long in [ever, longest] {
+        let settings = NetworkSettings {
+            max_idle: long,
+            handshake_deadline: long,
+            header_deadline: long,
+            frame_deadline: long,
+            write_deadline: long,
+            rate_min: 1,
+            ..defaults()
+        };
+        with_server(settings, async |toy, server| {
+            let mut client = server.connect().await;
+            client.send(&[b"l", b"e"]).await;
+            toy.until_taken(2).await;
+            toy.open_gate();
+            client.receives(&[b"l", b"e"]).await;
+            // A frame that comes in two pieces has a deadline of its own.
+            client.0.write_all(b"\0\0\0\x02e").await.unwrap();
+            yield_now().await;
+            client.0.write_all(b"!").await.unwrap();
+            client.receives(&[b"e!"]).await;
+            assert_eq!(server.counters.closed(CloseKind::Panicked), 0);
+        });
+    }
+}
+
+#[test]
 fn a_connection_that_waits_for_a_response_is_not_idle() {
     let settings = NetworkSettings { max_idle: Duration::from_millis(20), ..defaults() };
     with_server(settings, async |toy, server| {

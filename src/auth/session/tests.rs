@@ -229,3 +229,12 @@ fn a_second_wish_to_authenticate_again_within_a_second_is_too_soon() {
     assert_eq!(again(&mut session, now + BETWEEN_REAUTHENTICATIONS / 2), Handshake::NotNeeded);
     assert_eq!(again(&mut session, now + BETWEEN_REAUTHENTICATIONS), Handshake::Begun);
 }
+
+#[test]
+fn a_session_may_last_as_long_as_its_type_allows() {
+    let now = clock::monotonic();
+    for longest in [Duration::MAX, Duration::from_millis(i64::MAX.unsigned_abs())] {
+        let session = known(Some(longest), now);
+        session.admit(ApiKey::Metadata, now + Duration::from_hours(24)).expect("it goes on");
+    }
+}
