@@ -3,6 +3,7 @@
 //! A topic is hosted when its logs are open. That follows the metadata log, live and at start, so that a crash between
 //! the two is mended by the next start.
 
+mod access_lists;
 mod configs;
 mod coordinator_topic;
 mod hosted_topic;
@@ -22,6 +23,7 @@ use std::{
 use uuid::Uuid;
 
 pub use self::{
+    access_lists::AccessListsError,
     configs::Altered,
     coordinator_topic::CoordinatorTopic,
     hosted_topic::HostedTopic,
@@ -120,6 +122,8 @@ pub enum LoadError {
     TopicConfig { topic: Arc<str>, source: InvalidValue },
     #[error("{}: there are partitions, but no {CLUSTER_METADATA_TOPIC}-0 that knows them: restore it, or use another directory", path.display())]
     NoMetadata { path: PathBuf },
+    #[error(transparent)]
+    AccessLists(#[from] AccessListsError),
 }
 
 /// Why the metadata could not be summed up.
@@ -607,6 +611,7 @@ fn read_metadata(
             return Err(LoadError::TopicConfig { topic: topic.name.clone(), source });
         }
     }
+    access_lists::check(config, found.image())?;
     let config = effective_config(config, found.image());
     Ok((found, config))
 }
