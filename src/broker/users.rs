@@ -1,6 +1,6 @@
 //! Users: their credentials altered while the broker runs, and those that the settings have a new directory begin with.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{Broker, blocking};
 use crate::{
@@ -10,8 +10,9 @@ use crate::{
     metadata::{
         image::Image,
         journal::CommitError,
-        users::{self, ScramCredential, ScramMechanism, UserChange, UserChangeError},
+        users::{self, ScramCredential, ScramMechanism, UserChange, UserChangeError, Users},
     },
+    shell::shell_word,
 };
 
 /// How often a password of the settings is hashed: twice the least that there may be.
@@ -48,10 +49,14 @@ impl Broker {
             Ok::<_, CommitError>((records, outcomes))
         })?;
         let done = changes.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_ok());
-        let done: Vec<&str> = done.map(|(change, _)| change.user.as_str()).collect();
+        let done: Vec<&UserChange> = done.map(|(change, _)| change).collect();
         if !done.is_empty() {
-            let names = line(&done.join(", "), NAMES_TOLD_LENGTH);
+            let names: Vec<&str> = done.iter().map(|change| change.user.as_str()).collect();
+            let names = line(&names.join(", "), NAMES_TOLD_LENGTH);
             tracing::info!(count = done.len(), "credentials of users are altered: {names}");
+        }
+        if let Some(left) = left_as_they_were(self.image().users(), &done) {
+            tracing::warn!("these credentials were not altered, and let in whoever knows the password of then: {left}");
         }
         Ok(outcomes)
     }
@@ -90,12 +95,41 @@ fn has_password(image: &Image, user: &FirstUser) -> bool {
 }
 
 fn tell_of_another_password(user: &FirstUser) {
+    tracing::warn!("{}", another_password(user));
+}
+
+/// Two commands, because a request may name a user once.
+fn another_password(user: &FirstUser) -> String {
     let name = line(&user.name, NAMES_TOLD_LENGTH);
-    tracing::warn!(
-        "user {name:?} keeps the password that was set since: that of {} does not count, kafka-configs --alter \
-         --entity-type users --entity-name NAME --add-config 'SCRAM-SHA-256=[password=...]' changes it",
+    let commands = ScramMechanism::ALL.map(|mechanism| {
+        format!(
+            "kafka-configs --bootstrap-server HOST:PORT --alter --entity-type users --entity-name {} --add-config \
+             '{}=[password=...]'",
+            shell_word(&name),
+            mechanism.name(),
+        )
+    });
+    format!(
+        "user {name:?} keeps the password that was set since: that of {} does not count. To change it takes both: {}",
         user.origin,
-    );
+        commands.join("; "),
+    )
+}
+
+/// The credentials of altered users that were not altered themselves; `None` if there is none. Each mechanism has its
+/// own, so who changes one password has left the other.
+fn left_as_they_were(users: &Users, altered: &[&UserChange]) -> Option<String> {
+    let mut mechanisms_of: BTreeMap<&str, Vec<ScramMechanism>> = BTreeMap::new();
+    for change in altered {
+        mechanisms_of.entry(&change.user).or_default().push(change.mechanism);
+    }
+    let left = mechanisms_of.into_iter().filter_map(|(user, altered)| {
+        let others = users.credentials(user)?.keys().filter(|mechanism| !altered.contains(mechanism));
+        let others: Vec<&str> = others.map(|mechanism| mechanism.name()).collect();
+        (!others.is_empty()).then(|| format!("{} of user {user:?}", others.join(" and ")))
+    });
+    let left: Vec<String> = left.collect();
+    (!left.is_empty()).then(|| line(&left.join(", "), NAMES_TOLD_LENGTH))
 }
 
 /// Credentials of both mechanisms.
@@ -105,4 +139,41 @@ fn first_credentials(user: &FirstUser) -> [UserChange; 2] {
         let credential = ScramCredential::from_password(mechanism, password, random_salt(), ITERATIONS);
         UserChange { user: user.name.clone(), mechanism, credential: Some(credential) }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{key::Secret, sources::Origin};
+
+    fn credential(mechanism: ScramMechanism) -> ScramCredential {
+        ScramCredential::from_password(mechanism, b"hunter2", random_salt(), 4096)
+    }
+
+    #[test]
+    fn who_has_another_password_is_told_a_command_for_each_mechanism() {
+        let password = Secret::new("hunter2");
+        let said = another_password(&FirstUser { name: "it's me".to_owned(), password, origin: Origin::Default });
+        for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
+            let command = format!(r"--entity-name 'it'\''s me' --add-config '{mechanism}=[password=...]'");
+            assert!(said.contains(&command), "{said}");
+        }
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+
+    #[test]
+    fn a_credential_that_is_left_as_it_was_is_named() {
+        let [first, second] = ScramMechanism::ALL;
+        let mut users = Users::default();
+        for (user, mechanism) in [("both", first), ("both", second), ("one", first)] {
+            users.set(user, mechanism, credential(mechanism));
+        }
+        let change = |user: &str, mechanism| UserChange { user: user.to_owned(), mechanism, credential: None };
+        let left = |changes: &[UserChange]| left_as_they_were(&users, &changes.iter().collect::<Vec<_>>());
+        assert_eq!(left(&[]), None);
+        assert_eq!(left(&[change("both", first), change("both", second), change("one", first)]), None);
+        assert_eq!(left(&[change("gone", first)]), None);
+        let expected = r#"SCRAM-SHA-512 of user "both""#;
+        assert_eq!(left(&[change("one", first), change("both", first)]).as_deref(), Some(expected));
+    }
 }

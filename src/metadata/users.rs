@@ -51,6 +51,15 @@ impl ScramMechanism {
         }
     }
 
+    /// Kafka's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sha256 => "SCRAM-SHA-256",
+            Self::Sha512 => "SCRAM-SHA-512",
+        }
+    }
+
     /// The mechanism with this number.
     #[must_use]
     pub fn from_code(code: i8) -> Option<Self> {
