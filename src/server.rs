@@ -3,6 +3,8 @@
 mod compaction;
 mod maintenance;
 mod steady_clock;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 use std::{
@@ -29,6 +31,7 @@ use crate::{
         authorizer::{Allowed, AuthorizerConfig},
         broker::BrokerConfig,
         listener::Listener,
+        security::{SaslMechanism, SecurityProtocol},
     },
     groups::service::GroupCoordinator,
     handlers::{
@@ -44,6 +47,7 @@ use crate::{
         producer_state::TransactionEnd,
     },
     logging::LogLevels,
+    metadata::users::Users,
     network::{self, BindError, ConnectionLimits, Endpoint, Network, NetworkCounters, NetworkSettings, Shutdown},
     protocol::ids::{random_uuid, uuid_to_base64},
     transactions::service::{DueEnds, TransactionCoordinator},
@@ -76,6 +80,10 @@ pub struct Server {
 /// A listener and what it got.
 #[derive(Clone, Debug)]
 pub struct Bound {
+    /// Its name.
+    pub name: String,
+    /// How clients are let in.
+    pub protocol: SecurityProtocol,
     /// Where it listens.
     pub address: SocketAddr,
     /// What clients are told.
@@ -136,6 +144,9 @@ impl Server {
         if let Err(error) = broker.add_first_users(config.first_users.clone()).await {
             return Err(close_again(broker, error.into()).await);
         }
+        if let Some(text) = nobody_can_log_in(&config.listeners, broker.image().users()) {
+            tracing::warn!("{text}");
+        }
         let listeners = match bind(&config, &tls, &settings).await {
             Ok(listeners) => listeners,
             Err(error) => return Err(close_again(broker, error.into()).await),
@@ -143,6 +154,8 @@ impl Server {
         let flusher = spawn_flusher(&broker)?;
         let cleaners = Cleaners::start(&broker);
         let bound = listeners.iter().zip(&config.listeners).map(|(bound, listener)| Bound {
+            name: listener.endpoint.name.clone(),
+            protocol: listener.security.protocol,
             address: bound.local_addr(),
             advertised: advertised(&listener.advertised, bound.local_addr()),
         });
@@ -274,12 +287,23 @@ impl fmt::Display for Server {
         f.write_str("ready: listening on ")?;
         for (place, bound) in self.listeners.iter().enumerate() {
             let separator = if place == 0 { "" } else { ", " };
-            write!(f, "{separator}{} (advertised as {})", bound.address, bound.advertised)?;
+            write!(f, "{separator}{bound}")?;
         }
         let directory = self.broker.logs().path();
         let directory = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
         write!(f, "; data in {}; ", directory.display())?;
         write!(f, "cluster {}, node {}", self.broker.cluster_id(), self.broker.node_id())
+    }
+}
+
+/// The address comes first: scripts read it there.
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}", self.address, self.name)?;
+        if self.name != self.protocol.name() {
+            write!(f, ": {}", self.protocol)?;
+        }
+        write!(f, ", advertised as {})", self.advertised)
     }
 }
 
@@ -333,6 +357,25 @@ fn authorizer(config: &BrokerConfig) -> Authorizer {
         Allowed::SuperUsers => Policy::Nothing,
     };
     Authorizer::new(policy, super_users.iter().map(|name| Principal::user(name)).collect())
+}
+
+/// What is said where clients must log in, and there is nobody who could.
+fn nobody_can_log_in(listeners: &[Listener], users: &Users) -> Option<String> {
+    if users.iter().next().is_some() {
+        return None;
+    }
+    let with_sasl = || listeners.iter().filter_map(|listener| Some((listener, listener.security.sasl.as_ref()?)));
+    let names: Vec<&str> = with_sasl().map(|(listener, _)| listener.endpoint.name.as_str()).collect();
+    if names.is_empty() {
+        return None;
+    }
+    let with_plain = with_sasl().find(|(_, sasl)| sasl.mechanisms.contains(&SaslMechanism::Plain));
+    let line_of = |name: &str| format!("--users-file, OTTLA_USERS or listener.name.{name}.plain.sasl.jaas.config");
+    let makers = with_plain.map_or_else(
+        || "--users-file or OTTLA_USERS".to_owned(),
+        |(listener, _)| line_of(&listener.endpoint.name.to_lowercase()),
+    );
+    Some(format!("no user exists: nobody can log in at {}; {makers} makes the first", names.join(", ")))
 }
 
 /// As many as the settings allow, and the system. Where it is the system that sets the limit, the last place is for somebody
