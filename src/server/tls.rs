@@ -1,22 +1,30 @@
 //! The certificates of listeners: read at start, and again when their files change.
 
+mod lifetime;
+mod material;
+
 use std::{
-    fs, io,
-    path::{Path, PathBuf},
+    fs,
+    os::unix::fs::MetadataExt,
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use rustls::{
     RootCertStore, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion,
     crypto::{CryptoProvider, ring},
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-    server::{VerifierBuilderError, WebPkiClientVerifier, danger::ClientCertVerifier},
+    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
     version::{TLS12, TLS13},
 };
 use tokio::time::sleep;
 
+pub use self::material::TlsError;
+use self::{
+    lifetime::Lifetime,
+    material::{Material, certificate_reason, key_file, path_word, trusted, unusable},
+};
 use crate::{
+    clock::{monotonic, wall_clock_ms},
     config::{
         listener::Listener,
         security::{CipherSuite, ClientAuth, Identity, Pem, TlsConfig, TlsVersion},
@@ -27,31 +35,10 @@ use crate::{
 /// How often files are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Why TLS cannot be spoken. The texts name the setting that is to be changed.
-#[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "the texts say it")]
-pub enum TlsError {
-    #[error("{key}: {}: {source}", path.display())]
-    Unreadable { key: &'static str, path: PathBuf, source: io::Error },
-    #[error("{key}{}: no certificate in PEM (-----BEGIN CERTIFICATE-----) is there", in_file(.path.as_deref()))]
-    NoCertificate { key: &'static str, path: Option<PathBuf> },
-    #[error(
-        "{key}{}: no private key in PEM is there that can be used: -----BEGIN PRIVATE KEY----- (PKCS#8), RSA PRIVATE KEY or \
-         EC PRIVATE KEY",
-        in_file(.path.as_deref())
-    )]
-    NoKey { key: &'static str, path: Option<PathBuf> },
-    #[error("{key}{}: not PEM: {reason}", in_file(.path.as_deref()))]
-    NotPem { key: &'static str, path: Option<PathBuf>, reason: String },
-    #[error("the certificate and key of ssl.keystore.* cannot be used: {0}")]
-    Identity(rustls::Error),
-    #[error("ssl.enabled.protocols or ssl.cipher.suites leave nothing that can be spoken: {0}")]
-    Protocols(rustls::Error),
-    #[error("ssl.client.auth asks for certificates, and ssl.truststore.* has none to check them by")]
-    NoTrust,
-    #[error("the certificates of ssl.truststore.* cannot be used: {0}")]
-    Trust(String),
-}
+/// How often dates are looked at that came nearer without a change of files.
+const DATES_INTERVAL: Duration = Duration::from_hours(24);
+/// The bits of a mode that let others than the owner do something.
+const OTHERS: u32 = 0o077;
 
 /// The TLS of a listener, and what it was made of.
 pub(super) struct ListenerTls {
@@ -59,6 +46,14 @@ pub(super) struct ListenerTls {
     config: TlsConfig,
     settings: Arc<TlsSettings>,
     seen: Vec<Stamp>,
+    lifetimes: Vec<Lifetime>,
+    dates_looked_at: Instant,
+}
+
+/// What is made of the settings and their files.
+struct Loaded {
+    settings: Arc<ServerConfig>,
+    lifetimes: Vec<Lifetime>,
 }
 
 /// What tells two states of a file apart without reading it.
@@ -69,8 +64,12 @@ impl ListenerTls {
     pub(super) fn load(listener: &Listener) -> Result<Option<Self>, TlsError> {
         let Some(config) = listener.security.tls.clone() else { return Ok(None) };
         let seen = stamps(&config);
-        let settings = TlsSettings::new(server_config(&config)?);
-        Ok(Some(Self { listener: listener.endpoint.name.clone(), config, settings, seen }))
+        let Loaded { settings, lifetimes } = Loaded::read(&config)?;
+        let (listener, settings) = (listener.endpoint.name.clone(), TlsSettings::new(settings));
+        let tls = Self { listener, config, settings, seen, lifetimes, dates_looked_at: monotonic() };
+        tls.warn_of_key();
+        tls.warn_of_dates();
+        Ok(Some(tls))
     }
 
     /// What the network layer goes by.
@@ -78,17 +77,27 @@ impl ListenerTls {
         &self.settings
     }
 
-    /// Reads the files again if they have changed. What cannot be used is said once and leaves things as they are.
-    fn follow(&mut self) {
-        let now = stamps(&self.config);
-        if now == self.seen {
-            return;
+    /// Reads the files again if they have changed, and looks at dates once a day.
+    fn follow(&mut self, now: Instant) {
+        let stamps = stamps(&self.config);
+        if stamps != self.seen {
+            self.seen = stamps;
+            self.read_again(now);
+        } else if now.saturating_duration_since(self.dates_looked_at) >= DATES_INTERVAL {
+            self.dates_looked_at = now;
+            self.warn_of_dates();
         }
-        self.seen = now;
-        match server_config(&self.config) {
-            Ok(settings) => {
+    }
+
+    /// What cannot be used is said once and leaves things as they are.
+    fn read_again(&mut self, now: Instant) {
+        match Loaded::read(&self.config) {
+            Ok(Loaded { settings, lifetimes }) => {
                 self.settings.replace(settings);
+                (self.lifetimes, self.dates_looked_at) = (lifetimes, now);
                 tracing::info!("listener {}: new certificates, for connections from now on", self.listener);
+                self.warn_of_key();
+                self.warn_of_dates();
             }
             Err(error) => {
                 tracing::error!(
@@ -98,6 +107,29 @@ impl ListenerTls {
             }
         }
     }
+
+    fn warn_of_key(&self) {
+        if let Some(warning) = others_read_key(&self.config.identity) {
+            tracing::warn!("listener {}: {warning}", self.listener);
+        }
+    }
+
+    fn warn_of_dates(&self) {
+        let now = wall_clock_ms() / 1000;
+        for warning in self.lifetimes.iter().filter_map(|lifetime| lifetime.warning(now)) {
+            tracing::warn!("listener {}: {warning}", self.listener);
+        }
+    }
+}
+
+/// What is said where others than its owner may read the private key.
+fn others_read_key(identity: &Identity) -> Option<String> {
+    let path = key_file(identity)?;
+    let is_open = fs::metadata(path).is_ok_and(|metadata| metadata.mode() & OTHERS != 0);
+    is_open.then(|| {
+        let path = path_word(path);
+        format!("others than its owner may read the private key in {path} or write to it: chmod 600 {path}")
+    })
 }
 
 /// Follows changes of files until the shutdown begins.
@@ -108,7 +140,8 @@ pub(super) async fn follow_files(mut listeners: Vec<ListenerTls>, shutdown: Shut
             () = sleep(LOOK_INTERVAL) => {}
         }
         let looked = tokio::task::spawn_blocking(move || {
-            listeners.iter_mut().for_each(ListenerTls::follow);
+            let now = monotonic();
+            listeners.iter_mut().for_each(|listener| listener.follow(now));
             listeners
         });
         listeners = looked.await.expect("looking at files does not panic");
@@ -124,25 +157,29 @@ fn stamps(config: &TlsConfig) -> Vec<Stamp> {
 }
 
 fn stamp(pem: &Pem) -> Stamp {
-    use std::os::unix::fs::MetadataExt;
     let Pem::File(path) = pem else { return None };
     let metadata = fs::metadata(path).ok()?;
     Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
 }
 
-/// What rustls needs, from what the settings say.
-pub(super) fn server_config(config: &TlsConfig) -> Result<Arc<ServerConfig>, TlsError> {
-    let provider = Arc::new(provider(&config.cipher_suites));
-    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_protocol_versions(&versions(&config.protocols))
-        .map_err(TlsError::Protocols)?;
-    let builder = match verifier(config, &provider)? {
-        Some(verifier) => builder.with_client_cert_verifier(verifier),
-        None => builder.with_no_client_auth(),
-    };
-    let (chain, key) = identity(&config.identity)?;
-    let settings = builder.with_single_cert(chain, key).map_err(TlsError::Identity)?;
-    Ok(Arc::new(settings))
+impl Loaded {
+    /// What rustls needs, from what the settings say.
+    fn read(config: &TlsConfig) -> Result<Self, TlsError> {
+        let provider = Arc::new(provider(&config.cipher_suites));
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&versions(&config.protocols))
+            .map_err(TlsError::Protocols)?;
+        let builder = match verifier(config, &provider)? {
+            Some(verifier) => builder.with_client_cert_verifier(verifier),
+            None => builder.with_no_client_auth(),
+        };
+        let Material { chain, chain_place, key, key_place } = Material::read(&config.identity)?;
+        let (first, lifetimes) = (chain.first().cloned(), chain.iter().filter_map(Lifetime::of).collect());
+        let settings = builder
+            .with_single_cert(chain, key)
+            .map_err(|error| unusable(chain_place, key_place, first.as_ref(), &error))?;
+        Ok(Self { settings: Arc::new(settings), lifetimes })
+    }
 }
 
 /// Ring, with these cipher suites alone; with all if none is named.
@@ -170,56 +207,26 @@ fn verifier(
     if config.client_auth == ClientAuth::None {
         return Ok(None);
     }
-    let trusted = config.trusted.as_ref().ok_or(TlsError::NoTrust)?;
+    let (certificates, place) = trusted(config.trusted.as_ref().ok_or(TlsError::NoTrust)?)?;
     let mut roots = RootCertStore::empty();
-    for certificate in certificates("ssl.truststore", trusted)? {
-        roots.add(certificate).map_err(|error| TlsError::Trust(error.to_string()))?;
+    for (before, certificate) in certificates.into_iter().enumerate() {
+        roots.add(certificate.clone()).map_err(|error| {
+            let reason = certificate_reason(Some(&certificate), &error);
+            TlsError::Certificate { place: place.clone(), number: before + 1, reason }
+        })?;
     }
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
     let builder = match config.client_auth {
         ClientAuth::Requested => builder.allow_unauthenticated(),
         ClientAuth::None | ClientAuth::Required => builder,
     };
-    builder.build().map(Some).map_err(|error: VerifierBuilderError| TlsError::Trust(error.to_string()))
-}
-
-fn identity(identity: &Identity) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
-    match identity {
-        Identity::Store(store) => {
-            Ok((certificates("ssl.keystore.location", store)?, private_key("ssl.keystore.location", store)?))
-        }
-        Identity::Parts { chain, key } => {
-            Ok((certificates("ssl.keystore.certificate.chain", chain)?, private_key("ssl.keystore.key", key)?))
-        }
-    }
-}
-
-fn certificates(key: &'static str, pem: &Pem) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let (text, path) = read(key, pem)?;
-    let not_pem =
-        |error: rustls::pki_types::pem::Error| TlsError::NotPem { key, path: path.clone(), reason: error.to_string() };
-    let certificates = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>().map_err(not_pem)?;
-    if certificates.is_empty() { Err(TlsError::NoCertificate { key, path }) } else { Ok(certificates) }
-}
-
-fn private_key(key: &'static str, pem: &Pem) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let (text, path) = read(key, pem)?;
-    PrivateKeyDer::from_pem_slice(&text).map_err(|_| TlsError::NoKey { key, path })
-}
-
-/// The text, and the file that it is from.
-fn read(key: &'static str, pem: &Pem) -> Result<(Vec<u8>, Option<PathBuf>), TlsError> {
-    let path = pem.path().cloned();
-    let unreadable = |source| TlsError::Unreadable { key, path: path.clone().unwrap_or_default(), source };
-    Ok((pem.read().map_err(unreadable)?, path))
-}
-
-fn in_file(path: Option<&Path>) -> String {
-    path.map(|path| format!(": {}", path.display())).unwrap_or_default()
+    builder.build().map(Some).map_err(|error| TlsError::Trust { place, reason: error.to_string() })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{os::unix::fs::PermissionsExt, path::Path};
+
     use rcgen::{CertificateParams, KeyPair};
 
     use super::*;
@@ -248,7 +255,7 @@ mod tests {
         let path = directory.path().join("server.pem");
         let said = |text: &str| {
             fs::write(&path, text).expect("written");
-            server_config(&store(&path)).expect_err("not usable").to_string()
+            Loaded::read(&store(&path)).err().expect("not usable").to_string()
         };
         let whole = pem();
         let (certificate, key) = whole.split_at(whole.find("-----BEGIN PRIVATE").expect("a key"));
@@ -258,12 +265,25 @@ mod tests {
             assert!(said.contains("server.pem"), "{said}");
         }
         let other = pem();
-        let said = said(&(certificate.to_owned() + &other[other.find("-----BEGIN PRIVATE").expect("a key")..]));
-        assert!(said.contains("ssl.keystore"), "a key of another certificate: {said}");
-        let missing = server_config(&store(&directory.path().join("none"))).expect_err("no file").to_string();
+        let of_another = said(&(certificate.to_owned() + &other[other.find("-----BEGIN PRIVATE").expect("a key")..]));
+        let place = path.display();
+        assert!(of_another.contains(&format!("the key in {place} does not belong to the certificate in {place}")));
+        let cut = |text: &str| text[..text.len() - 30].to_owned();
+        for (text, expected) in [
+            (cut(&whole), "-----END PRIVATE KEY----- is missing"),
+            (cut(certificate), "-----END CERTIFICATE----- is missing"),
+            (whole.replace("MII", "M~~"), "there is no base64"),
+            (certificate.replace("MII", "AAA") + key, "certificate 1 cannot be used: it is none of X.509"),
+            (certificate.to_owned() + &key.replacen("MIG", "AAA", 1), "the private key cannot be used: RSA of 2048"),
+            (whole.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"), "(umask 077; openssl pkey -in "),
+        ] {
+            let said = said(&text);
+            assert!(said.contains(expected) && said.contains("server.pem"), "{said}");
+        }
+        let missing = Loaded::read(&store(&directory.path().join("none"))).err().expect("no file").to_string();
         assert!(missing.contains("No such file"), "{missing}");
         let required = TlsConfig { client_auth: ClientAuth::Required, ..store(&path) };
-        assert!(matches!(server_config(&required), Err(TlsError::NoTrust)));
+        assert!(matches!(Loaded::read(&required), Err(TlsError::NoTrust)));
     }
 
     #[test]
@@ -276,18 +296,40 @@ mod tests {
         };
         write(&pem());
         let config = store(&path);
-        let first = server_config(&config).expect("usable");
-        let seen = stamps(&config);
+        let Loaded { settings: first, lifetimes } = Loaded::read(&config).expect("usable");
+        let (seen, now) = (stamps(&config), monotonic());
         let settings = TlsSettings::new(Arc::clone(&first));
-        let mut tls = ListenerTls { listener: "SSL".to_owned(), config, settings, seen };
+        let listener = "SSL".to_owned();
+        let mut tls = ListenerTls { listener, config, settings, seen, lifetimes, dates_looked_at: now };
         let is_first = |tls: &ListenerTls| Arc::ptr_eq(&tls.settings.current(), &first);
-        tls.follow();
+        tls.follow(now);
         assert!(is_first(&tls), "nothing has changed");
         write("not a certificate");
-        tls.follow();
+        tls.follow(now);
         assert!(is_first(&tls));
         write(&pem());
-        tls.follow();
+        tls.follow(now);
         assert!(!is_first(&tls));
+        tls.follow(now + DATES_INTERVAL - Duration::from_secs(1));
+        assert_eq!(tls.dates_looked_at, now);
+        tls.follow(now + DATES_INTERVAL);
+        assert_eq!(tls.dates_looked_at, now + DATES_INTERVAL);
+    }
+
+    #[test]
+    fn a_key_that_others_may_read_is_told_with_the_command_that_ends_it() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("the server.pem");
+        fs::write(&path, pem()).expect("written");
+        let said = |mode| {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("the mode is set");
+            others_read_key(&store(&path).identity)
+        };
+        assert_eq!(said(0o600), None);
+        assert_eq!(said(0o400), None);
+        for mode in [0o640, 0o604, 0o644] {
+            let said = said(mode).expect("a warning");
+            assert!(said.ends_with(&format!("chmod 600 '{}'", path.display())), "{said}");
+        }
     }
 }
