@@ -351,7 +351,7 @@ fn to_usize(number: u32) -> usize {
 
 /// What the settings say of who may do what.
 fn authorizer(config: &BrokerConfig) -> Authorizer {
-    let AuthorizerConfig { allowed, super_users } = &config.authorizer;
+    let AuthorizerConfig { allowed, super_users, is_by_lists: _ } = &config.authorizer;
     let policy = match allowed {
         Allowed::Everybody => Policy::Everything,
         Allowed::SuperUsers => Policy::Nothing,

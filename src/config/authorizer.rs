@@ -4,7 +4,7 @@ use super::{
     ConfigError, Warning,
     broker::BrokerValues,
     key::{Value, one_line},
-    sources::{Origin, Settings},
+    sources::Settings,
 };
 
 /// The authorizer of Kafka that goes by access control lists.
@@ -24,6 +24,8 @@ const NO_AUTHORIZER: &str = "authorizer.class.name is not set, so whoever got in
 pub struct AuthorizerConfig {
     /// Who may do everything.
     pub allowed: Allowed,
+    /// Whether access control lists would say more, if there were any: the authorizer is Kafka's.
+    pub is_by_lists: bool,
     /// The names of `super.users`.
     pub super_users: Vec<String>,
 }
@@ -66,16 +68,17 @@ pub(super) fn authorizer(
     let text = |key| values.get(key).map(|value| value.to_string()).unwrap_or_default();
     let super_users = super_users(&text(SUPER_USERS)).map_err(|source| refuse(SUPER_USERS, source))?;
     let everybody = values.get(ALLOW_EVERYONE) == Some(Value::Boolean(true));
-    let allowed = match text(CLASS).as_str() {
+    let class = text(CLASS);
+    let allowed = match class.as_str() {
         "" => {
             warnings.extend([ALLOW_EVERYONE, SUPER_USERS].iter().filter_map(|key| without_effect(settings, key)));
             Allowed::Everybody
         }
         STANDARD if everybody => Allowed::Everybody,
         STANDARD => Allowed::SuperUsers,
-        class => return Err(refuse(CLASS, AuthorizerError::Class(class.to_owned()))),
+        _ => return Err(refuse(CLASS, AuthorizerError::Class(class))),
     };
-    Ok(AuthorizerConfig { allowed, super_users })
+    Ok(AuthorizerConfig { allowed, is_by_lists: !class.is_empty(), super_users })
 }
 
 /// The names of `User:NAME`, with semicolons between them.
@@ -93,11 +96,4 @@ fn without_effect(settings: &Settings, key: &'static str) -> Option<Warning> {
     let setting = settings.get(key)?;
     let (origin, value) = (setting.origin.clone(), setting.text.clone());
     Some(Warning::Unhonoured { origin, key: key.to_owned(), value, reason: NO_AUTHORIZER })
-}
-
-/// Where a key was said.
-impl Settings {
-    fn origin(&self, key: &str) -> Origin {
-        self.get(key).map_or(Origin::Default, |setting| setting.origin.clone())
-    }
 }

@@ -75,8 +75,7 @@ fn advertising(
     if !command_line.advertise.is_empty() {
         return (Origin::Flag("--advertise"), listener::advertise_in_order(endpoints, &command_line.advertise));
     }
-    let setting = settings.get("advertised.listeners");
-    let origin = setting.map_or(Origin::Default, |setting| setting.origin.clone());
+    let origin = settings.origin("advertised.listeners");
     let controllers = list(values, "controller.listener.names");
     (origin, listener::advertise_by_name(endpoints, &list(values, "advertised.listeners"), &controllers))
 }

@@ -137,6 +137,11 @@ impl Settings {
         self.by_key.get(name)
     }
 
+    /// Where a key was said.
+    pub(super) fn origin(&self, name: &str) -> Origin {
+        self.get(name).map_or(Origin::Default, |setting| setting.origin.clone())
+    }
+
     /// The setting of a key or of its other name, whichever was said with more weight; the key's own in a draw.
     pub(super) fn either(&self, name: &'static str, other: &'static str) -> Option<&Setting> {
         match (self.get(name), self.get(other)) {

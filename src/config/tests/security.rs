@@ -318,11 +318,13 @@ fn flags_make_listeners_with_tls() {
 #[test]
 fn the_authorizer_is_none_or_kafkas_own() {
     let config = |file: &str| Start::file(file).config().authorizer;
-    assert_eq!(config(""), AuthorizerConfig { allowed: Allowed::Everybody, super_users: Vec::new() });
+    assert_eq!(config(""), AuthorizerConfig { allowed: Allowed::Everybody, is_by_lists: false, super_users: Vec::new() });
     let standard = "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer";
     let set = config(&format!("{standard}\nsuper.users=User:a; User:CN=b,O=c:d ;"));
-    assert_eq!(set, AuthorizerConfig { allowed: Allowed::SuperUsers, super_users: owned(&["a", "CN=b,O=c:d"]) });
-    assert_eq!(config(&format!("{standard}\nallow.everyone.if.no.acl.found=TRUE")).allowed, Allowed::Everybody);
+    let super_users = owned(&["a", "CN=b,O=c:d"]);
+    assert_eq!(set, AuthorizerConfig { allowed: Allowed::SuperUsers, is_by_lists: true, super_users });
+    let open = config(&format!("{standard}\nallow.everyone.if.no.acl.found=TRUE"));
+    assert_eq!((open.allowed, open.is_by_lists), (Allowed::Everybody, true));
     let (_, warnings) = Start::file("super.users=User:a").load().expect("only a warning");
     assert_eq!(
         warnings,
