@@ -12,9 +12,9 @@ use self::{
     consistency::Inconsistent,
     key::{InvalidValue, Value, one_line},
     listener::ListenerError,
-    listener_keys::ListenerValues,
+    listener_keys::{JAAS, ListenerValues},
     properties::MalformedEscape,
-    security::SecurityError,
+    security::{SaslMechanism, SecurityError},
     sources::{CommandLine, Origin, Setting, Settings},
     topic::TopicCompression,
     users::UsersError,
@@ -38,6 +38,7 @@ pub mod security;
 pub mod sources;
 pub mod topic;
 pub mod topic_name;
+mod unknown;
 pub mod users;
 
 #[cfg(test)]
@@ -73,12 +74,34 @@ pub enum ConfigError {
         text: String,
     },
     /// An override of a key that nobody knows.
-    #[error("--override {}: unknown configuration; did you mean {nearest}?", one_line(.key))]
+    #[error("--override {}: unknown configuration; {}", one_line(.key), one_line(.meant))]
     UnknownOverride {
         /// What was typed.
         key: String,
-        /// The known key nearest to it.
-        nearest: &'static str,
+        /// What to write instead.
+        meant: String,
+    },
+    /// A key about who gets in that nobody knows.
+    #[error("{origin}: {}: unknown configuration; {}", one_line(.key), one_line(.meant))]
+    UnknownKey {
+        /// Where it was said.
+        origin: Origin,
+        /// The key.
+        key: String,
+        /// What to write instead.
+        meant: String,
+    },
+    /// A key of a listener that is not there.
+    #[error("{origin}: {}: no listener {} is opened, only {opened}", one_line(.key), one_line(.listener))]
+    NoSuchListener {
+        /// Where it was said.
+        origin: Origin,
+        /// The key.
+        key: String,
+        /// The listener that it names.
+        listener: String,
+        /// The names of those that are there.
+        opened: String,
     },
     /// A value that its key does not allow.
     #[error("{origin}: {source} (allowed: {allowed})")]
@@ -191,16 +214,6 @@ pub enum Warning {
         /// Why it is not honoured.
         reason: &'static str,
     },
-    /// A key of a listener that is not there.
-    #[error("{origin}: {} is ignored: there is no listener {listener}", one_line(.key))]
-    NoSuchListener {
-        /// Where it was said.
-        origin: Origin,
-        /// The key.
-        key: String,
-        /// The listener that it names.
-        listener: String,
-    },
     /// Certificates asked for where users are asked for.
     #[error(
         "{origin}: ssl.client.auth={value} does not hold for listener {listener}, whose clients authenticate themselves by \
@@ -213,6 +226,24 @@ pub enum Warning {
         value: String,
         /// The listener.
         listener: String,
+    },
+    /// Users of a line of JAAS that makes none.
+    #[error("{origin}: {}: its users are not made: {reason}", one_line(.key))]
+    UsersNotMade {
+        /// Where it was said.
+        origin: Origin,
+        /// The key.
+        key: String,
+        /// Why not.
+        reason: String,
+    },
+    /// Users of one listener, which Kafka lets in only there.
+    #[error("the users of {} and of {} differ: here users are of all listeners", one_line(.key), one_line(.other))]
+    UsersOfAllListeners {
+        /// The key of one listener.
+        key: String,
+        /// That of another.
+        other: String,
     },
     /// Users, and no listener where they could say who they are.
     #[error(
@@ -232,16 +263,13 @@ pub fn load(
     command_line: &CommandLine,
     environment: impl Iterator<Item = (String, String)>,
 ) -> Result<(BrokerConfig, Vec<Warning>), ConfigError> {
-    let (settings, warning) = sources::gather(command_line, environment)?;
+    let settings = sources::gather(command_line, environment)?;
     let mut values = parse_all(&settings)?;
+    let mut warnings = unknown::check(&settings, &list(&values, "controller.listener.names"))?;
     let of_listeners = listener_keys::parse_all(&settings)?;
-    for (name, said) in &of_listeners {
-        refuse(said.key.row, name, &said.value, &said.origin)?;
-        values.set_of_listener(name.clone(), said.value.clone());
-    }
     check_together(&settings, &values)?;
     check_offsets_codec(&settings, &values)?;
-    let mut warnings: Vec<Warning> = warning.into_iter().chain(unhonoured(&settings, &values, &of_listeners)).collect();
+    warnings.extend(unhonoured(&settings, &values, &of_listeners));
     let id = node_id(&settings)?;
     values.set("node.id", id.clone());
     // Kafka shows the old name too.
@@ -249,12 +277,20 @@ pub fn load(
     let data_dir = data_dir(&settings, &mut values)?;
     let authorizer = authorizer::authorizer(&settings, &values, &mut warnings)?;
     let listeners = listeners::listeners(command_line, &settings, &mut values, &of_listeners, &mut warnings)?;
+    let users_file = command_line.users_file.as_deref();
+    let first_users =
+        users::first_users(users_file, settings.users.as_ref(), &listeners, &of_listeners, &mut warnings)?;
+    for (name, said) in of_listeners {
+        // A controller's listener is not opened.
+        if listeners::of_key(&listeners, &said.key).is_some() {
+            refuse(said.key.row, &name, &said.value, &said.origin)?;
+        }
+        values.set_of_listener(name, said.value);
+    }
     warnings.extend(listeners::users_unasked(&settings, &listeners));
     if authorizer.lets_anonymous() {
         warnings.extend(listeners::open(&listeners));
     }
-    let first_users =
-        users::first_users(command_line.users_file.as_deref(), settings.users.as_ref(), &listeners, &of_listeners)?;
     let cluster_id = cluster_id(settings)?;
     let controller = listener::controller(&list(&values, "listeners"), &list(&values, "controller.listener.names"));
     let mut config = BrokerConfig::new(values, cluster_id, data_dir, listeners);
@@ -266,15 +302,22 @@ pub fn load(
 
 /// What was set and promises what is not there. It does not stop a start: Kafka's files should work as they are.
 fn unhonoured(settings: &Settings, values: &BrokerValues, of_listeners: &ListenerValues) -> Vec<Warning> {
-    let warning = |row: &BrokerKey, name: &str, value: &Value, origin: &Origin| {
+    let warning = |row: &BrokerKey, name: &str, of: Option<SaslMechanism>, value: &Value, origin: &Origin| {
+        if let Value::Password(text) = value
+            && row.key.name == JAAS
+            && let Some(warning) = users::not_made(name, of, text.expose(), origin)
+        {
+            return Some(warning);
+        }
         let reason = row.key.unhonoured(value)?;
         Some(Warning::Unhonoured { origin: origin.clone(), key: name.to_owned(), value: value.to_string(), reason })
     };
     let of_all = settings
         .iter()
-        .filter_map(|(name, setting)| warning(broker_key(name)?, name, &values.get(name)?, &setting.origin));
+        .filter_map(|(name, setting)| warning(broker_key(name)?, name, None, &values.get(name)?, &setting.origin));
     let of_listeners = of_listeners.iter().filter(|(_, said)| !said.key.makes_users());
-    let of_listeners = of_listeners.filter_map(|(name, said)| warning(said.key.row, name, &said.value, &said.origin));
+    let of_listeners = of_listeners
+        .filter_map(|(name, said)| warning(said.key.row, name, said.key.mechanism, &said.value, &said.origin));
     of_all.chain(of_listeners).collect()
 }
 
@@ -317,7 +360,7 @@ fn check_offsets_codec(settings: &Settings, values: &BrokerValues) -> Result<(),
     }
     let key = &broker_key(OFFSETS_CODEC).expect("the key is in the table").key;
     Err(ConfigError::Invalid {
-        origin: settings.get(OFFSETS_CODEC).map_or(Origin::Default, |setting| setting.origin.clone()),
+        origin: settings.origin(OFFSETS_CODEC),
         source: key.refuse(&id.to_string(), "Unknown compression type id"),
         allowed: "INT [0,...,4]".to_owned(),
     })

@@ -48,7 +48,7 @@ pub struct BrokerArgs {
     pub client_ca: Option<String>,
 
     /// First users, as lines of name:password; nobody but its owner may read the file. A user that exists already keeps
-    /// the password it has. The environment variable OTTLA_USERS holds the same, with commas or newlines between users
+    /// the password it has. The environment variable OTTLA_USERS holds the same, with newlines between users
     #[arg(long, value_name = "FILE")]
     pub users_file: Option<String>,
 

@@ -49,7 +49,7 @@ pub(super) fn users(text: &str, module: &'static str) -> Result<Vec<(String, Sec
     let mut tokens = tokens.into_iter();
     match tokens.next() {
         Some(Token::Word(found)) if found == module => {}
-        Some(Token::Word(found)) => return Err(JaasError::Module { found, expected: module }),
+        Some(Token::Word(found)) if is_class(&found) => return Err(JaasError::Module { found, expected: module }),
         _ => return Err(expected("a login module")),
     }
     match tokens.next() {
@@ -66,6 +66,17 @@ pub(super) fn users(text: &str, module: &'static str) -> Result<Vec<(String, Sec
     }
     let users = options.into_iter().filter_map(|(key, value)| Some((key.strip_prefix(USER)?.to_owned(), value)));
     Ok(users.collect())
+}
+
+/// Whether a text names users, be it well formed or not.
+pub(super) fn mentions_users(text: &str) -> bool {
+    text.contains(USER)
+}
+
+/// Whether a word is the name of a class. Any other could be a secret in the wrong place.
+fn is_class(word: &str) -> bool {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '$');
+    word.contains('.') && word.chars().all(is_allowed)
 }
 
 /// Options up to the semicolon; `None` where something else stands.
@@ -167,6 +178,8 @@ mod tests {
             ("", format!("a login module {form}")),
             ("\"hunter2\" required;", format!("a login module {form}")),
             ("com.example.Module required;", format!("login module com.example.Module: only {PLAIN} is allowed")),
+            ("hunter2 required;", format!("a login module {form}")),
+            ("hunter.2! required;", format!("a login module {form}")),
             ("PLAIN user_a=\"hunter2\";", format!("a control flag such as required {form}")),
             ("PLAIN required user_a=\"hunter2\"", options.clone()),
             ("PLAIN required user_a hunter2;", options.clone()),

@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 
 use super::{
     ConfigError,
-    broker::{BrokerKey, BrokerValues, broker_key},
+    broker::{BROKER_KEYS, BrokerKey, BrokerValues, broker_key},
     key::{InvalidValue, Value},
     security::SaslMechanism,
     sources::{Origin, Setting, Settings},
 };
 
 /// How they begin.
-const PREFIX: &str = "listener.name.";
+pub(super) const PREFIX: &str = "listener.name.";
 /// Keys of one listener beside those of TLS and SASL.
 const OTHERS: [&str; 5] = [
     "connections.max.reauth.ms",
@@ -32,7 +32,7 @@ const OF_MECHANISM: [&str; 5] = [
     "sasl.server.callback.handler.class",
 ];
 /// Who may log in, in Kafka's way of saying it.
-const JAAS: &str = "sasl.jaas.config";
+pub(super) const JAAS: &str = "sasl.jaas.config";
 
 /// What a key that begins with `listener.name.` is about.
 #[derive(Clone, Debug)]
@@ -100,14 +100,23 @@ impl ListenerKey {
         is_known.then_some(Self { listener, mechanism: Some(mechanism), row: broker_key(key)? })
     }
 
-    /// Whether it is about who may log in, and not about how a broker logs in to another.
+    /// Whether it is about who may log in, and not about how a broker logs in to another, which is all that a line of
+    /// SCRAM can be about.
     pub(super) fn makes_users(&self) -> bool {
-        self.mechanism.is_some() && self.row.key.name == JAAS
+        self.mechanism == Some(SaslMechanism::Plain) && self.row.key.name == JAAS
     }
 }
 
 fn is_of_listener(key: &str) -> bool {
     key.starts_with("ssl.") || key.starts_with("sasl.") || OTHERS.contains(&key)
+}
+
+/// All keys of a listener, without its name.
+pub(super) fn all() -> impl Iterator<Item = String> {
+    let of_listener = BROKER_KEYS.iter().map(|row| row.key.name).filter(|name| is_of_listener(name));
+    let mechanisms = SaslMechanism::ALL.iter().map(|mechanism| mechanism.name().to_lowercase());
+    let of_mechanism = mechanisms.flat_map(|name| OF_MECHANISM.iter().map(move |key| format!("{name}.{key}")));
+    of_listener.map(str::to_owned).chain(of_mechanism)
 }
 
 /// Parses what was said for one listener.

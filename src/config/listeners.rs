@@ -6,7 +6,7 @@ use super::{
     key::Value,
     list,
     listener::{self, Endpoint, Listener, ListenerError, ListenerLimits},
-    listener_keys::{ListenerSettings, ListenerValues},
+    listener_keys::{ListenerKey, ListenerSettings, ListenerValues},
     security::{
         SecurityError, SecurityProtocol,
         resolve::{Resolver, is_loopback, lets_anybody_in, shown},
@@ -27,6 +27,7 @@ pub(super) fn listeners(
     let (endpoints, protocols): (Vec<_>, Vec<_>) = endpoints.into_iter().unzip();
     let (origin, listeners) = advertising(command_line, settings, values, endpoints);
     let mut listeners = listeners.map_err(|source| ConfigError::Listener { origin, source })?;
+    check_are_there(values, &listeners, own)?;
     for (listener, protocol) in listeners.iter_mut().zip(protocols) {
         let name = &listener.endpoint.name;
         let said = ListenerSettings { name, own, settings, values, listening: &listening };
@@ -35,7 +36,6 @@ pub(super) fn listeners(
         listener.limits = limits(said);
     }
     check_tls_is_used(settings, &listeners)?;
-    warnings.extend(without_listener(values, &listeners, own));
     let as_set = listeners.iter().map(|listener| listener.endpoint.to_string()).collect();
     values.set("listeners", Value::List(as_set));
     Ok(listeners)
@@ -108,23 +108,26 @@ pub(super) fn users_unasked(settings: &Settings, listeners: &[Listener]) -> Opti
     (settings.has_users && !is_asked).then_some(Warning::UsersUnasked)
 }
 
-/// What was said for listeners that are not there. Those of controllers are not opened, but are there.
-fn without_listener(values: &BrokerValues, listeners: &[Listener], own: &ListenerValues) -> Vec<Warning> {
+/// Whoever says something of a listener means one that is there. Those of controllers are not opened, but are there.
+fn check_are_there(values: &BrokerValues, listeners: &[Listener], own: &ListenerValues) -> Result<(), ConfigError> {
     let controllers = list(values, "controller.listener.names");
-    let is_there = |name: &str| {
-        listeners
-            .iter()
-            .map(|listener| &listener.endpoint.name)
-            .chain(&controllers)
-            .any(|known| known.to_lowercase() == name)
-    };
-    let stray = own.iter().filter(|(_, said)| !is_there(&said.key.listener));
-    let warning = |(key, said): (&String, &super::listener_keys::ListenerValue)| Warning::NoSuchListener {
-        origin: said.origin.clone(),
-        key: key.clone(),
-        listener: said.key.listener.to_uppercase(),
-    };
-    stray.map(warning).collect()
+    let is_controller = |name: &str| controllers.iter().any(|controller| controller.to_lowercase() == name);
+    let mut stray =
+        own.iter().filter(|(_, said)| of_key(listeners, &said.key).is_none() && !is_controller(&said.key.listener));
+    let opened = || listeners.iter().map(|listener| listener.endpoint.name.as_str()).collect::<Vec<_>>().join(", ");
+    stray.next().map_or(Ok(()), |(key, said)| {
+        Err(ConfigError::NoSuchListener {
+            origin: said.origin.clone(),
+            key: key.clone(),
+            listener: said.key.listener.to_uppercase(),
+            opened: opened(),
+        })
+    })
+}
+
+/// The listener that a key is about, if it is opened.
+pub(super) fn of_key<'a>(listeners: &'a [Listener], key: &ListenerKey) -> Option<&'a Listener> {
+    listeners.iter().find(|listener| listener.endpoint.name.to_lowercase() == key.listener)
 }
 
 /// A warning of the listeners that others than this machine reach and that let anybody in.

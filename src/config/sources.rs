@@ -1,18 +1,18 @@
 //! Where settings come from: command line > environment > properties file > the table's defaults.
 //!
 //! Each setting remembers its origin, so that an error can name it. A key that nobody knows stops the start when it
-//! was typed (`--override`), and is reported when it stands in a file or in the environment, where Kafka's other keys
-//! and other programs' variables may be.
+//! was typed (`--override`) or is about who gets in, and is reported when it stands in a file or in the environment,
+//! where Kafka's other keys and other programs' variables may be.
 
 use std::{collections::BTreeMap, fmt, path::Path};
 
 use super::{
-    ConfigError, Warning,
-    broker::{BROKER_KEYS, BrokerKey, broker_key},
+    ConfigError,
+    broker::{BrokerKey, broker_key},
     key::Secret,
     listener_keys::ListenerKey,
     properties,
-    topic::topic_key,
+    unknown::meant,
     users,
 };
 
@@ -79,6 +79,8 @@ pub(super) struct Settings {
     by_key: BTreeMap<&'static str, Setting>,
     /// Those of one listener, by the whole name.
     pub(super) of_listeners: BTreeMap<String, (ListenerKey, Setting)>,
+    /// Those of the file and of the environment that nobody knows.
+    pub(super) unknown: Vec<(String, Setting)>,
     /// `--cluster-id` or `CLUSTER_ID`: Kafka has it in meta.properties, not among its settings.
     pub(super) cluster_id: Option<Setting>,
     /// `OTTLA_USERS`.
@@ -117,18 +119,16 @@ const OURS: (&str, &str) = ("OTTLA_", "ottla.");
 pub(super) fn gather(
     command_line: &CommandLine,
     environment: impl Iterator<Item = (String, String)>,
-) -> Result<(Settings, Option<Warning>), ConfigError> {
+) -> Result<Settings, ConfigError> {
     let mut settings = Settings::default();
-    let mut unknown = Vec::new();
     if let Some(path) = &command_line.config {
-        settings.add_file(path, &mut unknown)?;
+        settings.add_file(path)?;
     }
-    settings.add_environment(environment, &mut unknown);
+    settings.add_environment(environment);
     settings.add_overrides(&command_line.overrides)?;
     settings.add_flags(command_line);
     settings.has_users = command_line.users_file.is_some() || settings.users.is_some();
-    let warning = (!unknown.is_empty()).then_some(Warning::UnknownKeys(unknown));
-    Ok((settings, warning))
+    Ok(settings)
 }
 
 impl Settings {
@@ -155,7 +155,7 @@ impl Settings {
         self.by_key.iter().map(|(name, setting)| (*name, setting))
     }
 
-    fn add_file(&mut self, path: &str, unknown: &mut Vec<(String, Origin)>) -> Result<(), ConfigError> {
+    fn add_file(&mut self, path: &str) -> Result<(), ConfigError> {
         let text = std::fs::read_to_string(Path::new(path))
             .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
         let properties = properties::parse(&text).map_err(|source| ConfigError::Malformed {
@@ -167,17 +167,13 @@ impl Settings {
             let origin = Origin::File { path: path.to_owned(), line: property.line };
             let setting = Setting { text: property.value, origin };
             if let Err(setting) = self.set(&property.key, setting) {
-                unknown.push((property.key, setting.origin));
+                self.unknown.push((property.key, setting));
             }
         }
         Ok(())
     }
 
-    fn add_environment(
-        &mut self,
-        environment: impl Iterator<Item = (String, String)>,
-        unknown: &mut Vec<(String, Origin)>,
-    ) {
+    fn add_environment(&mut self, environment: impl Iterator<Item = (String, String)>) {
         // Sorted, because an environment has no order, and a warning should not change from start to start.
         for (variable, text) in environment.collect::<BTreeMap<_, _>>() {
             let origin = Origin::Environment(variable.clone());
@@ -185,11 +181,11 @@ impl Settings {
                 // Compose files often pass it on empty.
                 self.cluster_id = (!text.is_empty()).then_some(Setting { text, origin });
             } else if variable == users::VARIABLE {
-                self.users = Some(Secret::new(&text));
+                self.users = (!text.trim().is_empty()).then(|| Secret::new(&text));
             } else if let Some(name) = key_of_variable(&variable)
                 && let Err(setting) = self.set(&name, Setting { text, origin })
             {
-                unknown.push((name, setting.origin));
+                self.unknown.push((name, setting));
             }
         }
     }
@@ -204,7 +200,7 @@ impl Settings {
             }
             let setting = Setting { text: value.to_owned(), origin: Origin::Override };
             self.set(name, setting)
-                .map_err(|_| ConfigError::UnknownOverride { key: name.to_owned(), nearest: nearest_key(name) })?;
+                .map_err(|_| ConfigError::UnknownOverride { key: name.to_owned(), meant: meant(name) })?;
         }
         Ok(())
     }
@@ -275,29 +271,6 @@ fn key_of_variable(variable: &str) -> Option<String> {
         Some(name) => Some(format!("{}{}", OURS.1, spelled(name))),
         None => variable.strip_prefix("KAFKA_").map(spelled),
     }
-}
-
-/// The known key that `name` was probably meant to be.
-fn nearest_key(name: &str) -> &'static str {
-    if let Some(synonym) = topic_key(name).and_then(|row| row.synonyms.first()) {
-        return synonym.name;
-    }
-    BROKER_KEYS.iter().map(|row| row.key.name).min_by_key(|known| edit_distance(name, known)).unwrap_or_default()
-}
-
-/// How many characters must be inserted, removed or replaced to make one text the other.
-fn edit_distance(from: &str, to: &str) -> usize {
-    // One row of the table of distances: from what was read of `from` to each beginning of `to`.
-    let mut row: Vec<usize> = (0..=to.chars().count()).collect();
-    for (read, c) in from.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], read + 1);
-        for (at, d) in to.chars().enumerate() {
-            let replaced = diagonal + usize::from(c != d);
-            diagonal = row[at + 1];
-            row[at + 1] = replaced.min(diagonal + 1).min(row[at] + 1);
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 impl fmt::Debug for Setting {

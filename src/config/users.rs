@@ -1,6 +1,7 @@
 //! The users that a start brings: of `--users-file`, of `OTTLA_USERS`, and of Kafka's `sasl.jaas.config` lines.
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::{self, Read},
     os::unix::fs::MetadataExt,
@@ -9,11 +10,12 @@ use std::{
 use zeroize::Zeroizing;
 
 use super::{
-    ConfigError,
+    ConfigError, Warning,
     jaas::{self, JaasError},
     key::{Secret, Value, one_line},
     listener::Listener,
     listener_keys::ListenerValues,
+    listeners::of_key,
     security::SaslMechanism,
     sources::Origin,
 };
@@ -22,6 +24,8 @@ use super::{
 const FLAG: &str = "--users-file";
 /// The variable with users.
 pub(super) const VARIABLE: &str = "OTTLA_USERS";
+/// Kafka's class for PLAIN.
+const PLAIN_MODULE: &str = "org.apache.kafka.common.security.plain.PlainLoginModule";
 /// The bits of a mode that let others than the owner do something.
 const OTHERS: u32 = 0o077;
 
@@ -80,9 +84,11 @@ pub(super) fn first_users(
     variable: Option<&Secret>,
     listeners: &[Listener],
     of_listeners: &ListenerValues,
+    warnings: &mut Vec<Warning>,
 ) -> Result<Vec<FirstUser>, ConfigError> {
+    let of_jaas = of_jaas(listeners, of_listeners, warnings)?;
     let mut users = Vec::new();
-    for user in of_file(file)?.into_iter().chain(of_variable(variable)?).chain(of_jaas(listeners, of_listeners)?) {
+    for user in of_file(file)?.into_iter().chain(of_variable(variable)?).chain(of_jaas) {
         add(&mut users, user)?;
     }
     Ok(users)
@@ -120,12 +126,11 @@ fn read_private(path: &str) -> Result<Zeroizing<String>, UsersError> {
     Ok(text)
 }
 
-/// Those of a variable: lines, or entries with commas between them.
+/// Those of the lines of a variable. A comma may be part of a password.
 fn of_variable(text: Option<&Secret>) -> Result<Vec<FirstUser>, ConfigError> {
     let text = text.map(Secret::expose).unwrap_or_default();
-    let entries = text.split(['\n', ',']).map(|entry| entry.strip_suffix('\r').unwrap_or(entry));
-    let entries = entries.filter(|entry| !entry.trim().is_empty() && !entry.starts_with('#'));
-    entries.map(|entry| user(entry, Origin::Environment(VARIABLE.to_owned()))).collect()
+    let lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
+    lines.map(|line| user(line, Origin::Environment(VARIABLE.to_owned()))).collect()
 }
 
 fn user(text: &str, origin: Origin) -> Result<FirstUser, ConfigError> {
@@ -137,26 +142,41 @@ fn user(text: &str, origin: Origin) -> Result<FirstUser, ConfigError> {
     }
 }
 
-/// Those of `listener.name.NAME.MECHANISM.sasl.jaas.config`, where that listener has that mechanism.
-fn of_jaas(listeners: &[Listener], of_listeners: &ListenerValues) -> Result<Vec<FirstUser>, ConfigError> {
-    let mut users = Vec::new();
+/// Those of `listener.name.NAME.plain.sasl.jaas.config`, where that listener has PLAIN.
+fn of_jaas(
+    listeners: &[Listener],
+    of_listeners: &ListenerValues,
+    warnings: &mut Vec<Warning>,
+) -> Result<Vec<FirstUser>, ConfigError> {
+    let mut lines: Vec<(&String, Vec<FirstUser>)> = Vec::new();
     for (key, said) in of_listeners.iter().filter(|(_, said)| said.key.makes_users()) {
-        let Value::Password(text) = &said.value else { continue };
-        if let Some(mechanism) = said.key.mechanism.filter(|mechanism| has(listeners, &said.key.listener, *mechanism)) {
-            users.extend(of_line(key, text, mechanism, &said.origin)?);
+        let (Value::Password(text), Some(listener)) = (&said.value, of_key(listeners, &said.key)) else { continue };
+        if has_plain(listener) {
+            lines.push((key, of_line(key, text, &said.origin)?));
+        } else if jaas::mentions_users(text.expose()) {
+            let reason = format!("PLAIN is not among the mechanisms of listener {}", listener.endpoint.name);
+            warnings.push(Warning::UsersNotMade { origin: said.origin.clone(), key: key.clone(), reason });
         }
     }
-    Ok(users)
+    warnings.extend(of_all_listeners(&lines));
+    Ok(lines.into_iter().flat_map(|(_, users)| users).collect())
 }
 
-fn has(listeners: &[Listener], name: &str, mechanism: SaslMechanism) -> bool {
-    let mut sasl = listeners.iter().filter(|listener| listener.endpoint.name.to_lowercase() == name);
-    sasl.any(|listener| listener.security.sasl.as_ref().is_some_and(|sasl| sasl.mechanisms.contains(&mechanism)))
+fn has_plain(listener: &Listener) -> bool {
+    listener.security.sasl.as_ref().is_some_and(|sasl| sasl.mechanisms.contains(&SaslMechanism::Plain))
 }
 
-fn of_line(key: &str, text: &Secret, mechanism: SaslMechanism, origin: &Origin) -> Result<Vec<FirstUser>, ConfigError> {
+/// A warning of listeners that have users of their own in Kafka.
+fn of_all_listeners(lines: &[(&String, Vec<FirstUser>)]) -> Option<Warning> {
+    let names = |users: &[FirstUser]| users.iter().map(|user| user.name.clone()).collect::<BTreeSet<_>>();
+    let (key, users) = lines.first()?;
+    let (other, _) = lines.iter().find(|(_, others)| names(others) != names(users))?;
+    Some(Warning::UsersOfAllListeners { key: (*key).clone(), other: (*other).clone() })
+}
+
+fn of_line(key: &str, text: &Secret, origin: &Origin) -> Result<Vec<FirstUser>, ConfigError> {
     let refuse = |source| ConfigError::Users { origin: origin.clone(), source };
-    let read = jaas::users(text.expose(), login_module(mechanism))
+    let read = jaas::users(text.expose(), PLAIN_MODULE)
         .map_err(|source| refuse(UsersError::Jaas { key: key.to_owned(), source }))?;
     let user = |(name, password): (String, Secret)| {
         let is_whole = !name.is_empty() && !password.expose().is_empty();
@@ -166,12 +186,15 @@ fn of_line(key: &str, text: &Secret, mechanism: SaslMechanism, origin: &Origin) 
     read.into_iter().map(user).collect()
 }
 
-/// Kafka's class for a mechanism.
-fn login_module(mechanism: SaslMechanism) -> &'static str {
-    match mechanism {
-        SaslMechanism::Plain => "org.apache.kafka.common.security.plain.PlainLoginModule",
-        SaslMechanism::ScramSha256 | SaslMechanism::ScramSha512 => {
-            "org.apache.kafka.common.security.scram.ScramLoginModule"
+/// A warning of a line of JAAS that names users where Kafka reads none, nor do we.
+pub(super) fn not_made(key: &str, of: Option<SaslMechanism>, text: &str, origin: &Origin) -> Option<Warning> {
+    let reason = match of {
+        Some(SaslMechanism::Plain) => return None,
+        Some(SaslMechanism::ScramSha256 | SaslMechanism::ScramSha512) => {
+            "a line of SCRAM makes none, --users-file FILE and OTTLA_USERS do"
         }
-    }
+        None => "write it as listener.name.NAME.plain.sasl.jaas.config",
+    };
+    let warning = || Warning::UsersNotMade { origin: origin.clone(), key: key.to_owned(), reason: reason.to_owned() };
+    jaas::mentions_users(text).then(warning)
 }

@@ -31,52 +31,26 @@ fn variables_are_spelled_as_kafkas_image_spells_them() {
 }
 
 #[test]
-fn unknown_variables_are_reported_in_order() {
+fn unknown_variables_are_kept_in_order() {
     let environment = [("OTTLA_DURABLITY", "1"), ("KAFKA_ZZZ", "1"), ("KAFKA_FOO_BAR", "2"), ("KAFKA_OPTS", "-x")];
     let environment = variables(&environment);
-    let (settings, warning) = gather(&CommandLine::default(), environment).expect("only a warning");
+    let settings = gather(&CommandLine::default(), environment).expect("valid");
     assert_eq!(settings.iter().count(), 0);
-    let expected = "ignored, because no such configuration is known: KAFKA_FOO_BAR, KAFKA_ZZZ, OTTLA_DURABLITY";
-    assert_eq!(warning.expect("three are unknown").to_string(), expected);
+    let unknown: Vec<_> = settings.unknown.iter().map(|(key, setting)| format!("{} {key}", setting.origin)).collect();
+    assert_eq!(unknown, ["KAFKA_FOO_BAR foo.bar", "KAFKA_ZZZ zzz", "OTTLA_DURABLITY ottla.durablity"]);
 }
 
 #[test]
 fn an_empty_cluster_id_in_the_environment_is_none() {
-    let of = |text| gather(&CommandLine::default(), variables(&[("CLUSTER_ID", text)])).expect("valid").0.cluster_id;
+    let of = |text| gather(&CommandLine::default(), variables(&[("CLUSTER_ID", text)])).expect("valid").cluster_id;
     assert_eq!(of(""), None);
     assert_eq!(of("abc").expect("set").text, "abc");
-}
-
-#[test]
-fn the_nearest_key_is_suggested() {
-    let cases = [
-        ("num.partition", "num.partitions"),
-        ("nmu.partitions", "num.partitions"),
-        ("Node.Id", "node.id"),
-        ("log.retention.hour", "log.retention.hours"),
-        ("auto.create.topic.enable", "auto.create.topics.enable"),
-        ("retention.ms", "log.retention.ms"),
-        ("max.message.bytes", "message.max.bytes"),
-    ];
-    for (typed, expected) in cases {
-        assert_eq!(nearest_key(typed), expected, "{typed}");
-    }
-}
-
-#[test]
-fn the_edit_distance_counts_changes() {
-    let cases =
-        [("", "", 0), ("abc", "abc", 0), ("", "abc", 3), ("kitten", "sitting", 3), ("abc", "acb", 2), ("ä", "a", 1)];
-    for (from, to, expected) in cases {
-        assert_eq!(edit_distance(from, to), expected, "{from} {to}");
-        assert_eq!(edit_distance(to, from), expected, "{to} {from}");
-    }
 }
 
 #[test]
 fn the_last_override_of_a_key_counts() {
     let overrides = ["num.partitions=2", "num.partitions = 3"].map(str::to_owned).to_vec();
     let command_line = CommandLine { overrides, ..CommandLine::default() };
-    let (settings, _) = gather(&command_line, std::iter::empty()).expect("valid");
+    let settings = gather(&command_line, std::iter::empty()).expect("valid");
     assert_eq!(settings.get("num.partitions").expect("set").text, " 3");
 }

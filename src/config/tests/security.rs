@@ -102,17 +102,51 @@ fn what_is_said_for_a_listener_goes_before_what_is_said_for_all() {
 }
 
 #[test]
-fn a_key_of_a_listener_that_is_not_there_is_reported() {
-    let file = "listeners=A://127.0.0.1:1,CONTROLLER://:2\nlistener.security.protocol.map=A:PLAINTEXT\n\
-                controller.listener.names=CONTROLLER\n\
-                listener.name.b.ssl.keystore.type=PEM\nlistener.name.controller.ssl.keystore.type=PEM\n\
-                listener.name.a.no.such=1\n";
-    let (_, warnings) = Start::file(file).load().expect("only warnings");
-    let expected = [
-        "ignored, because no such configuration is known: listener.name.a.no.such (FILE:6)",
-        "FILE:4: listener.name.b.ssl.keystore.type is ignored: there is no listener B",
+fn a_key_of_a_listener_that_is_not_there_stops_the_start() {
+    let file = "listeners=A://127.0.0.1:1,C://127.0.0.1:3,CONTROLLER://:2\n\
+                listener.security.protocol.map=A:PLAINTEXT,C:PLAINTEXT\ncontroller.listener.names=CONTROLLER\n";
+    let of_controller = "listener.name.controller.ssl.keystore.type=PEM\n\
+                         listener.name.controller.ssl.key.password=x\n\
+                         listener.name.controller.plain.sasl.jaas.config=x user_a\n\
+                         listener.name.CONTROLLER.no.such=x\n";
+    let (_, warnings) = Start::file(&format!("{file}{of_controller}")).load().expect("only a warning");
+    let expected = "ignored, because no such configuration is known: listener.name.CONTROLLER.no.such (FILE:7)";
+    assert_eq!(warnings, [expected]);
+    assert_eq!(
+        Start::file(&format!("{file}listener.name.b.ssl.client.auth=required")).error(),
+        "FILE:4: listener.name.b.ssl.client.auth: no listener B is opened, only A, C"
+    );
+    let environment = [("KAFKA_LISTENER_NAME_SSL_SSL_CLIENT_AUTH", "required")];
+    assert_eq!(
+        Start::environment(&environment).error(),
+        "KAFKA_LISTENER_NAME_SSL_SSL_CLIENT_AUTH: listener.name.ssl.ssl.client.auth: no listener SSL is opened, only \
+         PLAINTEXT"
+    );
+}
+
+#[test]
+fn a_mistyped_key_about_who_gets_in_stops_the_start() {
+    let cases = [
+        ("ssl.client.auht", "did you mean ssl.client.auth?"),
+        ("sasl.enabled.mechanism", "did you mean sasl.enabled.mechanisms?"),
+        ("SSL.client.auth", "write it in lower case: ssl.client.auth"),
+        ("listener.name.plaintext.ssl.client_auth", "did you mean listener.name.plaintext.ssl.client.auth?"),
+        ("listener.name.PLAINTEXT.ssl.client.auth", "write it in lower case: listener.name.plaintext.ssl.client.auth"),
+        ("listener.name.plaintext.num.partitions", "did you mean listener.name.plaintext.max.connections?"),
     ];
-    assert_eq!(warnings, expected);
+    for (key, meant) in cases {
+        let expected = format!("FILE:1: {key}: unknown configuration; {meant}");
+        assert_eq!(Start::file(&format!("{key}={PLANTED}")).error(), expected);
+        let expected = format!("--override {key}: unknown configuration; {meant}");
+        assert_eq!(Start::overrides(&[&format!("{key}={PLANTED}")]).error(), expected);
+    }
+    let environment = [("KAFKA_SSL_CLIENT_AUHT", "required")];
+    let expected = "KAFKA_SSL_CLIENT_AUHT: ssl.client.auht: unknown configuration; did you mean ssl.client.auth?";
+    assert_eq!(Start::environment(&environment).error(), expected);
+}
+
+#[test]
+fn keys_of_a_listener_are_checked_as_those_of_all() {
     assert_eq!(
         Start::file("listener.name.plaintext.max.connections=x").error(),
         "FILE:1: Invalid value x for configuration listener.name.plaintext.max.connections: Not a number of type INT \
@@ -318,7 +352,10 @@ fn flags_make_listeners_with_tls() {
 #[test]
 fn the_authorizer_is_none_or_kafkas_own() {
     let config = |file: &str| Start::file(file).config().authorizer;
-    assert_eq!(config(""), AuthorizerConfig { allowed: Allowed::Everybody, is_by_lists: false, super_users: Vec::new() });
+    assert_eq!(
+        config(""),
+        AuthorizerConfig { allowed: Allowed::Everybody, is_by_lists: false, super_users: Vec::new() }
+    );
     let standard = "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer";
     let set = config(&format!("{standard}\nsuper.users=User:a; User:CN=b,O=c:d ;"));
     let super_users = owned(&["a", "CN=b,O=c:d"]);

@@ -67,12 +67,13 @@ fn a_file_of_users_is_read_by_its_owner_alone_and_never_told() {
 }
 
 #[test]
-fn a_variable_has_users_with_commas_or_newlines_between_them() {
+fn a_variable_has_users_with_newlines_between_them() {
     let load = |text| Start { environment: &[("OTTLA_USERS", text)], ..Start::file(LISTENER) }.load();
-    let (config, warnings) = load("alice:secret,bob:b:c\ncarol:d\n").expect("valid");
-    assert_eq!(users(&config), ["alice secret OTTLA_USERS", "bob b:c OTTLA_USERS", "carol d OTTLA_USERS"]);
+    let (config, warnings) = load("alice:secret,bob:b\r\n# of the try-out\nbob:b:c\n\ncarol:d\n").expect("valid");
+    let expected = ["alice secret,bob:b OTTLA_USERS", "bob b:c OTTLA_USERS", "carol d OTTLA_USERS"];
+    assert_eq!(users(&config), expected, "a comma may be part of a password");
     assert_eq!(warnings, owned(&[]));
-    assert_eq!(load("alice:a,secret").expect_err("no user"), "OTTLA_USERS: name:password is expected");
+    assert_eq!(load("alice:a\nsecret").expect_err("no user"), "OTTLA_USERS: name:password is expected");
     let (config, warnings) =
         Start { environment: &[("OTTLA_USERS", "a:b")], ..Start::default() }.load().expect("valid");
     assert_eq!(users(&config), ["a b OTTLA_USERS"]);
@@ -82,26 +83,92 @@ fn a_variable_has_users_with_commas_or_newlines_between_them() {
 }
 
 #[test]
+fn an_empty_variable_is_none() {
+    for text in ["", " \n"] {
+        let environment = [("OTTLA_USERS", text)];
+        let (config, warnings) = Start::environment(&environment).load().expect("valid");
+        assert_eq!((users(&config), warnings), (owned(&[]), owned(&[])));
+        let said = Start { environment: &environment, ..Start::file(LISTENER) }.error();
+        assert!(said.contains("uses SASL: set sasl.enabled.mechanisms="), "{said}");
+    }
+}
+
+#[test]
 fn kafkas_own_lines_make_users() {
+    let file = format!(
+        "listeners=SASL_PLAINTEXT://127.0.0.1:1\n\
+         listener.name.sasl_plaintext.plain.sasl.jaas.config={PLAIN} \\\n  \
+         username=\"admin\" password=\"of-brokers\" user_admin=\"secret\" \\\n  user_alice=\"x\";\n"
+    );
+    let (config, warnings) = Start::file(&file).load().expect("valid");
+    assert_eq!(warnings, owned(&[]));
+    let told: Vec<_> = users(&config).iter().map(|user| with_file_named(user)).collect();
+    assert_eq!(told, ["admin secret FILE:2", "alice x FILE:2"]);
+    assert_eq!(mechanisms(&config), ["PLAIN"]);
+    let key = "KAFKA_LISTENER_NAME_SASL__PLAINTEXT_PLAIN_SASL_JAAS_CONFIG";
+    let (line, rest) = (format!("{PLAIN} user_bob='b';"), "listeners=SASL_PLAINTEXT://127.0.0.1:1");
+    let config = Start { environment: &[(key, line.as_str())], ..Start::file(rest) }.config();
+    assert_eq!(users(&config), [format!("bob b {key}")]);
+}
+
+/// The users that a file comes to, and the warnings.
+fn made(file: &str) -> (Vec<String>, Vec<String>) {
+    let (config, warnings) = Start::file(file).load().expect("only warnings");
+    (config.first_users.into_iter().map(|user| user.name).collect(), warnings)
+}
+
+#[test]
+fn a_line_of_scram_is_the_brokers_own_login() {
+    let key = "listener.name.sasl_plaintext.scram-sha-256.sasl.jaas.config";
+    let file = format!("{LISTENER}sasl.enabled.mechanisms=SCRAM-SHA-256\n{key}={SCRAM}");
+    let expected = format!("FILE:3: {key}=[hidden] has no effect: there is no other broker");
+    assert_eq!(made(&format!("{file} username=\"a\" password=\"b\";")), (vec![], vec![expected]));
+    let expected = format!(
+        "FILE:3: {key}: its users are not made: a line of SCRAM makes none, --users-file FILE and OTTLA_USERS do"
+    );
+    assert_eq!(made(&format!("{file} user_bob='b';")), (vec![], vec![expected]));
+}
+
+#[test]
+fn users_that_kafka_would_not_read_are_reported() {
+    let line = format!("{PLAIN} user_mallory=\"x\";\n");
+    for key in ["sasl.jaas.config", "plain.sasl.jaas.config", "listener.name.sasl_plaintext.sasl.jaas.config"] {
+        let file = format!("{LISTENER}sasl.enabled.mechanisms=PLAIN\n{key}={line}");
+        let expected =
+            format!("FILE:3: {key}: its users are not made: write it as listener.name.NAME.plain.sasl.jaas.config");
+        assert_eq!(made(&file), (vec![], vec![expected]));
+    }
     let file = format!(
         "listeners=SASL_PLAINTEXT://127.0.0.1:1,OPEN://127.0.0.1:2\n\
          listener.security.protocol.map=SASL_PLAINTEXT:SASL_PLAINTEXT,OPEN:PLAINTEXT\n\
-         listener.name.sasl_plaintext.plain.sasl.jaas.config={PLAIN} \\\n  \
-         username=\"admin\" password=\"of-brokers\" user_admin=\"secret\" \\\n  user_alice=\"x\";\n\
-         listener.name.open.plain.sasl.jaas.config={PLAIN} user_mallory=\"x\";\n"
+         sasl.enabled.mechanisms=SCRAM-SHA-512\n\
+         listener.name.open.plain.sasl.jaas.config={line}listener.name.sasl_plaintext.plain.sasl.jaas.config={line}"
     );
-    let environment = format!("{SCRAM} user_bob='b';");
-    let environment =
-        [("KAFKA_LISTENER_NAME_SASL__PLAINTEXT_SCRAM___SHA___256_SASL_JAAS_CONFIG", environment.as_str())];
-    let start = Start { environment: &environment, ..Start::file(&file) };
-    let (config, warnings) = start.load().expect("valid");
-    assert_eq!(warnings, owned(&[]));
-    let expected = ["admin secret FILE:3", "alice x FILE:3", &format!("bob b {}", environment[0].0)];
-    let told: Vec<_> = users(&config).iter().map(|user| with_file_named(user)).collect();
-    assert_eq!(told, expected);
-    assert_eq!(mechanisms(&config), ["PLAIN", "SCRAM-SHA-256"]);
-    let only_scram = format!("{file}sasl.enabled.mechanisms=SCRAM-SHA-512\n");
-    assert_eq!(users(&Start::file(&only_scram).config()), owned(&[]), "nobody could use them");
+    let expected = [(4, "open"), (5, "sasl_plaintext")].map(|(at, name)| {
+        format!(
+            "FILE:{at}: listener.name.{name}.plain.sasl.jaas.config: its users are not made: PLAIN is not among the \
+             mechanisms of listener {}",
+            name.to_uppercase()
+        )
+    });
+    assert_eq!(made(&file), (vec![], expected.to_vec()));
+}
+
+#[test]
+fn users_are_of_all_listeners() {
+    let file = |users: &str| {
+        format!(
+            "listeners=A://127.0.0.1:1,B://127.0.0.1:2\n\
+             listener.security.protocol.map=A:SASL_PLAINTEXT,B:SASL_PLAINTEXT\n\
+             listener.name.a.plain.sasl.jaas.config={PLAIN} user_alice=\"x\" user_bob=\"y\";\n\
+             listener.name.b.plain.sasl.jaas.config={PLAIN} {users};"
+        )
+    };
+    let both = owned(&["alice", "bob"]);
+    assert_eq!(made(&file("user_bob=y user_alice=x")), (both.clone(), vec![]));
+    let expected = "the users of listener.name.a.plain.sasl.jaas.config and of \
+                    listener.name.b.plain.sasl.jaas.config differ: here users are of all listeners";
+    assert_eq!(made(&file("user_bob=y")), (both, owned(&[expected])));
 }
 
 /// With FILE for the temporary file.
