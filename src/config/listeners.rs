@@ -8,7 +8,7 @@ use super::{
     listener::{self, Endpoint, Listener, ListenerError, ListenerLimits},
     listener_keys::{ListenerKey, ListenerSettings, ListenerValues},
     security::{
-        SecurityError, SecurityProtocol,
+        ClientAuth, SecurityError, SecurityProtocol,
         resolve::{Resolver, is_loopback, lets_anybody_in, shown},
     },
     sources::{CommandLine, Origin, Settings},
@@ -36,6 +36,9 @@ pub(super) fn listeners(
         listener.limits = limits(said);
     }
     check_tls_is_used(settings, &listeners)?;
+    if !warnings.iter().any(|warning| matches!(warning, Warning::ClientAuthForAll { .. })) {
+        warnings.extend(trust_unused(&listeners));
+    }
     let as_set = listeners.iter().map(|listener| listener.endpoint.to_string()).collect();
     values.set("listeners", Value::List(as_set));
     Ok(listeners)
@@ -100,6 +103,13 @@ fn check_tls_is_used(settings: &Settings, listeners: &[Listener]) -> Result<(), 
         Some(flag) => Err(ConfigError::Security { origin: flag.clone(), source: SecurityError::NoTlsListener }),
         None => Ok(()),
     }
+}
+
+/// A warning of a trust store where no client is asked for a certificate.
+fn trust_unused(listeners: &[Listener]) -> Option<Warning> {
+    let tls = || listeners.iter().filter_map(|listener| listener.security.tls.as_ref());
+    let asks = tls().any(|tls| tls.client_auth != ClientAuth::None);
+    (!asks && tls().any(|tls| tls.trusted.is_some())).then_some(Warning::TrustUnused)
 }
 
 /// A warning of users that no listener asks for.

@@ -5,6 +5,7 @@ use std::{fmt, time::Duration};
 pub use self::{error::SecurityError, pem::Pem};
 pub use super::principal_rules::{PrincipalRules, PrincipalRulesError};
 
+mod conversion;
 mod error;
 mod pem;
 pub(super) mod resolve;

@@ -3,10 +3,6 @@
 use super::{CipherSuite, SaslMechanism};
 use crate::config::key::one_line;
 
-/// How stores of Java become PEM.
-const CONVERT: &str = "`openssl pkcs12 -in server.p12 -out server.pem -nodes` converts one of PKCS12, after `keytool \
-                       -importkeystore -srckeystore server.jks -destkeystore server.p12 -deststoretype PKCS12` one of JKS";
-
 /// Why a listener cannot let clients in so. Each says what to set instead, and none repeats a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecurityError {
@@ -20,8 +16,18 @@ pub enum SecurityError {
     #[error("no listener uses TLS: --listen SSL://HOST:PORT makes one that does, SASL_SSL://HOST:PORT one with users")]
     NoTlsListener,
     /// A store of Java.
-    #[error("{key}={}: a store has to be in PEM; {CONVERT}; then set {key}=PEM", one_line(.value))]
+    #[error("{key}={}: a store has to be in PEM; {how}", one_line(.value))]
     StoreType {
+        /// The key of the type.
+        key: String,
+        /// The type.
+        value: String,
+        /// How it gets there.
+        how: String,
+    },
+    /// The right type in the wrong letters.
+    #[error("{key}={}: write it PEM", one_line(.value))]
+    StoreTypeCase {
         /// The key of the type.
         key: String,
         /// The type.

@@ -5,9 +5,11 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 use super::{
     CipherSuite, ClientAuth, Identity, ListenerSecurity, Pem, PrincipalRules, SaslConfig, SaslMechanism, SecurityError,
     SecurityProtocol, TlsConfig, TlsVersion,
+    conversion::{self, Commands},
 };
 use crate::config::{
     ConfigError, Warning,
+    broker::broker_key,
     key::{Value, one_line},
     listener::Endpoint,
     listener_keys::{ListenerSettings, Said},
@@ -27,6 +29,10 @@ struct StoreKeys {
     password: &'static str,
     /// The certificates, as a value.
     inline: &'static str,
+    /// All passwords that one of another form may have.
+    passwords: &'static [&'static str],
+    /// How one of another form becomes PEM.
+    commands: Commands,
 }
 
 const KEYSTORE: StoreKeys = StoreKeys {
@@ -34,13 +40,19 @@ const KEYSTORE: StoreKeys = StoreKeys {
     store_type: "ssl.keystore.type",
     password: "ssl.keystore.password",
     inline: "ssl.keystore.certificate.chain",
+    passwords: &["ssl.keystore.password", KEY_PASSWORD],
+    commands: conversion::OF_KEYS,
 };
+/// The password of a key. What it is refused for depends on the store.
+pub(in crate::config) const KEY_PASSWORD: &str = "ssl.key.password";
 const PRIVATE_KEY: &str = "ssl.keystore.key";
 const TRUSTSTORE: StoreKeys = StoreKeys {
     location: "ssl.truststore.location",
     store_type: "ssl.truststore.type",
     password: "ssl.truststore.password",
     inline: "ssl.truststore.certificates",
+    passwords: &["ssl.truststore.password"],
+    commands: conversion::OF_TRUST,
 };
 
 /// How a listener lets clients in.
@@ -81,6 +93,7 @@ impl Resolver<'_> {
             return Err(self.refuse(&key, SecurityError::Twice { one: location.key, other: key.key.clone() }));
         }
         let certificates = self.store(&KEYSTORE)?;
+        self.check_key_is_plain()?;
         match (certificates, secret(&key)) {
             (None, None) => {
                 let error = SecurityError::NoCertificate(self.endpoint.name.clone());
@@ -113,14 +126,34 @@ impl Resolver<'_> {
         let store_type = self.settings.get(keys.store_type);
         if store_type.text() != PEM {
             let blamed = if store_type.is_set() { &store_type } else { said };
-            let value = store_type.text().to_owned();
-            return Err(self.refuse(blamed, SecurityError::StoreType { key: store_type.key.clone(), value }));
+            let is_file = matches!(pem, Pem::File(_));
+            return Err(self.refuse(blamed, self.other_form(keys, &store_type, is_file.then_some(&location))));
         }
         let password = self.settings.get(keys.password);
         if password.is_set() {
             return Err(self.refuse(&password, SecurityError::StorePassword(password.key.clone())));
         }
         Ok(Some(pem))
+    }
+
+    /// What is wrong with a store whose type is not PEM. A value of a key is in PEM, whatever is said of it.
+    fn other_form(&self, keys: &StoreKeys, store_type: &Said, location: Option<&Said>) -> SecurityError {
+        let (key, value) = (store_type.key.clone(), store_type.text().to_owned());
+        if value.eq_ignore_ascii_case(PEM) {
+            return SecurityError::StoreTypeCase { key, value };
+        }
+        let passwords = keys.passwords.iter().map(|key| self.settings.get(key)).filter(Said::is_set);
+        let passwords: Vec<_> = passwords.map(|password| password.key).collect();
+        let how = keys.commands.how(&key, &value, location.map(|said| said.key.as_str()), &passwords);
+        SecurityError::StoreType { key, value, how }
+    }
+
+    /// Looked at after the type of the store: in a store of another form the key may be encrypted, for the time being.
+    fn check_key_is_plain(&self) -> Result<(), ConfigError> {
+        let Said { key, value: Some(value), origin: Some(origin) } = self.settings.get(KEY_PASSWORD) else {
+            return Ok(());
+        };
+        crate::config::refuse(broker_key(KEY_PASSWORD).expect("the key is in the table"), &key, &value, &origin)
     }
 
     /// On a listener with SASL, Kafka goes by what was said for that listener alone.

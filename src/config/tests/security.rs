@@ -170,17 +170,12 @@ fn a_listener_with_tls_needs_a_certificate_and_its_key_in_pem() {
         "FILE:2: listener SSL uses TLS and has no certificate: --tls FILE gives it one, or ssl.keystore.type=PEM and \
          ssl.keystore.location=FILE; `ottla certs` makes one for a try-out"
     );
-    let jks = refused("SSL", "ssl.keystore.location=/server.jks");
-    assert!(jks.starts_with("FILE:1: ssl.keystore.type=JKS: a store has to be in PEM; `openssl pkcs12 -in "), "{jks}");
-    assert!(jks.ends_with("then set ssl.keystore.type=PEM"), "{jks}");
-    let pkcs12 = refused("SSL", "\nssl.keystore.type=PKCS12\nssl.keystore.location=/server.p12");
-    assert!(pkcs12.starts_with("FILE:2: ssl.keystore.type=PKCS12: a store has to be in PEM"), "{pkcs12}");
     let inline = format!("ssl.keystore.certificate.chain={PLANTED}\nssl.keystore.key={PLANTED}\n");
     let cases = [
         (format!("{STORE}ssl.keystore.password={PLANTED}"), "ssl.keystore.password: a store in PEM has no password"),
         (format!("{STORE}ssl.key.password={PLANTED}"), "ssl.key.password=[hidden] is refused: encrypted keys are not"),
         (format!("{STORE}{inline}"), "ssl.keystore.location and ssl.keystore.key are both set"),
-        (inline.clone(), "ssl.keystore.type=JKS: a store has to be in PEM"),
+        (inline.clone(), "ssl.keystore.type=JKS: a store has to be in PEM; set ssl.keystore.type=PEM"),
         (
             format!("ssl.keystore.type=PEM\nssl.keystore.certificate.chain={PLANTED}"),
             "ssl.keystore.certificate.chain is set and ssl.keystore.key is not",
@@ -202,6 +197,46 @@ fn a_listener_with_tls_needs_a_certificate_and_its_key_in_pem() {
     };
     assert_eq!((chain.expose(), key.expose()), (PLANTED, PLANTED));
     assert!(!format!("{config:?}").contains(PLANTED));
+}
+
+#[test]
+fn how_a_store_of_java_becomes_pem_is_told() {
+    let jks = format!("ssl.key.password={PLANTED}\nssl.keystore.password={PLANTED}\nssl.keystore.location=/s.jks");
+    assert_eq!(
+        refused("SSL", &jks),
+        "FILE:3: ssl.keystore.type=JKS: a store has to be in PEM; `keytool -importkeystore -srckeystore server.jks \
+         -destkeystore server.p12 -deststoretype PKCS12` and then `openssl pkcs12 -in server.p12 -nodes -out server.pem` \
+         convert it; then set ssl.keystore.type=PEM and ssl.keystore.location=server.pem, and delete \
+         ssl.keystore.password and ssl.key.password"
+    );
+    let pkcs12 = "listener.name.ssl.ssl.keystore.type=PKCS12\nssl.keystore.location=/server.p12";
+    assert_eq!(
+        refused("SSL", pkcs12),
+        "FILE:1: listener.name.ssl.ssl.keystore.type=PKCS12: a store has to be in PEM; `openssl pkcs12 -in server.p12 \
+         -nodes -out server.pem` converts it; then set listener.name.ssl.ssl.keystore.type=PEM and \
+         ssl.keystore.location=server.pem"
+    );
+    let trust = format!("{STORE}ssl.truststore.type=PKCS12\nssl.truststore.location=/t\nssl.truststore.password=x");
+    assert_eq!(
+        refused("SSL", &trust),
+        "FILE:3: ssl.truststore.type=PKCS12: a store has to be in PEM; `openssl pkcs12 -in trust.p12 -nokeys -out \
+         ca.pem` converts it; then set ssl.truststore.type=PEM and ssl.truststore.location=ca.pem, and delete \
+         ssl.truststore.password"
+    );
+    let lower = refused("SSL", "ssl.keystore.type=pem\nssl.keystore.location=/server.pem");
+    assert_eq!(lower, "FILE:1: ssl.keystore.type=pem: write it PEM");
+}
+
+#[test]
+fn a_trust_store_that_nobody_uses_is_reported() {
+    let file = format!("{STORE}ssl.truststore.type=PEM\nssl.truststore.location=/ca.pem\n");
+    let warnings = |rest: &str| Start::file(&format!("{file}{rest}")).load().expect("only a warning").1;
+    let two = "listeners=A://127.0.0.1:1,B://127.0.0.1:2\nlistener.security.protocol.map=A:SSL,B:SSL\n";
+    let expected = "there is a trust store, and no listener asks clients for certificates: ssl.client.auth=required \
+                    does, for a listener with SASL listener.name.NAME.ssl.client.auth=required";
+    assert_eq!(warnings(two), [expected]);
+    assert_eq!(warnings(&format!("{two}listener.name.b.ssl.client.auth=requested")), owned(&[]));
+    assert_eq!(warnings("listeners=PLAINTEXT://127.0.0.1:1"), owned(&[]));
 }
 
 #[test]
