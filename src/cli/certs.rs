@@ -236,19 +236,30 @@ impl CertsArgs {
 
     /// The next commands.
     fn next(&self) -> String {
-        let dir = self.dir.display();
+        let file = |name: &str| quoted(&self.dir.join(name));
+        let (server, authority) = (file("server.pem"), file("ca.pem"));
         let (for_broker, for_client) = match self.clients.first() {
             None => (String::new(), String::new()),
-            Some(name) => (
-                format!(" --client-ca {dir}/ca.pem"),
-                format!(" -X ssl.certificate.location={dir}/{name}.pem -X ssl.key.location={dir}/{name}.key"),
-            ),
+            Some(name) => {
+                let [certificate, key] = client_files(name).map(|name| file(&name));
+                (
+                    format!(" --client-ca {authority}"),
+                    format!(" -X ssl.certificate.location={certificate} -X ssl.key.location={key}"),
+                )
+            }
         };
         format!(
-            "  ottla --listen SSL://127.0.0.1:9093 --tls {dir}/server.pem{for_broker}\n  \
-             kcat -b localhost:9093 -X security.protocol=SSL -X ssl.ca.location={dir}/ca.pem{for_client} -L"
+            "  ottla --listen SSL://127.0.0.1:9093 --tls {server}{for_broker}\n  \
+             kcat -b localhost:9093 -X security.protocol=SSL -X ssl.ca.location={authority}{for_client} -L"
         )
     }
+}
+
+/// As a word of a shell.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%".contains(c);
+    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 /// An authority that this command made, if it still holds.
@@ -411,6 +422,19 @@ mod tests {
                     kcat -b localhost:9093 -X security.protocol=SSL -X ssl.ca.location=DIR/ca.pem \
                     -X ssl.certificate.location=DIR/alice.pem -X ssl.key.location=DIR/alice.key -L\n";
         assert!(said.ends_with(next), "{said}");
+    }
+
+    #[test]
+    fn the_next_commands_are_words_of_a_shell() {
+        let base = tempfile::tempdir().expect("a directory");
+        let next = |dir: &str| {
+            let said = run(&base.path().join(dir), "").expect("made");
+            said.lines().find(|line| line.starts_with("  ottla ")).expect("a next command").to_owned()
+        };
+        let dir = base.path().display();
+        assert!(next("it's a-b").ends_with(&format!(r" --tls '{dir}/it'\''s a-b/server.pem'")));
+        assert!(next("$HOME").ends_with(" --tls 'DIR/server.pem'"));
+        assert!(next("a_b.c").ends_with(" --tls DIR/server.pem"));
     }
 
     #[test]
