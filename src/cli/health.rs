@@ -37,6 +37,11 @@ const CORRELATION_ID: i32 = 1;
 /// The most bytes that are taken for an answer: a broker's is well below 1 KiB.
 const ANSWER_MAX: usize = 64 * 1024;
 
+/// How what TLS says begins: the type of a record, and the version.
+const TLS_ALERT: u8 = 0x15;
+const TLS_HANDSHAKE: u8 = 0x16;
+const TLS_MAJOR: u8 = 3;
+
 /// Arguments of `ottla health`.
 #[derive(Args, Clone, Debug)]
 #[command(
@@ -49,7 +54,7 @@ const ANSWER_MAX: usize = 64 * 1024;
 pub struct HealthArgs {
     /// Where the broker is, by a listener without TLS [default: the first listener that the settings below, the
     /// environment and --config name, on this machine]
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["listen", "tls", "config"])]
     connect: Option<String>,
 
     /// How long it may take to answer
@@ -82,6 +87,11 @@ enum NotReady {
     Closed { address: String },
     #[error("{address}: what answers is not a Kafka broker ({reason})")]
     Foreign { address: String, reason: String },
+    #[error(
+        "{address}: it speaks TLS: without --connect, the listener of the broker's own settings is asked, as in --listen \
+         SSL://HOST:PORT --tls FILE"
+    )]
+    SpeaksTls { address: String },
     #[error("{address}: the broker answers with error {code}")]
     Refused { address: String, code: i16 },
 }
@@ -101,6 +111,8 @@ enum Failure {
     Encode(#[from] EncodeError),
     #[error("the answer is to request {0}")]
     OtherRequest(i32),
+    #[error("the answer is a record of TLS")]
+    SpeaksTls,
 }
 
 impl HealthArgs {
@@ -194,6 +206,7 @@ impl Target {
                 io::ErrorKind::InvalidData => NotReady::Foreign { address, reason: error.to_string() },
                 _ => NotReady::Unreachable { address, source: error },
             },
+            Failure::SpeaksTls => NotReady::SpeaksTls { address },
             other => NotReady::Foreign { address, reason: other.to_string() },
         }
     }
@@ -233,6 +246,9 @@ fn exchange(stream: &mut (impl Read + Write)) -> Result<ApiVersionsResponse, Fai
     stream.flush()?;
     let mut prefix = [0; SIZE_PREFIX];
     stream.read_exact(&mut prefix)?;
+    if let [TLS_ALERT | TLS_HANDSHAKE, TLS_MAJOR, ..] = prefix {
+        return Err(Failure::SpeaksTls);
+    }
     let mut answer = vec![0; frame_size(prefix, ANSWER_MAX)?];
     stream.read_exact(&mut answer)?;
     let answer = Bytes::from(answer);
@@ -381,6 +397,31 @@ mod tests {
         let refused = said_of(&[0, 0, 0, 10, 0, 0, 0, 1, 0, 35, 0, 0, 0, 0], long);
         assert_eq!(refused, "ADDRESS: the broker answers with error 35");
         assert_eq!(said_of(&[0, 0, 0, 10, 0], Duration::from_millis(50)), "ADDRESS: no answer within 0.05 seconds");
+    }
+
+    #[test]
+    fn what_speaks_tls_is_told_from_what_is_no_broker() {
+        for record in [&[0x15, 3, 3, 0, 2, 2, 10][..], &[0x16, 3, 1, 0, 200, 1, 0, 0]] {
+            let expected = "ADDRESS: it speaks TLS: without --connect, the listener of the broker's own settings is \
+                            asked, as in --listen SSL://HOST:PORT --tls FILE";
+            assert_eq!(said_of(record, Duration::from_secs(20)), expected);
+        }
+    }
+
+    #[test]
+    fn an_address_goes_without_settings() {
+        #[derive(Debug, clap::Parser)]
+        struct Program {
+            #[command(flatten)]
+            health: HealthArgs,
+        }
+        let parse = |line: &str| <Program as clap::Parser>::try_parse_from(line.split_whitespace());
+        for setting in ["--listen 127.0.0.1:2", "--tls /s.pem", "--config /f"] {
+            let error = parse(&format!("health --connect 127.0.0.1:1 {setting}")).expect_err("a conflict").to_string();
+            assert!(error.contains("cannot be used with"), "{error}");
+        }
+        let health = parse("health --connect 127.0.0.1:1 --timeout 1").expect("no conflict").health;
+        assert_eq!(health.connect.as_deref(), Some("127.0.0.1:1"));
     }
 
     /// A certificate and its key.
