@@ -74,7 +74,7 @@ pub struct BrokerArgs {
 }
 
 const EXAMPLES: &str = "\
-Settings come from the command line, else from environment variables (KAFKA_NUM_PARTITIONS is num.partitions,
+Settings come from the command line, else from environment variables (KAFKA_NUM_PARTITIONS is num.partitions, \
 OTTLA_DURABILITY is ottla.durability, CLUSTER_ID is the cluster's id), else from the file of --config.
 
 Examples:
@@ -181,9 +181,12 @@ impl From<BrokerArgs> for CommandLine {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
+    use std::os::unix::fs::PermissionsExt;
+
+    use clap::{CommandFactory, Parser};
 
     use super::*;
+    use crate::config::security::{Identity, Pem};
 
     #[derive(Parser)]
     struct Program {
@@ -193,19 +196,43 @@ mod tests {
 
     #[test]
     fn every_flag_reaches_the_configuration() {
-        let line = "ottla --listen 127.0.0.1:1 --listen [::1]:2 --advertise a:3 --data-dir d --node-id 7 \
-                    --cluster-id -abc --override num.partitions=4 --override log.retention.hours=24";
+        let dir = tempfile::tempdir().expect("a directory");
+        let [users, file] = [("users", "alice:secret"), ("file", "fetch.max.bytes=2000")].map(|(name, text)| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).expect("it can be written");
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("its mode can be set");
+            path.to_str().expect("a plain path").to_owned()
+        });
+        let line = format!(
+            "ottla --listen SSL://127.0.0.1:1 --listen SASL_PLAINTEXT://[::1]:2 --advertise a:3 --tls /s.pem \
+             --client-ca /ca.pem --users-file {users} --data-dir d --node-id 7 --cluster-id -abc --config {file} \
+             --override num.partitions=4 --override log.retention.hours=24"
+        );
+        for flag in Program::command().get_arguments().filter_map(clap::Arg::get_long) {
+            assert!(line.contains(&format!(" --{flag} ")), "--{flag} is looked at");
+        }
         let args = Program::try_parse_from(line.split_whitespace()).expect("a valid command line").broker;
         let (config, warnings) = load(args, std::iter::empty()).expect("valid settings");
         let listeners: Vec<_> = config.listeners.iter().map(ToString::to_string).collect();
-        assert_eq!(
-            listeners,
-            ["PLAINTEXT://127.0.0.1:1 (advertises a:3)", "PLAINTEXT_2://[::1]:2 (advertises [::1]:2)"]
-        );
-        assert_eq!((config.node_id, config.num_partitions), (7, 4));
+        assert_eq!(listeners, ["SSL://127.0.0.1:1 (advertises a:3)", "SASL_PLAINTEXT://[::1]:2 (advertises [::1]:2)"]);
+        let tls = config.listeners[0].security.tls.as_ref().expect("a listener with TLS");
+        assert_eq!(tls.identity, Identity::Store(Pem::File("/s.pem".into())));
+        assert_eq!(tls.trusted, Some(Pem::File("/ca.pem".into())));
+        let names: Vec<_> = config.first_users.iter().map(|user| user.name.as_str()).collect();
+        assert_eq!(names, ["alice"]);
+        assert_eq!((config.node_id, config.num_partitions, config.fetch_max_bytes), (7, 4, 2000));
+        let hours = config.values.get("log.retention.hours").and_then(|value| value.as_long());
+        assert_eq!(hours, Some(24));
         assert_eq!(config.cluster_id.as_deref(), Some("-abc"));
         assert_eq!(config.data_dir, std::path::Path::new("d"));
         assert_eq!(warnings, []);
+    }
+
+    #[test]
+    fn what_help_says_of_settings_is_wrapped_by_whoever_shows_it() {
+        let help = Program::command().term_width(1000).render_help().to_string();
+        let said = help.lines().find(|line| line.starts_with("Settings come from")).expect("it is there");
+        assert!(said.ends_with("else from the file of --config."), "{said}");
     }
 
     #[test]
