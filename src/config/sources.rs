@@ -94,24 +94,22 @@ const TLS_FLAG: &str = "--tls";
 /// Names the file with the certificates of those who vouch for clients.
 const CLIENT_CA_FLAG: &str = "--client-ca";
 
-/// Variables that other programs take for themselves: Kafka's start scripts and images, our log levels, and Kubernetes,
-/// which names the port of a service.
-const FOREIGN_VARIABLES: [&str; 11] = [
+/// Variables that other programs take for themselves: Kafka's start scripts and images, and our log levels.
+const FOREIGN_VARIABLES: [&str; 9] = [
     "KAFKA_DEBUG",
     "KAFKA_GC_LOG_OPTS",
     "KAFKA_HEAP_OPTS",
     "KAFKA_HOME",
     "KAFKA_JVM_PERFORMANCE_OPTS",
     "KAFKA_OPTS",
-    "KAFKA_PORT",
     "KAFKA_TOOLS_LOG4J_LOGLEVEL",
     "KAFKA_VERSION",
     "OTTLA_LOG",
-    "OTTLA_PORT",
 ];
 /// How further such variables begin.
-const FOREIGN_PREFIXES: [&str; 6] =
-    ["KAFKA_JMX_", "KAFKA_LOG4J_", "KAFKA_PORT_", "KAFKA_SERVICE_", "OTTLA_PORT_", "OTTLA_SERVICE_"];
+const FOREIGN_PREFIXES: [&str; 2] = ["KAFKA_JMX_", "KAFKA_LOG4J_"];
+/// What variables have in them by which Kubernetes tells of a service, such as one that is called kafka-ssl.
+const OF_SERVICES: [&str; 3] = ["_PORT_", "_SERVICE_HOST", "_SERVICE_PORT"];
 /// How the variables of our own keys begin, and the keys.
 const OURS: (&str, &str) = ("OTTLA_", "ottla.");
 
@@ -258,12 +256,17 @@ impl Origin {
     }
 }
 
+/// Whether it tells of a service. No key is spelled so.
+fn is_of_service(variable: &str) -> bool {
+    variable.ends_with("_PORT") || OF_SERVICES.iter().any(|part| variable.contains(part))
+}
+
 /// The key that a variable sets, as Kafka's image spells it: `_` for `.`, `__` for `_`, `___` for `-`. One of ours goes
 /// without `KAFKA_`.
 fn key_of_variable(variable: &str) -> Option<String> {
     let is_foreign =
         FOREIGN_VARIABLES.contains(&variable) || FOREIGN_PREFIXES.iter().any(|prefix| variable.starts_with(prefix));
-    if is_foreign {
+    if is_foreign || is_of_service(variable) {
         return None;
     }
     let spelled = |name: &str| name.to_lowercase().replace('_', ".").replace("...", "-").replace("..", "_");

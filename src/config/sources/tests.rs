@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::broker::BROKER_KEYS;
 
 fn variables(list: &[(&str, &str)]) -> impl Iterator<Item = (String, String)> {
     list.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect::<Vec<_>>().into_iter()
@@ -17,6 +18,11 @@ fn variables_are_spelled_as_kafkas_image_spells_them() {
         ("OTTLA_SERVICE_HOST", None),
         ("OTTLA_PORT_9092_TCP", None),
         ("KAFKA_PORT", None),
+        ("KAFKA_SERVICE_PORT_CLIENTS", None),
+        ("KAFKA_SSL_SERVICE_HOST", None),
+        ("KAFKA_SASL_SSL_PORT", None),
+        ("KAFKA_SSL_PORT_9093_TCP_ADDR", None),
+        ("KAFKA_SSL_KEYSTORE_TYPE", Some("ssl.keystore.type")),
         ("OTTLA", None),
         ("KAFKA_OPTS", None),
         ("KAFKA_HEAP_OPTS", None),
@@ -27,6 +33,16 @@ fn variables_are_spelled_as_kafkas_image_spells_them() {
     ];
     for (variable, expected) in cases {
         assert_eq!(key_of_variable(variable).as_deref(), expected, "{variable}");
+    }
+}
+
+#[test]
+fn no_key_is_spelled_as_a_variable_of_others() {
+    for row in BROKER_KEYS {
+        let spelled = row.key.name.replace('_', "__").replace('-', "___").replace('.', "_").to_uppercase();
+        let variable =
+            spelled.strip_prefix("OTTLA_").map_or(format!("KAFKA_{spelled}"), |name| format!("OTTLA_{name}"));
+        assert_eq!(key_of_variable(&variable).as_deref(), Some(row.key.name), "{variable}");
     }
 }
 
