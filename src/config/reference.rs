@@ -41,7 +41,7 @@ Every key that is listed is checked. What one does not do here is said with it:
 A key of the broker that is not listed is ignored, and named in the log at the start; with `--override` it stops the start. One
 that begins with `ssl.` or `sasl.`, and `connections.max.reauth.ms`, `max.connections` and `max.connection.creation.rate`, can be set
 for one listener: `listener.name.NAME.KEY`, with the name in lower case, goes before `KEY`. The `user_NAME` entries of
-`listener.name.NAME.MECHANISM.sasl.jaas.config` become users, as those of `--users-file` and `OTTLA_USERS` do. A secret cannot be given with
+`listener.name.NAME.plain.sasl.jaas.config` become users, as those of `--users-file` and `OTTLA_USERS` do. A secret cannot be given with
 `--override`, for whoever lists processes sees it.
 ";
 

@@ -41,7 +41,7 @@ fn no_key_is_spelled_as_a_variable_of_others() {
     for row in BROKER_KEYS {
         let spelled = row.key.name.replace('_', "__").replace('-', "___").replace('.', "_").to_uppercase();
         let variable =
-            spelled.strip_prefix("OTTLA_").map_or(format!("KAFKA_{spelled}"), |name| format!("OTTLA_{name}"));
+            spelled.strip_prefix("OTTLA_").map_or_else(|| format!("KAFKA_{spelled}"), |name| format!("OTTLA_{name}"));
         assert_eq!(key_of_variable(&variable).as_deref(), Some(row.key.name), "{variable}");
     }
 }

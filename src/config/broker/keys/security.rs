@@ -89,7 +89,7 @@ pub(super) const SECURITY_KEYS: &[BrokerKey] = &[
     broker("sasl.jaas.config", Password, None, Any, Medium)
         .doc(
             "What brokers say of themselves to each other. First users come from \
-             listener.name.NAME.MECHANISM.sasl.jaas.config.",
+             listener.name.NAME.plain.sasl.jaas.config.",
         )
         .by_restart_only()
         .only_default(ONE_BROKER),
