@@ -19,7 +19,7 @@ use uuid::Uuid;
 use x509_parser::pem::parse_x509_pem;
 use zeroize::Zeroizing;
 
-use crate::clock::wall_clock_ms;
+use crate::{clock::wall_clock_ms, shell::shell_word};
 
 /// How the name of an authority begins.
 const AUTHORITY: &str = "ottla certs";
@@ -236,7 +236,7 @@ impl CertsArgs {
 
     /// The next commands.
     fn next(&self) -> String {
-        let file = |name: &str| quoted(&self.dir.join(name));
+        let file = |name: &str| shell_word(&self.dir.join(name).display().to_string());
         let (server, authority) = (file("server.pem"), file("ca.pem"));
         let (for_broker, for_client) = match self.clients.first() {
             None => (String::new(), String::new()),
@@ -253,13 +253,6 @@ impl CertsArgs {
              kcat -b localhost:9093 -X security.protocol=SSL -X ssl.ca.location={authority}{for_client} -L"
         )
     }
-}
-
-/// As a word of a shell.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%".contains(c);
-    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 /// An authority that this command made, if it still holds.

@@ -110,12 +110,13 @@ impl Authority {
     /// The settings by which a broker has a certificate.
     pub(crate) fn settings(&self) -> Vec<String> {
         let file = |name| self.path().join(name).display().to_string();
-        vec![
-            "ssl.keystore.type=PEM".to_owned(),
-            format!("ssl.keystore.location={}", file("server.pem")),
-            "ssl.truststore.type=PEM".to_owned(),
-            format!("ssl.truststore.location={}", file("ca.pem")),
-        ]
+        vec!["ssl.keystore.type=PEM".to_owned(), format!("ssl.keystore.location={}", file("server.pem"))]
+    }
+
+    /// The settings by which a broker checks certificates of clients.
+    pub(crate) fn trusted(&self) -> Vec<String> {
+        let file = self.path().join("ca.pem").display().to_string();
+        vec!["ssl.truststore.type=PEM".to_owned(), format!("ssl.truststore.location={file}")]
     }
 
     /// A client that trusts this authority.

@@ -23,6 +23,9 @@ fn metadata() -> MetadataRequest {
 async fn broker(authority: &Authority, more: &[&str]) -> TestBroker {
     let mut settings = authority.settings();
     settings.push("listeners=SSL://127.0.0.1:0".to_owned());
+    if more.iter().any(|setting| setting.starts_with("ssl.client.auth=")) {
+        settings.extend(authority.trusted());
+    }
     settings.extend(more.iter().map(|setting| (*setting).to_owned()));
     TestBroker::with_settings(&settings.iter().map(String::as_str).collect::<Vec<_>>()).await
 }
