@@ -16,8 +16,8 @@ use std::{
 const MEMORY: Duration = Duration::from_mins(5);
 /// Most addresses, and most users, that are remembered.
 const REMEMBERED_MAX: usize = 10_000;
-/// The longest wait.
-const DELAY_MAX: Duration = Duration::from_secs(5);
+/// The longest wait: clients that give up after five seconds are still told why.
+const DELAY_MAX: Duration = Duration::from_secs(2);
 /// Failures of an address that are not held against its next attempt: people mistype, and services start with old secrets.
 const UNHELD_FAILURES: u32 = 5;
 /// Attempts of an address that may wait at a time.
@@ -172,7 +172,7 @@ mod tests {
     fn each_failure_of_an_address_waits_longer_up_to_a_bound() {
         let (mut failures, now) = (Failures::default(), clock::monotonic());
         let waits: Vec<_> = (0..8).map(|_| failures.add(address(1), None, BASE, now).as_millis()).collect();
-        assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+        assert_eq!(waits, [100, 200, 400, 800, 1600, 2000, 2000, 2000]);
         assert_eq!(failures.add(address(2), None, BASE, now), BASE, "another one begins anew");
         assert_eq!(failures.add(address(1), None, BASE, now + MEMORY), BASE, "so does everybody in time");
     }
@@ -183,7 +183,7 @@ mod tests {
         for n in 0..5 {
             failures.add(address(n), Some("alice"), BASE, now);
         }
-        assert_eq!(failures.add(address(9), Some("alice"), BASE, now).as_millis(), 3200);
+        assert_eq!(failures.add(address(9), Some("alice"), BASE, now).as_millis(), 2000);
         assert_eq!(failures.add(address(10), Some("bob"), BASE, now), BASE);
     }
 

@@ -151,7 +151,7 @@ users_are_altered() {
 is_refused() { # is_refused WHAT CLIENT LOG
   local before said
   before=$(wc -l < "$dir/broker.log")
-  said=$(timeout 8 kcat "${rd[@]}" -d security -L -m 4 2>&1 || true)
+  said=$(timeout 15 kcat "${rd[@]}" -L -m 8 2>&1 || true)
   grep -qE "$2" <<< "$said" || fail "$1: the client is told: $said"
   ! grep -q '^ broker 1 at' <<< "$said" || fail "$1: the client gets in"
   tail -n "+$((before + 1))" "$dir/broker.log" | grep -qF "$3" || fail "$1: the log has no line with: $3"
