@@ -110,6 +110,10 @@ fn what_is_wrong(error: &CertificateError) -> String {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             "it is not valid yet, by this machine's clock".to_owned()
         }
+        other if other.to_string().contains("UnsupportedCertVersion") => {
+            "it is one of X.509 version 1, and version 3 is needed: sign it with an extension, such as basicConstraints"
+                .to_owned()
+        }
         other => other.to_string(),
     }
 }

@@ -23,24 +23,26 @@ make_certificates() {
   "$OTTLA" certs --dir "$dir/certs" --client alice > /dev/null
   "$OTTLA" certs --dir "$dir/stranger" > /dev/null
   openssl req -new -newkey rsa:2048 -nodes -subj /CN=old -keyout "$dir/old.key" -out "$dir/old.csr" 2> /dev/null
-  openssl x509 -req -in "$dir/old.csr" -CA "$dir/certs/ca.pem" -CAkey "$dir/certs/ca.key" -CAcreateserial \
-    -not_before 20200101000000Z -not_after 20210101000000Z -out "$dir/old.pem" 2> /dev/null ||
-    openssl x509 -req -in "$dir/old.csr" -CA "$dir/certs/ca.pem" -CAkey "$dir/certs/ca.key" -CAcreateserial \
-      -days -1 -out "$dir/old.pem" 2> /dev/null || fail "openssl makes no certificate of the past"
+  echo basicConstraints=CA:FALSE > "$dir/old.ext"
+  local sign=(openssl x509 -req -in "$dir/old.csr" -CA "$dir/certs/ca.pem" -CAkey "$dir/certs/ca.key" -CAcreateserial
+    -extfile "$dir/old.ext" -out "$dir/old.pem")
+  "${sign[@]}" -not_before 20200101000000Z -not_after 20210101000000Z 2> /dev/null || "${sign[@]}" -days -1 2> /dev/null ||
+    fail "openssl makes no certificate of the past"
 }
 
 start_broker() {
   (umask 077 && printf 'alice:%s\n' "$PASSWORD" > "$dir/users")
   cat > "$dir/server.properties" << P
 listeners=PLAINTEXT://127.0.0.1:$PORT,SSL://127.0.0.1:$((PORT + 1)),SASL_PLAINTEXT://127.0.0.1:$((PORT + 2)),\
-SASL_SSL://127.0.0.1:$((PORT + 3)),MUTUAL://127.0.0.1:$((PORT + 4))
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL,MUTUAL:SSL
+SASL_SSL://127.0.0.1:$((PORT + 3)),MUTUAL://127.0.0.1:$((PORT + 4)),FEW://127.0.0.1:$((PORT + 5))
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL,MUTUAL:SSL,FEW:SASL_PLAINTEXT
 sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
 ssl.keystore.type=PEM
 ssl.keystore.location=$dir/certs/server.pem
 ssl.truststore.type=PEM
 ssl.truststore.location=$dir/certs/ca.pem
 listener.name.mutual.ssl.client.auth=required
+listener.name.few.sasl.enabled.mechanisms=SCRAM-SHA-512
 P
   OTTLA_LOG=debug "$OTTLA" --config "$dir/server.properties" --data-dir "$dir/data" --users-file "$dir/users" \
     > "$dir/broker.log" 2>&1 &
@@ -71,6 +73,7 @@ client() { # client USER PROTOCOL MECHANISM [PASSWORD]
     SSL) address=$ssl ;;
     SASL_PLAINTEXT) address=$sasl ;;
     SASL_SSL) address=$sasl_ssl ;;
+    FEW) address=$few security=SASL_PLAINTEXT ;;
     MUTUAL) address=$mutual security=SSL identity=$dir/certs/alice ;;
     MUTUAL_EXPIRED) address=$mutual security=SSL identity=$dir/old ;;
     MUTUAL_NONE) address=$mutual security=SSL ;;
