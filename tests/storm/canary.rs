@@ -55,6 +55,9 @@ pub(crate) struct Seen {
 }
 
 impl Canary {
+    /// One for each of the two.
+    pub(crate) const CONNECTIONS: usize = 2;
+
     pub(crate) async fn start(address: SocketAddr) -> Self {
         let mut client = Client::connect(address).await.expect("the broker listens");
         let topic = CreatableTopic {

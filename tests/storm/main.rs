@@ -54,8 +54,9 @@ fn a_storm_passes_over_those_who_behave() {
     let broker = BrokerProcess::start_secured();
     assert_eq!(broker.addresses().len(), 3);
     runtime().block_on(async {
+        let sockets = broker.open_sockets() + Canary::CONNECTIONS;
         let canary = Canary::start(broker.address()).await;
-        let (files, memory) = (broker.open_files(), broker.memory());
+        let memory = broker.memory();
         let until = Instant::now() + Duration::from_secs(seconds);
         let mut attackers = JoinSet::new();
         for number in 0..connections {
@@ -74,7 +75,7 @@ fn a_storm_passes_over_those_who_behave() {
         while let Some(attacks) = attackers.join_next().await {
             begun += attacks.expect("attackers do not panic");
         }
-        broker.until_open_files_are(files).await;
+        broker.until_open_sockets_are(sockets).await;
         let seen = canary.stop().await;
         let after = broker.memory();
         println!(
@@ -106,8 +107,8 @@ fn a_flood_of_large_frames_fills_no_memory() {
         println!("{connections} connections instead of {wanted}: the limit of open files allows no more");
     }
     runtime().block_on(async {
+        let sockets = broker.open_sockets() + Canary::CONNECTIONS;
         let canary = Canary::start(address).await;
-        let files = broker.open_files();
         let (open, flooding) = attack::flood(address, connections).await;
         let mut peak = 0;
         let until = Instant::now() + Duration::from_secs(size("OTTLA_STORM_SECONDS", 8));
@@ -118,7 +119,7 @@ fn a_flood_of_large_frames_fills_no_memory() {
         TcpStream::connect(address).await.expect("others are still accepted");
         let sent = attack::sent(&open);
         drop(flooding);
-        broker.until_open_files_are(files).await;
+        broker.until_open_sockets_are(sockets).await;
         let seen = canary.stop().await;
         println!("{connections} connections sent {} MB; memory {} MB at most; canary: {seen}", sent >> 20, peak >> 20);
         assert!(sent >= connections * SENT_MIN, "{sent} bytes are no flood");
