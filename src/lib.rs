@@ -3,6 +3,7 @@
 //! The wire protocol is generated from Apache Kafka's own message schemas; the log is written by hand in Apache Kafka's
 //! own on-disk format. The modules stand in layer order: each may use those above it, never those below.
 
+mod address;
 mod shell;
 mod sys;
 

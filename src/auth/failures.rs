@@ -8,9 +8,11 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasher, Hash, RandomState},
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     time::{Duration, Instant},
 };
+
+use crate::address::network_of;
 
 /// Failures are forgotten when this passed without another one.
 const MEMORY: Duration = Duration::from_mins(5);
@@ -60,7 +62,7 @@ pub enum Attempt {
 impl Failures {
     /// What comes of an attempt from this address.
     pub fn attempt(&mut self, address: IpAddr, base: Duration, now: Instant) -> Attempt {
-        let address = network(address);
+        let address = network_of(address);
         let failures = self.addresses.recent(&address, now);
         let delay = delay(failures.saturating_sub(UNHELD_FAILURES), base).min(HOLD_MAX);
         if failures <= UNHELD_FAILURES || delay.is_zero() {
@@ -76,7 +78,7 @@ impl Failures {
 
     /// An attempt that was held is over.
     pub fn release(&mut self, address: IpAddr) {
-        let address = network(address);
+        let address = network_of(address);
         if let Some(held) = self.held.get_mut(&address) {
             *held -= 1;
             if *held == 0 {
@@ -88,7 +90,7 @@ impl Failures {
     /// Notes a failure and returns how long its answer is held back: `base` for the first one, twice as long for each
     /// that came before.
     pub fn add(&mut self, address: IpAddr, user: Option<&str>, base: Duration, now: Instant) -> Duration {
-        let by_address = self.addresses.add(network(address), now);
+        let by_address = self.addresses.add(network_of(address), now);
         let by_user = user.map_or(0, |user| self.users.add(self.hasher.hash_one(user), now));
         delay(by_address.max(by_user), base)
     }
@@ -99,16 +101,6 @@ fn delay(failures: u32, base: Duration) -> Duration {
     match failures.checked_sub(1) {
         None => Duration::ZERO,
         Some(before) => base.saturating_mul(1 << before.min(10)).min(DELAY_MAX.max(base)),
-    }
-}
-
-/// Whoever has one address of IPv6 has its 64 bits' worth of others.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) if !address.is_loopback() => {
-            Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
-        }
-        address => address,
     }
 }
 

@@ -4,9 +4,11 @@
 use std::{
     collections::HashMap,
     fmt,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     time::{Duration, Instant},
 };
+
+use crate::address::network_of;
 
 /// Lines of one address in one [`PERIOD`].
 const LINES_MAX: u32 = 5;
@@ -41,7 +43,7 @@ pub(super) struct Aside {
 impl Complaints {
     /// Whether another line about an address is written now, and what belongs behind it.
     pub(super) fn add(&mut self, address: IpAddr, now: Instant) -> Option<Aside> {
-        let address = network(address);
+        let address = network_of(address);
         if self.of.len() >= ADDRESSES_MAX && !self.of.contains_key(&address) {
             self.of.retain(|_, said| said.is_recent(now));
         }
@@ -70,16 +72,6 @@ impl Said {
 
     fn is_recent(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.since) < PERIOD
-    }
-}
-
-/// Whoever has one address of IPv6 has its 64 bits' worth of others.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) if !address.is_loopback() => {
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))
-        }
-        address => address,
     }
 }
 
