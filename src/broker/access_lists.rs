@@ -1,7 +1,7 @@
 //! Access control lists, as far as a broker that does not act on them has to know of them.
 
 use crate::{
-    config::{broker::BrokerConfig, key::Value},
+    config::{authorizer::Allowed, broker::BrokerConfig},
     metadata::{image::Image, kept::KeptKind},
 };
 
@@ -27,8 +27,7 @@ pub(super) fn check(config: &BrokerConfig, image: &Image) -> Result<(), AccessLi
 }
 
 fn lets_everybody_by_lists(config: &BrokerConfig) -> bool {
-    let class = config.values.get(CLASS).map(|value| value.to_string()).unwrap_or_default();
-    !class.is_empty() && config.values.get(ALLOW_EVERYONE) == Some(Value::Boolean(true))
+    config.authorizer.is_by_lists && config.authorizer.allowed == Allowed::Everybody
 }
 
 #[cfg(test)]
@@ -36,12 +35,11 @@ mod tests {
     use super::{super::tests, *};
     use crate::{
         broker::LoadError,
+        config::authorizer::AuthorizerConfig,
         log::{disk::sim::SimDisk, group_commit::Durability},
         metadata::{journal::CommitError, record::MetadataRecord},
         protocol::{message::Message, messages::AccessControlEntryRecord, wire::Writer},
     };
-
-    const STANDARD: &str = "org.apache.kafka.metadata.authorizer.StandardAuthorizer";
 
     fn entry() -> MetadataRecord {
         let mut w = Writer::new();
@@ -54,21 +52,20 @@ mod tests {
     #[test]
     fn entries_are_not_passed_over_where_everybody_else_would_get_everything() {
         let disk = SimDisk::new(1);
-        let start = |class: &str, everybody: bool| {
+        let start = |is_by_lists: bool, allowed: Allowed| {
             tests::open_with(&disk, Durability::Fsync, |config| {
-                config.values.set(CLASS, Value::String(class.to_owned()));
-                config.values.set(ALLOW_EVERYONE, Value::Boolean(everybody));
+                config.authorizer = AuthorizerConfig { allowed, is_by_lists, super_users: Vec::new() };
             })
         };
-        let broker = start(STANDARD, true).expect("there is no entry yet");
+        let broker = start(true, Allowed::Everybody).expect("there is no entry yet");
         broker.journal.change(0, |_| Ok::<_, CommitError>((vec![entry()], ()))).expect("committed");
         broker.close().expect("closed");
         drop(broker);
-        let refused = start(STANDARD, true).err().expect("there is an entry now");
+        let refused = start(true, Allowed::Everybody).err().expect("there is an entry now");
         assert!(matches!(refused, LoadError::AccessLists(AccessListsError { entries: 1 })), "{refused}");
         assert!(refused.to_string().contains("allow.everyone.if.no.acl.found=false"), "{refused}");
-        for (class, everybody) in [(STANDARD, false), ("", true)] {
-            start(class, everybody).expect("entries change nothing").close().expect("closed");
+        for (is_by_lists, allowed) in [(true, Allowed::SuperUsers), (false, Allowed::Everybody)] {
+            start(is_by_lists, allowed).expect("entries change nothing").close().expect("closed");
         }
     }
 }
