@@ -151,7 +151,7 @@ async fn wait_for_the_end(mut stream: TcpStream) -> io::Result<()> {
 }
 
 /// A request for all topics.
-fn metadata() -> Vec<u8> {
+pub(crate) fn metadata() -> Vec<u8> {
     let mut w = Writer::new();
     let request = MetadataRequest { topics: None, ..MetadataRequest::default() };
     ottla::protocol::message::Message::encode(&request, &mut w, 12).expect("a request");

@@ -11,7 +11,7 @@ use std::{
 };
 
 use tempfile::TempDir;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::BOUND;
 
@@ -87,6 +87,16 @@ impl BrokerProcess {
         let status = fs::read_to_string(self.proc("status")).expect("it runs");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a number");
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
+    }
+
+    /// The most that it holds at a time until then.
+    pub(crate) async fn most_memory_until(&self, until: Instant) -> u64 {
+        let mut peak = self.memory();
+        while Instant::now() < until {
+            sleep(Duration::from_millis(100)).await;
+            peak = peak.max(self.memory());
+        }
+        peak
     }
 
     /// Its sockets. What it opens for itself, such as a coordinator's topic that a stray request made, is not counted.

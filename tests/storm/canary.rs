@@ -60,18 +60,9 @@ impl Canary {
 
     pub(crate) async fn start(address: SocketAddr) -> Self {
         let mut client = Client::connect(address).await.expect("the broker listens");
-        let topic = CreatableTopic {
-            name: TOPIC.into(),
-            num_partitions: 1,
-            replication_factor: 1,
-            ..CreatableTopic::default()
-        };
-        let request = CreateTopicsRequest { topics: vec![topic], ..CreateTopicsRequest::default() };
-        let created = client.call(&request, 7).await.expect("an answer");
-        assert_eq!(created.topics[0].error_code, 0);
+        let id = create_topic(&mut client, TOPIC, 1).await;
         let (stopped, produced) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicI64::new(0)));
         let producer = tokio::spawn(produce(client, Arc::clone(&stopped), Arc::clone(&produced)));
-        let id = created.topics[0].topic_id;
         let consumer = tokio::spawn(consume(address, id, Arc::clone(&stopped), Arc::clone(&produced)));
         Self { stopped, produced, producer, consumer }
     }
@@ -89,6 +80,20 @@ impl Canary {
     }
 }
 
+/// Creates a topic, and returns its id.
+pub(crate) async fn create_topic(client: &mut Client, name: &str, partitions: i32) -> Uuid {
+    let topic = CreatableTopic {
+        name: name.into(),
+        num_partitions: partitions,
+        replication_factor: 1,
+        ..CreatableTopic::default()
+    };
+    let request = CreateTopicsRequest { topics: vec![topic], ..CreateTopicsRequest::default() };
+    let created = client.call(&request, 7).await.expect("an answer");
+    assert_eq!(created.topics[0].error_code, 0);
+    created.topics[0].topic_id
+}
+
 /// Produces numbers in ascending order until it is told to stop, and returns how long each took.
 async fn produce(mut client: Client, stopped: Arc<AtomicBool>, produced: Arc<AtomicI64>) -> Vec<Duration> {
     let mut latencies = Vec::new();
@@ -97,7 +102,7 @@ async fn produce(mut client: Client, stopped: Arc<AtomicBool>, produced: Arc<Ato
             break;
         }
         let filler = VALUE_SIZES[usize::try_from(number).expect("positive") % VALUE_SIZES.len()];
-        let request = produce_request(&format!("{number} {}", "x".repeat(filler)));
+        let request = produce_request(TOPIC, batch_of(&format!("{number} {}", "x".repeat(filler))));
         let begun = Instant::now();
         let response = client.call(&request, 9).await.expect("the connection stays");
         latencies.push(begun.elapsed());
@@ -109,13 +114,17 @@ async fn produce(mut client: Client, stopped: Arc<AtomicBool>, produced: Arc<Ato
     latencies
 }
 
-fn produce_request(value: &str) -> ProduceRequest {
+fn batch_of(value: &str) -> Bytes {
     let mut builder = BatchBuilder::new(0);
     let record = NewRecord { timestamp: 1_700_000_000_000, value: Some(value.as_bytes()), ..NewRecord::default() };
     builder.append(&record).expect("it fits");
-    let records = builder.build().expect("a batch").bytes().clone();
+    builder.build().expect("a batch").bytes().clone()
+}
+
+/// A batch for the first partition of a topic.
+pub(crate) fn produce_request(topic: &str, records: Bytes) -> ProduceRequest {
     let partition = PartitionProduceData { records: Some(Records::Bytes(records)), ..PartitionProduceData::default() };
-    let topic = TopicProduceData { name: TOPIC.into(), partition_data: vec![partition], ..TopicProduceData::default() };
+    let topic = TopicProduceData { name: topic.into(), partition_data: vec![partition], ..TopicProduceData::default() };
     ProduceRequest { acks: -1, timeout_ms: 30_000, topic_data: vec![topic], ..ProduceRequest::default() }
 }
 
