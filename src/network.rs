@@ -7,6 +7,7 @@
 
 mod arrivals;
 mod budget;
+mod close_reason;
 mod complaints;
 mod connection;
 mod connections;

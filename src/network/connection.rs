@@ -10,9 +10,8 @@
 use std::{
     collections::VecDeque,
     future::{Future, poll_fn},
-    io,
     pin::{Pin, pin},
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
+    sync::{Arc, Mutex, atomic::Ordering::Relaxed},
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
@@ -26,18 +25,19 @@ use super::{
     TlsPeer, TlsSettings,
     arrivals::{Arrival, Arrivals},
     budget::{Account, Budget, Parked},
+    close_reason::CloseReason,
     complaints::Complaints,
     connections::Entry,
     deadlines::{Timer, frame_deadline, response_deadline},
     limits::CreationRate,
     memory::RequestMemory,
-    send::{Outgoing, SendError},
-    tls::{self, HandshakeError},
+    send::Outgoing,
+    tls,
     transport::Transport,
 };
 use crate::{
     clock,
-    protocol::frame::{Frame, FrameError, SIZE_PREFIX, announced_size, next_frame},
+    protocol::frame::{Frame, SIZE_PREFIX, announced_size, next_frame},
 };
 
 /// The buffer that a burst begins with: what every connection may hold without asking.
@@ -617,100 +617,6 @@ enum Overdue {
     Frame,
     Handshake,
     Pace,
-}
-
-/// Why a connection ends.
-#[derive(Debug, thiserror::Error)]
-enum CloseReason {
-    #[error("the client closed it")]
-    Peer,
-    #[error("{0}")]
-    Lost(io::Error),
-    #[error("{0}")]
-    Handshake(HandshakeError),
-    #[error("the TLS handshake takes too long: the client may not speak TLS at all")]
-    SlowHandshake,
-    #[error("the client has not authenticated itself in time")]
-    Unknown,
-    #[error("nothing happened for connections.max.idle.ms")]
-    Idle,
-    #[error("the server stops")]
-    Shutdown,
-    #[error("the server stops and a request did not finish in time")]
-    ShutdownOverdue,
-    #[error("the client closed it {arrived} bytes into a frame")]
-    Truncated { arrived: usize },
-    #[error("{0}")]
-    BadFrame(FrameError),
-    #[error("{0}")]
-    Refused(Refusal),
-    #[error("a frame takes too long: {arrived} bytes arrived of {}", announced.map_or("an unknown number".into(), |n| n.to_string()))]
-    SlowRequest { arrived: usize, announced: Option<usize> },
-    #[error(
-        "a frame comes too slowly while others wait for memory (queued.max.request.bytes): {arrived} bytes arrived of {}",
-        announced.map_or("an unknown number".into(), |n| n.to_string())
-    )]
-    HoldsUpOthers { arrived: usize, announced: Option<usize> },
-    #[error("the client does not read its responses: {unsent} wait")]
-    SlowReader { unsent: usize },
-    #[error("cannot send from a file: {0}")]
-    File(io::Error),
-}
-
-impl CloseReason {
-    fn kind(&self) -> CloseKind {
-        match self {
-            Self::Peer | Self::Lost(_) => CloseKind::Peer,
-            Self::Idle => CloseKind::Idle,
-            Self::Handshake(_) | Self::SlowHandshake => CloseKind::Handshake,
-            Self::Unknown => CloseKind::Unknown,
-            Self::Shutdown | Self::ShutdownOverdue => CloseKind::Shutdown,
-            Self::Truncated { .. } => CloseKind::Truncated,
-            Self::BadFrame(_) => CloseKind::BadFrame,
-            Self::Refused(_) => CloseKind::Refused,
-            Self::SlowRequest { .. } | Self::HoldsUpOthers { .. } => CloseKind::SlowRequest,
-            Self::SlowReader { .. } => CloseKind::SlowReader,
-            Self::File(_) => CloseKind::File,
-        }
-    }
-
-    /// Says it once, aloud only if somebody may have to do something about it, and has not heard it too often.
-    fn log(&self, context: &ConnectionContext, complaints: &Mutex<Complaints>) {
-        let ConnectionContext { id, listener, peer, .. } = context;
-        match self {
-            Self::Peer | Self::Lost(_) | Self::Idle | Self::Shutdown => {
-                tracing::debug!(id, "connection from {peer} to {listener} closed: {self}");
-            }
-            Self::File(_) => tracing::error!(id, "connection from {peer} to {listener} closed: {self}"),
-            _ => {
-                // Written without the lock: whoever reads the log may be slow.
-                let aside =
-                    complaints.lock().unwrap_or_else(PoisonError::into_inner).add(peer.ip(), clock::monotonic());
-                match aside {
-                    Some(aside) => tracing::warn!(id, "connection from {peer} to {listener} closed: {self}{aside}"),
-                    None => tracing::debug!(id, "connection from {peer} to {listener} closed: {self}"),
-                }
-            }
-        }
-    }
-}
-
-impl From<SendError> for CloseReason {
-    fn from(error: SendError) -> Self {
-        match error {
-            SendError::Socket(error) => Self::Lost(error),
-            SendError::File(error) => Self::File(error),
-        }
-    }
-}
-
-impl From<HandshakeError> for CloseReason {
-    fn from(error: HandshakeError) -> Self {
-        match error {
-            HandshakeError::Lost(error) => Self::Lost(error),
-            error => Self::Handshake(error),
-        }
-    }
 }
 
 /// Counts a connection as open for as long as it lives, and then the way in which it ended.
