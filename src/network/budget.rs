@@ -7,6 +7,10 @@
 //! taken up, but for that one connection's. So what is held is bounded by the limit, one greatest request, and the
 //! responses to the requests that were taken up before the limit was met.
 //!
+//! A client that does not read its responses holds what they take. Where such hold more than half of the limit, a
+//! connection takes up no request while it has a response of its own to send, and who takes them too slowly is closed. So
+//! the other half is for those who read.
+//!
 //! What may have to wait for as long as a client likes would hold up everybody else: long polls, and responses behind
 //! them. It has a second account with the same limit, and where that is full, it is refused.
 
@@ -25,6 +29,8 @@ pub(super) struct Budget {
     limit: usize,
     /// Changed under the lock alone; read without it where there is room.
     used: AtomicUsize,
+    /// The part of it that is for responses which are not sent.
+    unsent: AtomicUsize,
     state: Mutex<State>,
 }
 
@@ -38,13 +44,14 @@ struct State {
 
 impl Budget {
     pub(super) fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { limit, used: AtomicUsize::new(0), state: Mutex::default() })
+        let (used, unsent) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Arc::new(Self { limit, used, unsent, state: Mutex::default() })
     }
 
     /// The account of the connection `id`, which holds nothing yet.
     pub(super) fn account(self: &Arc<Self>, id: u64) -> Arc<Account> {
-        let (held, overdraws) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Arc::new(Account { budget: Arc::clone(self), id, held, overdraws })
+        let (held, unsent, overdraws) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
+        Arc::new(Account { budget: Arc::clone(self), id, held, unsent, overdraws })
     }
 
     pub(super) fn limit(&self) -> usize {
@@ -85,6 +92,8 @@ pub(super) struct Account {
     budget: Arc<Budget>,
     id: u64,
     held: AtomicUsize,
+    /// The part of it that is for responses which are not sent.
+    unsent: AtomicUsize,
     overdraws: AtomicBool,
 }
 
@@ -96,6 +105,28 @@ impl Account {
     /// Whether all hold less than the limit.
     pub(super) fn has_room(&self) -> bool {
         self.budget.has_room(0)
+    }
+
+    /// Whether responses that are not sent hold more than half of what all may hold.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.budget.unsent.load(Relaxed) > self.budget.limit / 2
+    }
+
+    /// What the responses of this connection hold that are not sent.
+    pub(super) fn unsent(&self) -> usize {
+        self.unsent.load(Relaxed)
+    }
+
+    /// Holds so many bytes for responses that are there and not sent, in place of what it held for such.
+    pub(super) fn set_unsent(&self, bytes: usize) {
+        let before = self.unsent.swap(bytes, Relaxed);
+        if bytes > before {
+            self.budget.unsent.fetch_add(bytes - before, Relaxed);
+            self.grow_now(bytes - before);
+        } else if bytes < before {
+            self.budget.unsent.fetch_sub(before - bytes, Relaxed);
+            self.shrink(before - bytes);
+        }
     }
 
     /// Holds `more` bytes as soon as there is room.
@@ -174,6 +205,7 @@ impl Account {
 
 impl Drop for Account {
     fn drop(&mut self) {
+        self.set_unsent(0);
         self.shrink(self.held.load(Relaxed));
         self.end_overdraft();
         self.budget.state().waiting.remove(&self.id);
@@ -236,6 +268,22 @@ mod tests {
         holder.shrink(1);
         assert_eq!(budget.state().waiting.len(), 0, "it was woken");
         assert!(second.poll_admit(cx).is_ready());
+    }
+
+    #[test]
+    fn responses_that_are_not_sent_leave_half_to_others() {
+        let budget = Budget::new(100);
+        let [one, other] = [1, 2].map(|id| budget.account(id));
+        one.grow_now(90);
+        one.set_unsent(50);
+        assert!(!other.is_crowded(), "what takes effect does not count");
+        other.set_unsent(2);
+        assert!(one.is_crowded());
+        one.set_unsent(48);
+        assert!(!one.is_crowded());
+        assert_eq!((one.unsent(), budget.used()), (48, 140));
+        drop(one);
+        assert_eq!((budget.used(), budget.unsent.load(Relaxed)), (2, 2));
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub(super) enum CloseReason {
     HoldsUpOthers { arrived: usize, announced: Option<usize> },
     #[error("the client does not read its responses: {unsent} wait")]
     SlowReader { unsent: usize },
+    #[error("the client does not read its responses while these fill the memory of all: {unsent} bytes wait")]
+    HoldsMemory { unsent: usize },
     #[error("cannot send from a file: {0}")]
     File(io::Error),
 }
@@ -58,7 +60,7 @@ impl CloseReason {
             Self::BadFrame(_) => CloseKind::BadFrame,
             Self::Refused(_) => CloseKind::Refused,
             Self::SlowRequest { .. } | Self::HoldsUpOthers { .. } => CloseKind::SlowRequest,
-            Self::SlowReader { .. } => CloseKind::SlowReader,
+            Self::SlowReader { .. } | Self::HoldsMemory { .. } => CloseKind::SlowReader,
             Self::File(_) => CloseKind::File,
         }
     }

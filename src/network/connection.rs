@@ -52,6 +52,8 @@ const SMALL_RESPONSE: usize = 16 << 10;
 const READ_MIN: usize = 4 << 10;
 /// How often the pace of a large frame is looked at.
 const PACE_INTERVAL: Duration = Duration::from_secs(3);
+/// How often the pace is looked at in which responses are taken.
+const TAKING_INTERVAL: Duration = Duration::from_secs(1);
 /// By what the buffer of a large frame exceeds the bytes that have arrived.
 const GROWTH: usize = 4;
 
@@ -226,8 +228,6 @@ struct Burst<'c, 's, S: Service> {
     arrival: Option<Arrival>,
     /// When the large frame at the front had last kept the least pace, and how much of it had arrived.
     pace: Option<(Instant, usize)>,
-    /// What the responses that are being sent hold of it.
-    charged_responses: usize,
     /// Whether a request takes effect.
     is_busy: bool,
     /// Responses that wait for one before them. The first is a `Later`.
@@ -243,6 +243,8 @@ struct Burst<'c, 's, S: Service> {
     /// Since when something waits for the client to take it, and how much it had taken: of a file, since it took
     /// something last.
     stalled: Option<(u64, Instant)>,
+    /// When the client had last kept the least pace of taking, and how much it had taken.
+    taking: Option<(u64, Instant)>,
 }
 
 struct Request {
@@ -269,7 +271,6 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
             buffer: BytesMut::new(),
             arrival: None,
             pace: None,
-            charged_responses: 0,
             is_busy: false,
             pending: VecDeque::new(),
             pending_bytes: 0,
@@ -278,6 +279,7 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
             broken: None,
             frame_since: None,
             stalled: None,
+            taking: None,
         }
     }
 
@@ -306,14 +308,8 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
     /// response.
     fn settle(&mut self) {
         let (account, unsent) = (&self.connection.account, self.outgoing.bytes_in_memory());
-        let charge = if unsent > SMALL_RESPONSE { unsent } else { 0 };
-        if charge > self.charged_responses {
-            account.grow_now(charge - self.charged_responses);
-        } else {
-            account.shrink(self.charged_responses - charge);
-        }
-        self.charged_responses = charge;
-        if unsent == 0 && !self.is_busy {
+        account.set_unsent(if unsent > SMALL_RESPONSE { unsent } else { 0 });
+        if account.unsent() == 0 && !self.is_busy {
             account.end_overdraft();
         }
     }
@@ -368,7 +364,7 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
         match ready!(self.poll_overdue(cx)) {
             CloseReason::ShutdownOverdue => Poll::Ready(Err(CloseReason::ShutdownOverdue)),
             overdue => {
-                self.stalled = None;
+                (self.stalled, self.taking) = (None, None);
                 self.broken = Some(overdue);
                 // Polled again for the deadline that is left.
                 cx.waker().wake_by_ref();
@@ -384,8 +380,9 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
             && self.connection.entry.stop_at().is_none()
             && self.pending.len() + self.outgoing.frames() < settings.in_flight_max
             && self.pending_bytes + self.outgoing.bytes_in_memory() < settings.response_bytes_max
-            // Over the budget's limit a connection's own responses leave first.
-            && (self.outgoing.bytes_in_memory() == 0 || self.connection.account.has_room())
+            // Where there is little room a connection's own responses leave first.
+            && (self.outgoing.bytes_in_memory() == 0
+                || self.connection.account.has_room() && !self.connection.account.is_crowded())
     }
 
     /// Ready when the budget allows for the request at the front, if that has arrived.
@@ -497,9 +494,12 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
             self.connection.shared.counters.bytes_out.fetch_add(written - written_before, Relaxed);
         }
         if sent.is_ready() || self.outgoing.is_loading() {
-            self.stalled = None;
+            (self.stalled, self.taking) = (None, None);
         } else if self.stalled.is_none() || written != written_before && self.outgoing.is_sending_file() {
             self.stalled = Some((written, clock::monotonic()));
+        }
+        if self.stalled.is_some() {
+            self.taking.get_or_insert_with(|| (written, clock::monotonic()));
         }
         self.settle();
         sent.map_err(|error| self.closing.take().unwrap_or_else(|| error.into()))
@@ -567,14 +567,18 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
         let overdue = loop {
             let Some((deadline, overdue)) = self.next_deadline() else { return Poll::Pending };
             ready!(self.connection.timer.poll(deadline, cx));
-            if overdue != Overdue::Pace || self.lags_behind() {
-                break overdue;
+            match overdue {
+                Overdue::Pace if !self.lags_behind() => self.pace = Some((clock::monotonic(), self.buffer.len())),
+                Overdue::Taking if !self.takes_too_slowly() => {
+                    self.taking = Some((self.outgoing.written(), clock::monotonic()));
+                }
+                overdue => break overdue,
             }
-            self.pace = Some((clock::monotonic(), self.buffer.len()));
         };
         Poll::Ready(match overdue {
             Overdue::Shutdown => CloseReason::ShutdownOverdue,
             Overdue::Response => CloseReason::SlowReader { unsent: self.outgoing.frames() },
+            Overdue::Taking => CloseReason::HoldsMemory { unsent: self.outgoing.bytes_in_memory() },
             Overdue::Handshake => CloseReason::Unknown,
             Overdue::Pace => CloseReason::HoldsUpOthers { arrived: self.buffer.len(), announced: self.announced() },
             Overdue::Frame => CloseReason::SlowRequest { arrived: self.buffer.len(), announced: self.announced() },
@@ -584,10 +588,20 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
     /// Whether the frame at the front has come more slowly than it must when others wait for the room that it holds.
     fn lags_behind(&self) -> bool {
         let Some((since, arrived_then)) = self.pace else { return false };
-        let rate = self.connection.shared.settings.rate_min as u128;
-        let expected = rate * clock::monotonic().saturating_duration_since(since).as_millis() / 1000;
-        let arrived = self.buffer.len().saturating_sub(arrived_then) as u128;
-        arrived < expected && self.arrival.as_ref().is_some_and(Arrival::is_contended)
+        let arrived = self.buffer.len().saturating_sub(arrived_then) as u64;
+        self.is_slow(arrived, since) && self.arrival.as_ref().is_some_and(Arrival::is_contended)
+    }
+
+    /// Whether responses were taken more slowly than they must be when there is little room for those of others.
+    fn takes_too_slowly(&self) -> bool {
+        let (Some((taken_then, since)), account) = (self.taking, &self.connection.account) else { return false };
+        self.is_slow(self.outgoing.written() - taken_then, since) && account.unsent() > 0 && account.is_crowded()
+    }
+
+    /// Whether so many bytes since then are fewer than the least pace makes.
+    fn is_slow(&self, bytes: u64, since: Instant) -> bool {
+        let elapsed = clock::monotonic().saturating_duration_since(since).as_millis();
+        u128::from(bytes) < self.connection.shared.settings.rate_min as u128 * elapsed / 1000
     }
 
     fn next_deadline(&self) -> Option<(Instant, Overdue)> {
@@ -601,7 +615,8 @@ impl<'c, 's, S: Service> Burst<'c, 's, S> {
         let unknown =
             self.connection.unknown.filter(|_| !self.is_busy).map(|(known_by, _)| (known_by, Overdue::Handshake));
         let pace = self.pace.map(|(since, _)| (since + PACE_INTERVAL, Overdue::Pace));
-        [stop, stalled, frame, unknown, pace].into_iter().flatten().min_by_key(|(deadline, _)| *deadline)
+        let taking = self.taking.map(|(_, since)| (since + TAKING_INTERVAL, Overdue::Taking));
+        [stop, stalled, frame, unknown, pace, taking].into_iter().flatten().min_by_key(|(deadline, _)| *deadline)
     }
 }
 
@@ -617,6 +632,7 @@ enum Overdue {
     Frame,
     Handshake,
     Pace,
+    Taking,
 }
 
 /// Counts a connection as open for as long as it lives, and then the way in which it ended.

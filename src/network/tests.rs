@@ -434,6 +434,23 @@ fn responses_behind_one_that_waits_are_charged_as_it_is() {
 }
 
 #[test]
+fn who_does_not_read_gives_way_to_those_who_do() {
+    let settings = NetworkSettings { memory_max: BIG_RESPONSE, ..defaults() };
+    with_server(settings, async |_, server| {
+        let mut silent = server.connect().await;
+        SockRef::from(&silent.0).set_recv_buffer_size(4 << 10).unwrap();
+        silent.send(&[b"b"]).await;
+        until(|| server.budget.used() > BIG_RESPONSE / 2).await;
+        // Long before its time for a response is over.
+        server.until_closed(CloseKind::SlowReader, 1).await;
+        assert_eq!(server.budget.used(), 0);
+        let mut other = server.connect().await;
+        other.send(&[b"b"]).await;
+        assert_eq!(other.receive().await.len(), BIG_RESPONSE);
+    });
+}
+
+#[test]
 fn while_responses_fill_the_budget_few_requests_are_taken_up() {
     const CLIENTS: usize = 16;
     const EACH: usize = 5;
