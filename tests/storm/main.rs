@@ -157,7 +157,7 @@ fn a_siege_keeps_nobody_waiting() {
         create_topic(&mut client, "wide", 200).await;
         drop(client);
         let connections = siege.begin(broker.address()).await;
-        let peak = broker.most_memory_until(Instant::now() + seconds(5)).await;
+        let peak = broker.most_memory_until(Instant::now() + seconds(4)).await;
         let held = broker.open_sockets() - sockets;
         drop(connections);
         broker.until_open_sockets_are(sockets).await;
