@@ -22,6 +22,7 @@ pub mod pending;
 pub mod placement;
 mod replay;
 pub mod runtime;
+pub mod seats;
 mod shard;
 #[cfg(test)]
 mod tests;

@@ -96,6 +96,8 @@ pub struct BrokerConfig {
 /// How groups of consumers are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GroupConfig {
+    /// `ottla.groups.max`.
+    pub groups_max: u32,
     /// `group.initial.rebalance.delay.ms`.
     pub initial_rebalance_delay: Duration,
     /// `group.max.session.timeout.ms`.
@@ -121,6 +123,8 @@ pub struct GroupConfig {
 /// How transactions are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TransactionConfig {
+    /// `ottla.transactional.ids.max`.
+    pub ids_max: u32,
     /// `transactional.id.expiration.ms`.
     pub id_expiration_ms: i64,
     /// `transaction.remove.expired.transaction.cleanup.interval.ms`.
@@ -292,6 +296,7 @@ impl BrokerConfig {
 impl GroupConfig {
     fn new(values: &BrokerValues) -> Self {
         Self {
+            groups_max: values.size("ottla.groups.max"),
             initial_rebalance_delay: values.duration("group.initial.rebalance.delay.ms").unwrap_or_default(),
             max_session_timeout: values.duration("group.max.session.timeout.ms").unwrap_or_default(),
             max_size: values.size("group.max.size"),
@@ -312,6 +317,7 @@ impl GroupConfig {
 impl TransactionConfig {
     fn new(values: &BrokerValues) -> Self {
         Self {
+            ids_max: values.size("ottla.transactional.ids.max"),
             id_expiration_ms: values.long("transactional.id.expiration.ms"),
             id_expiration_check_interval: values
                 .duration("transaction.remove.expired.transaction.cleanup.interval.ms")

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::seats::Full;
 use crate::log::partition_log::AppendError;
 
 /// Why a coordinator did not answer. Only after [`CoordinatorError::Lost`] is it not known whether it has changed
@@ -13,6 +14,8 @@ pub enum CoordinatorError {
     NotHere,
     #[error("the coordinator still reads its log")]
     Loading,
+    #[error("nothing new comes into being: {0}")]
+    Full(#[from] Full),
     #[error("a batch of {size} bytes is larger than the coordinator's log takes, {limit}")]
     TooLarge { size: usize, limit: usize },
     #[error("a record cannot be written: {0}")]

@@ -17,6 +17,7 @@ use super::{
     machine::{Cx, Machine, Now, Outputs, Ticket},
     pending::Pending,
     placement::partition_for,
+    seats::Seats,
     shard::{Shard, Step},
     timers,
     transaction::Transaction,
@@ -32,6 +33,7 @@ pub use super::home::Home;
 /// The machines of a coordinator.
 pub struct Runtime<M: Machine> {
     settings: Arc<M::Settings>,
+    seats: Arc<Seats>,
     effects: UnboundedSender<DueEffect<M::Effect>>,
     hosted: RwLock<Hosted<M>>,
 }
@@ -62,12 +64,13 @@ impl<M: Machine> Drop for Hosted<M> {
 }
 
 impl<M: Machine> Runtime<M> {
-    /// Machines with these settings, which are nowhere yet, and what they will have others do. That is kept until it is
-    /// received, from the first shard on that is loaded.
+    /// Machines with these settings, as many as there are seats, which are nowhere yet, and what they will have others do.
+    /// That is kept until it is received, from the first shard on that is loaded.
     #[must_use]
-    pub fn new(settings: M::Settings) -> (Self, UnboundedReceiver<DueEffect<M::Effect>>) {
+    pub fn new(settings: M::Settings, seats: Seats) -> (Self, UnboundedReceiver<DueEffect<M::Effect>>) {
         let (effects, due) = mpsc::unbounded_channel();
-        (Self { settings: Arc::new(settings), effects, hosted: RwLock::default() }, due)
+        let (settings, seats) = (Arc::new(settings), Arc::new(seats));
+        (Self { settings, seats, effects, hosted: RwLock::default() }, due)
     }
 
     /// The settings of all machines.
@@ -79,7 +82,8 @@ impl<M: Machine> Runtime<M> {
     /// Begins to load a shard for each partition, in the place of those that there were: these are done for before that, so
     /// no log has two. All are loaded when the result says so. Needs a tokio runtime.
     pub fn host(&self, homes: Vec<Home>) -> impl Future<Output = ()> + use<M> {
-        let shard = |home| Arc::new(Shard::new(home, Arc::clone(&self.settings), self.effects.clone()));
+        let (settings, seats) = (&self.settings, &self.seats);
+        let shard = |home| Arc::new(Shard::new(home, Arc::clone(settings), Arc::clone(seats), self.effects.clone()));
         let shards: Vec<_> = homes.into_iter().map(shard).collect();
         let timers = shards.iter().map(|shard| tokio::spawn(timers::run(Arc::clone(shard))).abort_handle()).collect();
         self.shards().iter().for_each(|shard| shard.retire());

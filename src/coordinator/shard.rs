@@ -19,6 +19,7 @@ use super::{
     machine::{Cx, Fit, Machine, Now, Outputs, Place, Record, Ticket},
     pending::{Answer, Pending},
     replay::{self, Machines, ReplayError},
+    seats::{Full, Seat, Seats},
     transaction::{Participants, Transaction},
     unflushed::Unflushed,
 };
@@ -41,6 +42,7 @@ const TICKED_AT_ONCE: usize = 10;
 pub(super) struct Shard<M: Machine> {
     home: Home,
     settings: Arc<M::Settings>,
+    seats: Arc<Seats>,
     effects: UnboundedSender<DueEffect<M::Effect>>,
     state: Mutex<State<M>>,
     /// There is an earlier deadline than before, or the shard is loaded.
@@ -73,11 +75,21 @@ struct Entry<M> {
     machine: M,
     /// Its place in the deadlines.
     armed: Option<Instant>,
+    /// Its place among all machines; none before its first step is done.
+    seat: Option<Seat>,
 }
 
-impl<M> Entry<M> {
-    fn new(machine: M) -> Self {
-        Self { machine, armed: None }
+impl<M: Machine> Entry<M> {
+    fn new(machine: M, seat: Option<Seat>) -> Self {
+        Self { machine, armed: None, seat }
+    }
+
+    /// Sees to it that it has a seat if it is going to stay, or to be in the log.
+    fn sit_down(&mut self, seats: &Arc<Seats>, out: &Outputs<M>) -> Result<(), Full> {
+        if self.seat.is_none() && !(self.machine.is_vacant() && out.records.is_empty()) {
+            self.seat = Some(seats.take()?);
+        }
+        Ok(())
     }
 }
 
@@ -114,8 +126,13 @@ pub(super) enum Next {
 }
 
 impl<M: Machine> Shard<M> {
-    pub(super) fn new(home: Home, settings: Arc<M::Settings>, effects: UnboundedSender<DueEffect<M::Effect>>) -> Self {
-        Self { home, settings, effects, state: Mutex::new(State::Loading), alarm: Notify::new() }
+    pub(super) fn new(
+        home: Home,
+        settings: Arc<M::Settings>,
+        seats: Arc<Seats>,
+        effects: UnboundedSender<DueEffect<M::Effect>>,
+    ) -> Self {
+        Self { home, settings, seats, effects, state: Mutex::new(State::Loading), alarm: Notify::new() }
     }
 
     pub(super) fn log(&self) -> &Arc<PartitionLog> {
@@ -151,8 +168,9 @@ impl<M: Machine> Shard<M> {
 
     fn loaded(&self, machines: Machines<M>, now: Now) -> Loaded<M> {
         let ids: Vec<_> = machines.by_id.keys().cloned().collect();
+        let seated = |(id, machine)| (id, Entry::new(machine, Some(self.seats.take_anyway())));
         let mut loaded = Loaded {
-            machines: machines.by_id.into_iter().map(|(id, machine)| (id, Entry::new(machine))).collect(),
+            machines: machines.by_id.into_iter().map(seated).collect(),
             deadlines: BTreeSet::new(),
             participants: machines.participants,
             waiting: HashMap::new(),
@@ -201,7 +219,11 @@ impl<M: Machine> Shard<M> {
         loaded.next_ticket += 1;
         let (sender, receiver) = oneshot::channel();
         loaded.waiting.insert(ticket, sender);
-        self.step(loaded, Step::of(id, now), |machine, cx, out| work(machine, cx, ticket, out));
+        let step = self.step(loaded, Step::of(id, now), |machine, cx, out| work(machine, cx, ticket, out));
+        if let Err(error @ CoordinatorError::Full(_)) = step.result {
+            // The machine is gone that would answer.
+            loaded.send(ticket, Answer::refused(error));
+        }
         Pending::undecided(receiver, &self.home.log)
     }
 
@@ -358,13 +380,17 @@ impl<M: Machine> Shard<M> {
         let cx = Cx { now: step.now, settings: &*self.settings };
         let (key, mut entry) = match loaded.machines.remove_entry(step.id) {
             Some((key, entry)) => (Some(key), entry),
-            None => (None, Entry::new(M::default())),
+            None => (None, Entry::new(M::default(), None)),
         };
         let mut out = Outputs { too_many: self.home.too_many(), ..Outputs::default() };
         if key.is_none() {
             out.depends_on(loaded.vacated_below - 1);
         }
         let value = work(&mut entry.machine, cx, &mut out);
+        if let Err(full) = entry.sit_down(&self.seats, &out) {
+            self.seats.complain(full, step.now.monotonic);
+            return Answer::refused(full.into());
+        }
         let has_written = !out.records.is_empty();
         let answer = match self.write(loaded, &mut entry.machine, step, &mut out) {
             Ok(after) => {
@@ -509,6 +535,7 @@ impl<M: Machine> Loaded<M> {
             }
             return false;
         }
+        assert!(entry.seat.is_some(), "what stays has a seat");
         let key = key.unwrap_or_else(|| Arc::from(id));
         let first = self.first_deadline();
         let due = entry.machine.next_deadline();

@@ -1,6 +1,7 @@
 //! A machine that keeps a tally, on a simulated disk and at invented times.
 
 mod effects;
+mod seats;
 mod transactions;
 
 use std::{
@@ -22,6 +23,7 @@ use super::{
     home::Home,
     machine::{Cx, Machine, Now, Outputs, Place, Record, Ticket},
     pending::Pending,
+    seats::Seats,
     shard::{Next, STALL, Shard, Step},
 };
 use crate::{
@@ -146,6 +148,11 @@ impl Machine for Tally {
     }
 }
 
+/// Seats for as many as there are.
+fn plenty() -> Arc<Seats> {
+    Arc::new(Seats::new("the.key", u32::MAX))
+}
+
 /// A shard on a simulated disk. Nothing is flushed unless a test says so.
 struct Fixture {
     disk: SimDisk,
@@ -178,10 +185,14 @@ impl Fixture {
     }
 
     fn compressing(disk: &SimDisk, codec: Compression) -> Self {
+        Self::with(disk, codec, &plenty())
+    }
+
+    fn with(disk: &SimDisk, codec: Compression, seats: &Arc<Seats>) -> Self {
         let (dir, log) = open(disk);
         let home = Home { log, leader_epoch: 0, codec, level: None };
         let (sender, effects) = unbounded_channel();
-        let shard = Shard::new(home, Arc::new(10 * SECOND), sender);
+        let shard = Shard::new(home, Arc::new(10 * SECOND), Arc::clone(seats), sender);
         Self { disk: disk.clone(), dir, shard, effects, now: Now { monotonic: monotonic(), wall: 1000 } }
     }
 

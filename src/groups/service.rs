@@ -9,7 +9,7 @@ use crate::{
     broker::{Broker, CoordinatorTopic, CreateTopicFailure},
     clock::{TimestampMs, wall_clock_ms},
     config::{broker::GroupConfig, topic_name::GROUP_METADATA_TOPIC},
-    coordinator::runtime::Runtime,
+    coordinator::{runtime::Runtime, seats::Seats},
     metadata::topics::{Layout, NewTopic},
 };
 
@@ -25,7 +25,8 @@ impl GroupCoordinator {
     pub fn start(broker: Arc<Broker>) -> Arc<Self> {
         let config = broker.config().groups;
         // Groups have no effects.
-        let (runtime, _) = Runtime::new(GroupSettings::from(&config));
+        let seats = Seats::new("ottla.groups.max", config.groups_max);
+        let (runtime, _) = Runtime::new(GroupSettings::from(&config), seats);
         let compression = config.offsets_topic_compression;
         let (topic, loading) = CoordinatorTopic::start(broker, runtime, to_create(&config), compression);
         let coordinator = Arc::new(Self { topic });

@@ -205,6 +205,7 @@ pub fn coordinator(error: &CoordinatorError) -> ErrorCode {
     match error {
         CoordinatorError::NotHere => ErrorCode::NotCoordinator,
         CoordinatorError::Loading => ErrorCode::CoordinatorLoadInProgress,
+        CoordinatorError::Full(_) => ErrorCode::PolicyViolation,
         CoordinatorError::TooLarge { .. } | CoordinatorError::Unwritable(_) => ErrorCode::UnknownServerError,
         CoordinatorError::Append(error) | CoordinatorError::Lost(error) => match **error {
             AppendError::LargerThanSegment { .. } | AppendError::OffsetsExhausted { .. } => {

@@ -19,7 +19,7 @@ use crate::{
         topic::TopicCompression,
         topic_name::{GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC},
     },
-    coordinator::{effect::DueEffect, error::CoordinatorError, pending::Pending, runtime::Runtime},
+    coordinator::{effect::DueEffect, error::CoordinatorError, pending::Pending, runtime::Runtime, seats::Seats},
     log::{
         partition_log::{AppendError, PartitionLog},
         producer_state::{ProducerError, TransactionEnd},
@@ -88,7 +88,8 @@ impl TransactionCoordinator {
         let config = broker.config().transactions;
         let level = broker.image().features().get(TRANSACTION_VERSION_FEATURE).copied();
         let version = level.map_or(TransactionVersion::V0, TransactionVersion::from_level);
-        let (runtime, due) = Runtime::new(TransactionSettings::new(&config, version));
+        let seats = Seats::new("ottla.transactional.ids.max", config.ids_max);
+        let (runtime, due) = Runtime::new(TransactionSettings::new(&config, version), seats);
         let to_create = to_create(&config);
         let (topic, loading) = CoordinatorTopic::start(broker, runtime, to_create, TopicCompression::Uncompressed);
         if let Some(loading) = loading {

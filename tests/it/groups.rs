@@ -74,7 +74,7 @@ impl Member {
     }
 
     /// A join for the protocol `range`.
-    fn join(&self) -> JoinGroupRequest {
+    pub(crate) fn join(&self) -> JoinGroupRequest {
         JoinGroupRequest {
             group_id: self.group.as_str().into(),
             session_timeout_ms: SESSION_TIMEOUT_MS,
@@ -190,7 +190,7 @@ async fn settled(client: &mut RawClient, mut member: Member, subscription: &[u8]
     member
 }
 
-async fn heartbeat(client: &mut RawClient, member: &Member) -> ErrorCode {
+pub(crate) async fn heartbeat(client: &mut RawClient, member: &Member) -> ErrorCode {
     error(client.call(&member.heartbeat(), 4).await.error_code)
 }
 
@@ -200,7 +200,7 @@ async fn describe(client: &mut RawClient, group: &str, version: i16) -> Describe
 }
 
 /// The group, once it is loaded.
-async fn loaded(client: &mut RawClient, group: &str) -> DescribedGroup {
+pub(crate) async fn loaded(client: &mut RawClient, group: &str) -> DescribedGroup {
     let described = within(async {
         loop {
             let described = describe(client, group, 5).await;

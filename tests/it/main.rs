@@ -27,6 +27,7 @@ mod groups_offsets;
 mod health;
 mod hostile;
 mod layering;
+mod limits;
 mod many;
 mod metadata;
 mod offsets;

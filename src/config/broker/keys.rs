@@ -590,8 +590,12 @@ const GENERAL_KEYS: &[BrokerKey] = &[
         .doc("The segment size of __consumer_offsets, when it is created."),
     broker("ottla.durability", Text, Some("fsync"), OneOf(DURABILITIES), High)
         .doc("fsync: acknowledged with acks=all means on disk. kafka: in the page cache, flushed by log.flush.*."),
+    broker("ottla.groups.max", Int, Some("100000"), AtLeast(1), Medium)
+        .doc("The most groups in all. One that would be more is refused; those that are there go on, even if a start has a lower limit."),
     broker("ottla.partitions.max", Int, Some("100000"), AtLeast(1), Medium)
         .doc("The most partitions of all topics. Whatever would be more is refused: topics, and partitions added to them. Those of groups and transactions count and are never refused, nor is what is there at a start."),
+    broker("ottla.transactional.ids.max", Int, Some("100000"), AtLeast(1), Medium)
+        .doc("The most transactional ids in all. One that would be more is refused; those that are there go on, even if a start has a lower limit."),
     broker("process.roles", List, Some("broker,controller"), ListOf(&["broker", "controller"]), High)
         .doc("What this process is.")
         .without_effect("this process is both broker and controller"),

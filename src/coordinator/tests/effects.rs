@@ -99,7 +99,7 @@ async fn effects_are_kept_until_they_are_received_or_their_shards_replaced() {
     f.flush();
     let home =
         |log: &Arc<PartitionLog>| Home { log: Arc::clone(log), leader_epoch: 3, codec: Compression::None, level: None };
-    let (runtime, mut effects) = Runtime::<Tally>::new(10 * SECOND);
+    let (runtime, mut effects) = Runtime::<Tally>::new(10 * SECOND, Seats::new("the.key", u32::MAX));
     runtime.host(vec![home(f.shard.log())]).await;
     let due = effects.try_recv().expect("given out while it was loaded");
     assert_eq!((&*due.id, due.effect, due.leader_epoch, due.is_void()), ("a", 7, 3, false));

@@ -195,7 +195,7 @@ async fn a_transaction_goes_where_its_ids_are() {
     };
     let homes: Vec<_> = (0..3).map(home).collect();
     let logs: Vec<_> = homes.iter().map(|home| Arc::clone(&home.log)).collect();
-    let (runtime, _effects) = Runtime::<Tally>::new(10 * SECOND);
+    let (runtime, _effects) = Runtime::<Tally>::new(10 * SECOND, Seats::new("the.key", u32::MAX));
     assert!(matches!(runtime.partition_of("b"), Err(CoordinatorError::NotHere)));
     runtime.host(homes).await;
     let (partition, guard) = runtime.expect_transaction("b", producer(7), VERSION).expect("loaded");
