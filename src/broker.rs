@@ -520,7 +520,7 @@ impl Broker {
         for (index, partition) in (0..).zip(&topic.partitions) {
             logs.push(self.open_log(topic, index, partition, log_config)?);
         }
-        self.publish(HostedTopic::new(topic, config, logs));
+        self.publish(HostedTopic::new(topic, config, self.config().batch_records_max, logs));
         Ok(())
     }
 

@@ -568,6 +568,7 @@ fn batch_of(codec: Compression, payload: &[u8]) -> Bytes {
 /// What a topic asks that takes anything but what becomes more than `max_decompressed_bytes`.
 fn rules(max_decompressed_bytes: usize) -> Rules {
     Rules {
+        max_records: usize::MAX,
         max_message_bytes: usize::MAX,
         max_decompressed_bytes,
         segment_bytes: usize::MAX,

@@ -27,14 +27,14 @@ pub struct HostedTopic {
 }
 
 impl HostedTopic {
-    /// `logs` are those of the topic's partitions, in order.
-    pub(super) fn new(topic: &Topic, config: TopicConfig, logs: Vec<Arc<PartitionLog>>) -> Self {
+    /// `logs` are those of the topic's partitions, in order. A batch may have so many records.
+    pub(super) fn new(topic: &Topic, config: TopicConfig, max_records: u32, logs: Vec<Arc<PartitionLog>>) -> Self {
         assert_eq!(logs.len(), topic.partitions.len(), "one log for each partition of {}", topic.name);
         let epochs = topic.partitions.iter().map(|partition| partition.leader_epoch);
         Self {
             name: topic.name.clone(),
             id: topic.id,
-            rules: rules(&config),
+            rules: rules(&config, to_usize(max_records)),
             config,
             partitions: logs.into_iter().zip(epochs).collect(),
         }
@@ -45,7 +45,7 @@ impl HostedTopic {
         Self {
             name: Arc::clone(&topic.name),
             id: topic.id,
-            rules: rules(&config),
+            rules: rules(&config, topic.rules.max_records),
             config,
             partitions: topic.partitions.clone(),
         }
@@ -122,13 +122,17 @@ fn compaction(config: &TopicConfig) -> Option<Compaction> {
         min_lag_ms: config.min_compaction_lag_ms,
         max_lag_ms: config.max_compaction_lag_ms,
         delete_retention_ms: config.delete_retention_ms,
-        decompressed_bytes_max: rules(config).decompressed_limit(),
+        decompressed_bytes_max: validate::decompressed_limit(
+            to_usize(config.max_message_bytes),
+            to_usize(config.max_decompressed_message_bytes),
+        ),
     })
 }
 
-/// What validation needs of a topic's settings.
-fn rules(config: &TopicConfig) -> Rules {
+/// What validation needs of a topic's settings, where a batch may have so many records.
+fn rules(config: &TopicConfig, max_records: usize) -> Rules {
     Rules {
+        max_records,
         max_message_bytes: to_usize(config.max_message_bytes),
         max_decompressed_bytes: to_usize(config.max_decompressed_message_bytes),
         segment_bytes: to_usize(config.segment_bytes),
@@ -147,8 +151,8 @@ fn timestamp_type(config: &TopicConfig) -> validate::TimestampType {
     }
 }
 
-fn to_usize(bytes: u32) -> usize {
-    usize::try_from(bytes).unwrap_or(usize::MAX)
+fn to_usize(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 fn target(compression: TopicCompression) -> TargetCompression {

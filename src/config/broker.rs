@@ -43,6 +43,8 @@ pub struct BrokerConfig {
     pub clients: ClientLimits,
     /// `auto.create.topics.enable`.
     pub auto_create_topics_enable: bool,
+    /// `ottla.batch.records.max`.
+    pub batch_records_max: u32,
     /// `connections.max.idle.ms`; `None` for no limit.
     pub connections_max_idle: Option<Duration>,
     /// `delete.topic.enable`.
@@ -251,6 +253,7 @@ impl BrokerConfig {
             first_users: Vec::new(),
             clients: ClientLimits::new(&values),
             auto_create_topics_enable: values.boolean("auto.create.topics.enable"),
+            batch_records_max: values.size("ottla.batch.records.max"),
             connections_max_idle: values.duration("connections.max.idle.ms"),
             delete_topic_enable: values.boolean("delete.topic.enable"),
             acknowledges_durable: values.get("ottla.durability").as_ref().and_then(Value::as_str) == Some("fsync"),

@@ -26,7 +26,7 @@ pub fn validate(error: &ValidateError) -> ErrorCode {
         ValidateError::Corrupt(_) => ErrorCode::CorruptMessage,
         ValidateError::InvalidBatch(_) | ValidateError::InvalidRecords(_) => ErrorCode::InvalidRecord,
         ValidateError::InvalidTimestamps(_) | ValidateError::LogAppendTimeByProducer => ErrorCode::InvalidTimestamp,
-        ValidateError::MessageTooLarge { .. } => ErrorCode::MessageTooLarge,
+        ValidateError::MessageTooLarge { .. } | ValidateError::TooManyRecords { .. } => ErrorCode::MessageTooLarge,
         ValidateError::RecordListTooLarge { .. } => ErrorCode::RecordListTooLarge,
         ValidateError::UnknownCodec { .. } | ValidateError::ZstdTooEarly { .. } => {
             ErrorCode::UnsupportedCompressionType

@@ -47,6 +47,8 @@ const LIGHT_DECOMPRESSED_BYTES: usize = 256 * 1024;
 /// What a topic asks of its batches.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
+    /// Most records of a batch: `ottla.batch.records.max`.
+    pub max_records: usize,
     /// Most bytes of a batch, as sent and as stored: `max.message.bytes`.
     pub max_message_bytes: usize,
     /// Most bytes of a batch's records when decompressed: `max.decompressed.message.bytes`.
@@ -156,9 +158,15 @@ impl Rules {
     /// Most bytes that a batch may have when decompressed.
     #[must_use]
     pub fn decompressed_limit(&self) -> usize {
-        let by_ratio = self.max_message_bytes.saturating_mul(DECOMPRESSED_RATIO_MAX);
-        self.max_decompressed_bytes.min(by_ratio.max(DECOMPRESSED_BYTES_MIN))
+        decompressed_limit(self.max_message_bytes, self.max_decompressed_bytes)
     }
+}
+
+/// Most bytes that a batch may have when decompressed, of a topic with these settings.
+#[must_use]
+pub fn decompressed_limit(max_message_bytes: usize, max_decompressed_bytes: usize) -> usize {
+    let by_ratio = max_message_bytes.saturating_mul(DECOMPRESSED_RATIO_MAX);
+    max_decompressed_bytes.min(by_ratio.max(DECOMPRESSED_BYTES_MIN))
 }
 
 /// What there is to do with a batch's payload.
@@ -203,6 +211,7 @@ impl Validation<'_> {
         check_crc(&batch)?;
         let source = check_header(batch.header(), version)?;
         let header = batch.header();
+        self.check_record_count(header)?;
         match Work::for_batch(source, self.rules.compression) {
             Work::Walk => {
                 let max = self.walk_plain(header, &batch.payload())?;
@@ -305,6 +314,13 @@ impl Validation<'_> {
                 (header, 0)
             }
         }
+    }
+
+    /// Each record costs time, and a compressed batch may have very many.
+    fn check_record_count(&self, header: &BatchHeader) -> Result<(), ValidateError> {
+        let max = self.rules.max_records;
+        let count = usize::try_from(header.record_count).expect("the header was checked: it is positive");
+        if count > max { Err(ValidateError::TooManyRecords { count, max }) } else { Ok(()) }
     }
 
     fn check_segment_size(&self, batch: ValidBatch) -> Result<ValidBatch, ValidateError> {

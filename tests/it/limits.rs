@@ -10,12 +10,15 @@ use ottla::protocol::{
         offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic},
         offset_fetch_request::OffsetFetchRequestGroup,
     },
+    records::{builder::BatchBuilder, compression::Compression},
 };
 use tempfile::TempDir;
 
 use crate::{
     groups::{GROUP_SETTINGS, Member, group_client_at, heartbeat, loaded, stable_member},
-    support::{BrokerProcess, RawClient, TestTopic, error},
+    support::{
+        BrokerProcess, RawClient, TestBroker, TestTopic, batch, build, error, produce_request, record, records, results,
+    },
     transactional::{
         COMMIT_OFFSETS, INIT, Producer, TIMEOUT_MS, init_request, initialised, state_name, transaction_broker,
         transaction_client,
@@ -138,4 +141,25 @@ async fn a_transactional_id_too_many_is_refused_and_the_others_go_on() {
     let refused = initialised(&mut client, &init_request("second", TIMEOUT_MS), INIT).await;
     assert_eq!(error(refused.error_code), ErrorCode::PolicyViolation);
     Producer::init(&mut client, "first").await;
+}
+
+/// A batch of so many records, which tells its readers that there are more before it is unpacked.
+#[tokio::test]
+async fn a_batch_of_too_many_records_is_refused_and_the_others_are_written() {
+    let broker = TestBroker::with(&["ottla.batch.records.max=3"]).await;
+    let mut client = broker.client().await;
+    let topic = client.create_topic("t", 3, &[]).await;
+    let packed = |values: &[&str]| {
+        let builder = BatchBuilder::new(0).compression(Compression::Zstd, None);
+        build(builder, values.iter().map(|value| record(value))).bytes().clone()
+    };
+    let batches = [batch(&["a", "b", "c"]), batch(&["a", "b", "c", "d"]), packed(&["a", "b", "c", "d"])];
+    let request = produce_request(&topic, (0..).zip(batches.map(Some)).collect());
+    let answers = results(client.call(&request, 13).await);
+    let codes: Vec<_> = answers.iter().map(|answer| error(answer.error_code)).collect();
+    assert_eq!(codes, [ErrorCode::None, ErrorCode::MessageTooLarge, ErrorCode::MessageTooLarge]);
+    let said = answers[1].error_message.as_deref();
+    assert_eq!(said, Some("the batch has 4 records, ottla.batch.records.max is 3"));
+    assert_eq!(records(&client.fetch(&topic, 0, 0).await).len(), 3);
+    assert_eq!(records(&client.fetch(&topic, 1, 0).await), []);
 }

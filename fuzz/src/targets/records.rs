@@ -28,6 +28,7 @@ fn rules(input: &mut Input<'_>) -> Rules {
     let is_set = |bit: u8| bits & 1 << bit != 0;
     let target = codec(input);
     Rules {
+        max_records: usize::MAX,
         max_message_bytes: 1 << 16,
         max_decompressed_bytes: DECOMPRESSED_MAX,
         segment_bytes: 1 << 20,

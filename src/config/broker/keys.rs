@@ -588,6 +588,8 @@ const GENERAL_KEYS: &[BrokerKey] = &[
         .without_effect(NO_REPLICATION),
     broker("offsets.topic.segment.bytes", Int, Some("104857600"), AtLeast(1), High)
         .doc("The segment size of __consumer_offsets, when it is created."),
+    broker("ottla.batch.records.max", Int, Some("1000000"), AtLeast(1), Medium)
+        .doc("The most records of a batch. One with more is refused with MESSAGE_TOO_LARGE before it is unpacked."),
     broker("ottla.durability", Text, Some("fsync"), OneOf(DURABILITIES), High)
         .doc("fsync: acknowledged with acks=all means on disk. kafka: in the page cache, flushed by log.flush.*."),
     broker("ottla.groups.max", Int, Some("100000"), AtLeast(1), Medium)

@@ -34,6 +34,14 @@ pub enum ValidateError {
         /// The setting.
         max: usize,
     },
+    /// MESSAGE_TOO_LARGE, for the Java producer then sends the records again in smaller batches.
+    #[error("the batch has {count} records, ottla.batch.records.max is {max}")]
+    TooManyRecords {
+        /// Records of the batch.
+        count: usize,
+        /// The setting.
+        max: usize,
+    },
     /// RECORD_LIST_TOO_LARGE: the batch does not fit into a segment.
     #[error("the batch has {size} bytes, segment.bytes is {max}")]
     RecordListTooLarge {

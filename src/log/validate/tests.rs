@@ -13,6 +13,7 @@ const CODECS: [Compression; 5] =
     [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
 
 const RULES: Rules = Rules {
+    max_records: usize::MAX,
     max_message_bytes: 1 << 20,
     max_decompressed_bytes: usize::MAX,
     segment_bytes: 1 << 30,
@@ -79,6 +80,22 @@ fn invalid_batch(records: &Bytes) -> InvalidBatch {
     match refuse(records, &RULES) {
         ValidateError::InvalidBatch(why) => why,
         other => panic!("not INVALID_RECORD: {other}"),
+    }
+}
+
+#[test]
+fn a_batch_of_too_many_records_is_refused_before_it_is_unpacked() {
+    let three = Rules { max_records: 3, ..RULES };
+    for codec in CODECS {
+        accept(sample(codec).bytes(), &three);
+        for count in [4, 1_000_000, i32::MAX] {
+            let error = refuse(&with_payload(count, codec, b"no records"), &three);
+            let expected = usize::try_from(count).expect("positive");
+            assert!(
+                matches!(error, ValidateError::TooManyRecords { count, max: 3 } if count == expected),
+                "{codec:?}: {error}"
+            );
+        }
     }
 }
 
