@@ -36,6 +36,8 @@ pub struct ClientLimits {
     pub handshake_timeout: Duration,
     /// `ottla.plaintext.passwords`.
     pub plaintext_passwords: bool,
+    /// `ottla.request.elements.max`.
+    pub request_elements_max: u32,
     /// `ottla.request.header.timeout.ms`.
     pub request_header_timeout: Duration,
     /// `ottla.request.timeout.ms`.
@@ -59,6 +61,7 @@ impl ClientLimits {
             request_memory_max: u64::try_from(values.long(MEMORY)).ok().filter(|bytes| *bytes > 0),
             handshake_timeout: time("ottla.handshake.timeout.ms"),
             plaintext_passwords: values.boolean("ottla.plaintext.passwords"),
+            request_elements_max: values.size("ottla.request.elements.max"),
             request_header_timeout: time("ottla.request.header.timeout.ms"),
             request_timeout: time("ottla.request.timeout.ms"),
             requests_in_flight_max: values.size("ottla.requests.in.flight.max"),

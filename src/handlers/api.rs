@@ -235,13 +235,16 @@ impl Default for ApiCounters {
 pub struct Dispatcher {
     services: Arc<Services>,
     counters: Arc<ApiCounters>,
+    /// `ottla.request.elements.max`.
+    elements_max: usize,
 }
 
 impl Dispatcher {
     /// With these services behind the handlers.
     #[must_use]
     pub fn new(services: Arc<Services>) -> Self {
-        Self { services, counters: Arc::default() }
+        let elements_max = services.elements_max();
+        Self { services, counters: Arc::default(), elements_max }
     }
 
     /// What is counted.
@@ -282,6 +285,7 @@ impl Service for Dispatcher {
         r.set_lossy(true);
         let mut header = RequestHeader::decode(&mut r, header_version).map_err(Refusal::because)?;
         r.set_lossy(false);
+        r.limit_elements(self.elements_max);
         refuse_many_tags(&header)?;
         let cx = Context::new(&self.services, connection, session, version, header.client_id.take());
         let served = |api: &SupportedApi| api.key == key && (api.lowest..=api.highest).contains(&version);
@@ -333,6 +337,9 @@ async fn decode<R: Request>(body: &Reader<'_>, version: i16, memory: &mut Reques
             Ok(request) => return Ok(request),
             Err(error) => match *error.reason() {
                 DecodeReason::Memory { needed, .. } => needed,
+                DecodeReason::Elements { .. } => {
+                    return Err(Refusal::new(format!("{error} (ottla.request.elements.max)")));
+                }
                 _ => return Err(Refusal::because(error)),
             },
         };

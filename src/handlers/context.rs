@@ -91,6 +91,11 @@ impl Access {
 }
 
 impl Services {
+    /// `ottla.request.elements.max`.
+    pub(super) fn elements_max(&self) -> usize {
+        usize::try_from(self.broker.config().clients.request_elements_max).unwrap_or(usize::MAX)
+    }
+
     /// What a new connection has proved of its client: nothing where that will be done by SASL, else what its certificate
     /// says.
     pub(super) fn session(&self, connection: &ConnectionContext) -> Result<Session, Refusal> {

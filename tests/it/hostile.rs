@@ -59,7 +59,11 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
-        let broker = TestBroker::start().await;
+        Self::with(&[]).await
+    }
+
+    async fn with(settings: &[&str]) -> Self {
+        let broker = TestBroker::with(settings).await;
         let canary = broker.client().await;
         Self { broker, canary }
     }
@@ -303,6 +307,29 @@ async fn every_api_cut_and_prolonged() {
         }
     }
     assert!(Scene::new().await.plays(rows).await >= 2 * SUPPORTED.len() - 8);
+}
+
+/// A request that lists too much is not read, and the line about it says which setting it was.
+#[tokio::test]
+async fn who_lists_too_much_is_closed_and_the_others_are_served() {
+    let directory = tempfile::TempDir::new().expect("a temporary directory");
+    let broker = BrokerProcess::start_with(directory.path(), &["--override", "ottla.request.elements.max=100"]);
+    let mut canary = RawClient::connect(broker.address()).await;
+    let naming = |count: usize| {
+        let topics: Vec<_> = (0..count).map(|number| json!({"name": format!("t{number}")})).collect();
+        request(ApiKey::Metadata, 12, &request_body(ApiKey::Metadata, 12, &json!({"topics": topics})))
+    };
+    for (count, then) in [(100, Stays), (101, Ends), (100_000, Ends)] {
+        let mut client = RawClient::connect(broker.address()).await;
+        client.try_send_bytes(&naming(count)).await;
+        assert_eq!(client.answers().await, then == Stays, "{count} topics");
+        assert!(canary.is_served(&MetadataRequest::default(), 12).await, "after {count} topics");
+    }
+    broker.terminate();
+    let (_, said) = broker.wait();
+    let line = "closed: MetadataRequest v12: topics: 100000 elements in arrays, 100 allowed, at byte ";
+    let lines: Vec<_> = said.lines().filter(|said| said.contains("ottla.request.elements.max")).collect();
+    assert!(matches!(lines[..], [_, last] if last.contains("WARN") && last.contains(line)), "{said}");
 }
 
 /// However often it is tried, descriptors and memory are then what they were.

@@ -432,6 +432,7 @@ fn clients_have_limits() {
     assert_eq!([handshake, header, request, response].map(|time| time.as_secs()), [10, 10, 30, 60]);
     assert_eq!((default.requests_in_flight_max, default.transfer_rate_min), (16, 65_536));
     assert_eq!((default.request_memory_max, default.plaintext_passwords), (None, false));
+    assert_eq!(default.request_elements_max, 250_000);
     assert_eq!((default.connections_per_ip_max, default.connection_creation_rate_max), (2_147_483_647, 2_147_483_647));
     let set = clients(&[
         "queued.max.request.bytes=104857600",

@@ -23,6 +23,8 @@ pub enum DecodeReason {
     TooManyElements { count: usize, available: usize },
     #[error("{needed} bytes of memory needed, {allowed} allowed")]
     Memory { needed: usize, allowed: usize },
+    #[error("{needed} elements in arrays, {allowed} allowed")]
+    Elements { needed: usize, allowed: usize },
     #[error("negative length {0}")]
     NegativeLength(i32),
     #[error("length {length} is above {most}")]

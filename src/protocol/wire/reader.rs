@@ -23,6 +23,9 @@ pub struct Reader<'a> {
     /// Bytes of heap that were taken, and that may be.
     heap: usize,
     heap_max: usize,
+    /// Elements of all arrays that were announced, and that may be.
+    elements: usize,
+    elements_max: usize,
 }
 
 type Decoded<T> = Result<T, DecodeError>;
@@ -34,7 +37,16 @@ impl<'a> Reader<'a> {
     /// Reads from the start of `frame`.
     #[must_use]
     pub fn new(frame: &'a Bytes) -> Self {
-        Self { frame, rest: frame, end: frame.len(), lossy: false, heap: 0, heap_max: usize::MAX }
+        Self {
+            frame,
+            rest: frame,
+            end: frame.len(),
+            lossy: false,
+            heap: 0,
+            heap_max: usize::MAX,
+            elements: 0,
+            elements_max: usize::MAX,
+        }
     }
 
     /// From here on, whether text that is not UTF-8 is mended with U+FFFD instead of being refused. Only for text that
@@ -47,6 +59,23 @@ impl<'a> Reader<'a> {
     /// taken.
     pub fn limit_heap(&mut self, most: usize) {
         (self.heap, self.heap_max) = (0, most);
+    }
+
+    /// What is read from here on may have so many elements in all arrays together. More fails with
+    /// [`DecodeReason::Elements`], before they are read.
+    pub fn limit_elements(&mut self, most: usize) {
+        (self.elements, self.elements_max) = (0, most);
+    }
+
+    /// Counts `count` elements as read, if they may be.
+    #[inline]
+    fn take_elements(&mut self, start: usize, count: usize) -> Decoded<()> {
+        let needed = self.elements.saturating_add(count);
+        if needed > self.elements_max {
+            return Err(DecodeError::new(start, DecodeReason::Elements { needed, allowed: self.elements_max }));
+        }
+        self.elements = needed;
+        Ok(())
     }
 
     /// Counts `bytes` as taken, if they may be.
@@ -266,6 +295,7 @@ impl<'a> Reader<'a> {
         if count > available / least_size.max(1) {
             return Err(DecodeError::new(start, DecodeReason::TooManyElements { count, available }));
         }
+        self.take_elements(start, count)?;
         self.take_heap(count.saturating_mul(size_of::<T>()))?;
         let mut elements = Vec::with_capacity(count);
         for index in 0..count {
@@ -450,6 +480,27 @@ mod tests {
         assert_eq!(reader.string(false).expect("is mended"), "a\u{fffd}b");
         reader.set_lossy(false);
         reader.string(false).expect_err("is refused");
+    }
+
+    #[test]
+    fn elements_of_all_arrays_are_counted_before_they_are_read() {
+        let frame = Bytes::from_static(b"\0\0\0\x02\0\0\0\x01\x07\0\0\0\x02\x08\x09\0\0\0\x01\x0a\xff\xff\xff\xff");
+        let read = |most, heap| {
+            let mut reader = Reader::new(&frame);
+            reader.limit_elements(most);
+            reader.limit_heap(heap);
+            let inner = |r: &mut Reader<'_>| r.array(false, 1, Reader::int8);
+            let nested = reader.array(false, 4, inner).and_then(|nested| Ok((nested, inner(&mut reader)?)));
+            let null = nested.and_then(|read| Ok((read, reader.nullable_array(false, 1, Reader::int8)?)));
+            null.map_err(|error| error.to_string())
+        };
+        let all = Ok(((vec![vec![7], vec![8, 9]], vec![10]), None));
+        assert_eq!(read(usize::MAX, usize::MAX), all);
+        assert_eq!(read(6, usize::MAX), all);
+        let refused = |text: &str| Err(text.to_owned());
+        assert_eq!(read(5, usize::MAX), refused("6 elements in arrays, 5 allowed, at byte 15"));
+        assert_eq!(read(4, usize::MAX), refused("[1]: 5 elements in arrays, 4 allowed, at byte 9"));
+        assert_eq!(read(1, 0), refused("2 elements in arrays, 1 allowed, at byte 0"), "nothing is taken for them");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use ottla::{
     handlers::api::SUPPORTED,
+    network::CloseKind,
     protocol::{messages::ApiKey, schemas::schemas},
 };
 use ottla_codegen::{
@@ -19,7 +20,12 @@ struct Place {
     is_text: bool,
     empty: Json,
     filled: Json,
+    /// If it is an array: one with more in it than a request may list.
+    many: Option<Json>,
 }
+
+/// The most elements of a request, where that is tried.
+const ELEMENTS_MAX: usize = 10;
 
 /// All places of a message that have a length in front, however deep.
 fn places(message: &Message, version: i16, index: usize, name: &str, around: &dyn Fn(Json) -> Json) -> Vec<Place> {
@@ -41,8 +47,9 @@ fn places(message: &Message, version: i16, index: usize, name: &str, around: &dy
             _ => continue,
         };
         let none = if one.is_array() { json!([]) } else { json!("") };
+        let many = one.as_array().map(|one| with(Json::from(one.repeat(ELEMENTS_MAX + 1))));
         let is_text = field.ty == Type::String;
-        places.push(Place { name: name.clone(), is_text, empty: with(none), filled: with(one) });
+        places.push(Place { name: name.clone(), is_text, empty: with(none), filled: with(one), many });
         if let Some(element) = field.ty.element_struct() {
             places.extend(self::places(message, version, element, &name, &|inner| with(json!([inner]))));
         }
@@ -86,4 +93,25 @@ async fn every_length_and_text_lies() {
     }
     let count = Scene::new().await.plays(rows).await;
     assert!(count >= 350, "{count}");
+}
+
+/// Every array of every API, in its first version and its last.
+#[tokio::test]
+async fn every_array_lists_too_much() {
+    let mut rows = Vec::new();
+    for api in SUPPORTED {
+        let message = schemas().api(api.key.code(), MessageKind::Request).expect("it is served");
+        for version in [api.lowest, api.highest] {
+            for Place { name, many, .. } in places(message, version, 0, "", &|json| json) {
+                let Some(many) = many else { continue };
+                let body = request_body(api.key, version, &many);
+                rows.push(row(format!("{} v{version} {name}", api.key.name()), request(api.key, version, &body), Ends));
+            }
+        }
+    }
+    let mut scene = Scene::with(&[&format!("ottla.request.elements.max={ELEMENTS_MAX}")]).await;
+    let count = scene.plays(rows).await;
+    assert!(count >= 100, "{count}");
+    let refused = scene.broker.server().network_counters().closed(CloseKind::Refused);
+    assert_eq!(usize::try_from(refused), Ok(count));
 }

@@ -54,6 +54,11 @@ pub(super) const SECURITY_KEYS: &[BrokerKey] = &[
         "Whether passwords may be sent in the clear over a network: SASL/PLAIN on a listener without TLS, \
          and passwords of SCRAM users that are altered on one.",
     ),
+    broker("ottla.request.elements.max", Int, Some("250000"), AtLeast(1), Medium).doc(
+        "The most elements of all arrays of a request together: each topic, each partition, each configuration. \
+         A request with more is not read, and its connection is closed. The default is two for each of \
+         100,000 partitions of as many topics, and some.",
+    ),
     broker("ottla.request.header.timeout.ms", Int, Some("10000"), AtLeast(1), Low)
         .doc("How long the size of a request may take to arrive from its first byte on."),
     broker("ottla.request.timeout.ms", Int, Some("30000"), AtLeast(1), Low)
