@@ -12,6 +12,10 @@ use crate::protocol::{message::Message, messages::ConsumerProtocolSubscription, 
 /// The protocol type of consumers, whose metadata the group can read.
 pub(in crate::groups) const CONSUMER: &str = "consumer";
 
+/// Topics and partitions of one subscription. What has more is none: a name takes many times the two bytes that it may
+/// come in.
+const SUBSCRIBED_MAX: usize = 250_000;
+
 /// The protocols of a member, each with its metadata, the one that it likes best first. No name is there twice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Protocols(Arc<[(Arc<str>, Bytes)]>);
@@ -84,7 +88,9 @@ pub(super) fn add_subscribed_topics(metadata: &Bytes, topics: &mut HashSet<Arc<s
     if rest.try_get_i16().ok()? < 0 {
         return None;
     }
-    let subscription = ConsumerProtocolSubscription::read(&mut Reader::new(&rest), 0).ok()?;
+    let mut r = Reader::new(&rest);
+    r.limit_elements(SUBSCRIBED_MAX);
+    let subscription = ConsumerProtocolSubscription::read(&mut r, 0).ok()?;
     for topic in subscription.topics {
         if !topics.contains(topic.as_str()) {
             topics.insert(topic.as_str().into());
@@ -195,7 +201,8 @@ pub(super) mod tests {
         let many = Bytes::from_static(b"\0\0\x7f\xff\xff\xff\0\x01a");
         let negative_version = subscription(-1, &["topic"]);
         let not_utf8 = Bytes::from_static(b"\0\0\0\0\0\x01\0\x01\xff\xff\xff\xff\xff");
-        for hostile in [many, negative_version, not_utf8] {
+        let bomb = subscription(0, &vec![""; SUBSCRIBED_MAX + 1]);
+        for hostile in [many, negative_version, not_utf8, bomb] {
             assert_eq!(add_subscribed_topics(&hostile, &mut HashSet::new()), None);
         }
     }
