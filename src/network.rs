@@ -149,8 +149,8 @@ pub struct NetworkSettings {
     pub in_flight_max: usize,
     /// Bytes of responses in memory that may wait to be sent before reading stops.
     pub response_bytes_max: usize,
-    /// Bytes that all connections may hold together, each beyond a first few: requests while they arrive and take
-    /// effect, what they decode to, and responses that are being sent. At the limit connections wait, all but one, which
+    /// `ottla.requests.memory.max`: bytes that all connections may hold together, each beyond a first few: requests while
+    /// they take effect, what they decode to, and responses that are being sent. At the limit connections wait, all but one, which
     /// goes on so that the others get their turn. Long polls and responses behind them may hold as much again.
     pub memory_max: usize,
     /// `queued.max.request.bytes`: bytes that frames may hold together while they arrive, each beyond a first few; more if

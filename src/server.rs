@@ -326,8 +326,9 @@ fn network_settings(config: &BrokerConfig, files: &FileShares) -> NetworkSetting
     let rate_of_listener =
         |listener: &Listener| Some((listener.endpoint.name.clone(), listener.limits.connection_creation_rate_max?));
     let request_memory = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
+    let request_max_bytes = to_usize(config.socket_request_max_bytes);
     NetworkSettings {
-        request_max_bytes: to_usize(config.socket_request_max_bytes),
+        request_max_bytes,
         max_idle: config.connections_max_idle.unwrap_or(std::time::Duration::MAX),
         limits: connection_limits(config, files),
         socket_send_buffer: config.socket_send_buffer_bytes.map(to_usize),
@@ -336,7 +337,8 @@ fn network_settings(config: &BrokerConfig, files: &FileShares) -> NetworkSetting
         creation_rate: Some(clients.connection_creation_rate_max),
         handshake_deadline: clients.handshake_timeout,
         in_flight_max: to_usize(clients.requests_in_flight_max),
-        arrivals_max: clients.request_memory_max.map_or(defaults.arrivals_max, request_memory),
+        arrivals_max: clients.arrivals_max.map_or(defaults.arrivals_max, request_memory),
+        memory_max: clients.requests_memory_max.map_or(defaults.memory_max.max(request_max_bytes), request_memory),
         header_deadline: clients.request_header_timeout,
         frame_deadline: clients.request_timeout,
         write_deadline: clients.response_timeout,

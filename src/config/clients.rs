@@ -12,8 +12,9 @@ use super::{
 const PER_IP: &str = "max.connections.per.ip";
 const OVERRIDES: &str = "max.connections.per.ip.overrides";
 
-/// What all requests may hold together, and the size of one.
-pub(super) const MEMORY: &str = "queued.max.request.bytes";
+/// What all requests may hold together while they arrive and afterwards, and the size of one.
+pub(super) const ARRIVALS: &str = "queued.max.request.bytes";
+pub(super) const MEMORY: &str = "ottla.requests.memory.max";
 pub(super) const REQUEST: &str = "socket.request.max.bytes";
 /// How long a failed authentication is held back, and a connection without a request is kept.
 pub(super) const DELAY: &str = "connection.failed.authentication.delay.ms";
@@ -31,7 +32,7 @@ pub struct ClientLimits {
     /// `max.connections.per.ip.overrides`.
     pub connections_per_ip_overrides: BTreeMap<IpAddr, u32>,
     /// `queued.max.request.bytes`; `None` leaves it to the network layer.
-    pub request_memory_max: Option<u64>,
+    pub arrivals_max: Option<u64>,
     /// `ottla.handshake.timeout.ms`.
     pub handshake_timeout: Duration,
     /// `ottla.plaintext.passwords`.
@@ -44,6 +45,8 @@ pub struct ClientLimits {
     pub request_timeout: Duration,
     /// `ottla.requests.in.flight.max`.
     pub requests_in_flight_max: u32,
+    /// `ottla.requests.memory.max`; `None` leaves it to the network layer.
+    pub requests_memory_max: Option<u64>,
     /// `ottla.response.timeout.ms`.
     pub response_timeout: Duration,
     /// `ottla.transfer.rate.min`, in bytes per second.
@@ -58,13 +61,14 @@ impl ClientLimits {
             connection_creation_rate_max: values.size("max.connection.creation.rate"),
             connections_per_ip_max: values.size(PER_IP),
             connections_per_ip_overrides: overrides(values).expect("they were checked"),
-            request_memory_max: u64::try_from(values.long(MEMORY)).ok().filter(|bytes| *bytes > 0),
+            arrivals_max: u64::try_from(values.long(ARRIVALS)).ok().filter(|bytes| *bytes > 0),
             handshake_timeout: time("ottla.handshake.timeout.ms"),
             plaintext_passwords: values.boolean("ottla.plaintext.passwords"),
             request_elements_max: values.size("ottla.request.elements.max"),
             request_header_timeout: time("ottla.request.header.timeout.ms"),
             request_timeout: time("ottla.request.timeout.ms"),
             requests_in_flight_max: values.size("ottla.requests.in.flight.max"),
+            requests_memory_max: u64::try_from(values.long(MEMORY)).ok(),
             response_timeout: time("ottla.response.timeout.ms"),
             transfer_rate_min: values.size("ottla.transfer.rate.min"),
         }
@@ -73,9 +77,12 @@ impl ClientLimits {
 
 /// Checks the limits of addresses, and those that make sense beside others only.
 pub(super) fn check(values: &BrokerValues) -> Result<(), Inconsistent> {
-    let (memory, request) = (values.long(MEMORY), values.long(REQUEST));
-    if memory > 0 && memory < request {
-        return Err(Inconsistent::RequestMemory { memory, request });
+    let request = values.long(REQUEST);
+    for key in [ARRIVALS, MEMORY] {
+        let memory = values.long(key);
+        if memory > 0 && memory < request {
+            return Err(Inconsistent::RequestMemory { key, memory, request });
+        }
     }
     let (delay, idle) = (values.long(DELAY), values.long(IDLE));
     if idle >= 0 && delay >= idle {

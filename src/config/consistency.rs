@@ -51,9 +51,11 @@ pub enum Inconsistent {
     #[error("log.cleaner.threads={0} must be at most {CLEANER_THREADS_MAX}")]
     CleanerThreads(i64),
     /// No request of the largest size would ever be taken.
-    #[error("queued.max.request.bytes={memory} must not be less than socket.request.max.bytes={request}")]
+    #[error("{key}={memory} must not be less than socket.request.max.bytes={request}")]
     RequestMemory {
-        /// `queued.max.request.bytes`.
+        /// `queued.max.request.bytes` or `ottla.requests.memory.max`.
+        key: &'static str,
+        /// Its value.
         memory: i64,
         /// `socket.request.max.bytes`.
         request: i64,
@@ -83,7 +85,7 @@ impl Inconsistent {
             Self::TopicDefaults(_) => COMPACTION_LAGS,
             Self::DedupeBuffer { .. } => DEDUPE_BUFFER,
             Self::CleanerThreads(_) => [DEDUPE_BUFFER[1]; 2],
-            Self::RequestMemory { .. } => [clients::MEMORY, clients::REQUEST],
+            Self::RequestMemory { key, .. } => [key, clients::REQUEST],
             Self::AuthenticationDelay { .. } => [clients::DELAY, clients::IDLE],
             Self::Addresses(_, key) => [key, key],
             Self::LoadFactor(_) => [LOAD_FACTOR; 2],

@@ -5,8 +5,9 @@ use std::path::Path;
 use ottla::protocol::{
     error_code::ErrorCode,
     messages::{
-        DeleteGroupsRequest, DescribeGroupsRequest, ListGroupsRequest, ListTransactionsRequest, OffsetCommitRequest,
-        OffsetFetchRequest,
+        DeleteGroupsRequest, DescribeGroupsRequest, ListGroupsRequest, ListTransactionsRequest, MetadataRequest,
+        OffsetCommitRequest, OffsetFetchRequest,
+        metadata_request::MetadataRequestTopic,
         offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic},
         offset_fetch_request::OffsetFetchRequestGroup,
     },
@@ -162,4 +163,21 @@ async fn a_batch_of_too_many_records_is_refused_and_the_others_are_written() {
     assert_eq!(said, Some("the batch has 4 records, ottla.batch.records.max is 3"));
     assert_eq!(records(&client.fetch(&topic, 0, 0).await).len(), 3);
     assert_eq!(records(&client.fetch(&topic, 1, 0).await), []);
+}
+
+#[tokio::test]
+async fn a_request_that_takes_too_much_memory_is_not_read() {
+    let broker = TestBroker::with(&["socket.request.max.bytes=65536", "ottla.requests.memory.max=65536"]).await;
+    let naming = |count: usize| {
+        let topic = |number| MetadataRequestTopic {
+            name: Some(format!("t{number}").into()),
+            ..MetadataRequestTopic::default()
+        };
+        MetadataRequest { topics: Some((0..count).map(topic).collect()), ..MetadataRequest::default() }
+    };
+    let mut client = broker.client().await;
+    assert_eq!(client.call(&naming(100), 12).await.topics.len(), 100);
+    assert!(!client.is_served(&naming(2500), 12).await, "what it decodes to is more than its bytes");
+    let mut client = broker.client().await;
+    assert_eq!(client.call(&naming(100), 12).await.topics.len(), 100);
 }

@@ -608,7 +608,7 @@ const GENERAL_KEYS: &[BrokerKey] = &[
         .doc("How often finished waiting produce requests are cleared away.")
         .without_effect(NOTHING_WAITS_IN_VAIN),
     broker("queued.max.request.bytes", Long, Some("-1"), Any, Medium)
-        .doc("The most bytes that all connections may hold together: requests while they arrive and take effect, and responses while they are sent; -1 for 256 MiB."),
+        .doc("The most bytes that requests may hold together while they arrive; -1 for 128 MiB, or what the greatest needs if that is more. ottla.requests.memory.max is for what comes afterwards."),
     broker("queued.max.requests", Int, Some("500"), AtLeast(1), High)
         .doc("Requests that wait for a thread.")
         .without_effect("a connection is not read from while its requests wait"),

@@ -431,17 +431,19 @@ fn clients_have_limits() {
     assert_eq!(delay, Duration::from_millis(100));
     assert_eq!([handshake, header, request, response].map(|time| time.as_secs()), [10, 10, 30, 60]);
     assert_eq!((default.requests_in_flight_max, default.transfer_rate_min), (16, 65_536));
-    assert_eq!((default.request_memory_max, default.plaintext_passwords), (None, false));
+    assert_eq!((default.arrivals_max, default.requests_memory_max, default.plaintext_passwords), (None, None, false));
     assert_eq!(default.request_elements_max, 250_000);
     assert_eq!((default.connections_per_ip_max, default.connection_creation_rate_max), (2_147_483_647, 2_147_483_647));
     let set = clients(&[
         "queued.max.request.bytes=104857600",
+        "ottla.requests.memory.max=1073741824",
         "max.connections.per.ip=0",
         "max.connections.per.ip.overrides=127.0.0.1:5, [::1]:6,2001:db8::1:7",
     ]);
     let limits =
         |address: &str| set.connections_per_ip_overrides.get(&address.parse::<IpAddr>().expect(address)).copied();
-    assert_eq!((set.request_memory_max, set.connections_per_ip_max), (Some(104_857_600), 0));
+    assert_eq!((set.arrivals_max, set.requests_memory_max), (Some(104_857_600), Some(1 << 30)));
+    assert_eq!(set.connections_per_ip_max, 0);
     assert_eq!(["127.0.0.1", "::1", "2001:db8::1"].map(limits), [Some(5), Some(6), Some(7)]);
     assert_eq!(
         Start::overrides(&["max.connections.per.ip=0"]).error(),
@@ -452,7 +454,20 @@ fn clients_have_limits() {
         Start::file("socket.request.max.bytes=100\nqueued.max.request.bytes=99").error(),
         "FILE:2: queued.max.request.bytes=99 must not be less than socket.request.max.bytes=100"
     );
-    assert_eq!(clients(&["queued.max.request.bytes=0"]).request_memory_max, None);
+    assert_eq!(
+        Start::file("ottla.requests.memory.max=104857599").error(),
+        "FILE:1: ottla.requests.memory.max=104857599 must not be less than socket.request.max.bytes=104857600"
+    );
+    for value in ["0", "-2"] {
+        assert_eq!(
+            Start::overrides(&[&format!("ottla.requests.memory.max={value}")]).error(),
+            format!(
+                "--override: Invalid value {value} for configuration ottla.requests.memory.max: Value must be between 1 and \
+                 9223372036854775807 or equal to -1 (allowed: LONG [1,...,9223372036854775807] or -1)"
+            )
+        );
+    }
+    assert_eq!(clients(&["queued.max.request.bytes=0"]).arrivals_max, None);
     assert_eq!(
         Start::file("connections.max.idle.ms=100").error(),
         "FILE:1: connection.failed.authentication.delay.ms=100 must be less than connections.max.idle.ms=100"

@@ -7,7 +7,7 @@ use super::{BrokerKey, ONE_BROKER, broker};
 use crate::config::key::{
     ConfigType::{Boolean, Class, Double, Int, List, Long, Password, Short, String as Text},
     Importance::{High, Low, Medium},
-    Validator::{Any, AtLeast, Between, OneOf, OneOfIgnoringCase},
+    Validator::{Any, AtLeast, Between, BetweenOr, OneOf, OneOfIgnoringCase},
 };
 
 /// The keys, by name.
@@ -65,6 +65,11 @@ pub(super) const SECURITY_KEYS: &[BrokerKey] = &[
         .doc("How long a request may take to arrive, beside what its size earns at ottla.transfer.rate.min."),
     broker("ottla.requests.in.flight.max", Int, Some("16"), AtLeast(1), Low)
         .doc("Requests of a connection that may be unanswered before no more is read from it."),
+    broker("ottla.requests.memory.max", Long, Some("-1"), BetweenOr(1, i64::MAX, -1), Medium).doc(
+        "The most bytes that all connections may hold together for requests that take effect, what they decode \
+         to, and responses; long polls may hold as much again. A request that would decode to more is not \
+         read. At least socket.request.max.bytes; -1 for 128 MiB, or that if it is more.",
+    ),
     broker("ottla.response.timeout.ms", Int, Some("60000"), AtLeast(1), Low).doc(
         "How long a client may take for a response that is ready, beside what the bytes that it takes earn \
          at ottla.transfer.rate.min.",
