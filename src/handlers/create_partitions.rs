@@ -16,25 +16,34 @@ use crate::{
     },
 };
 
+/// A topic's name, and what it is to get unless that is refused.
+type Asked = (StrBytes, Result<Growth, Refusal>);
+
 /// Adds partitions to all topics in one commit; one that is refused leaves the others alone.
 pub async fn create_partitions(cx: &Context, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
-    // One that is named more than once is answered once, for all.
-    let named = each_once(&request.topics, |topic| &topic.name).into_iter();
-    let asked: Vec<_> = named
-        .map(|(topic, is_repeated)| {
-            if is_repeated {
-                return (topic, Err(Refusal::new(ErrorCode::InvalidRequest, "Duplicate topic name.".to_owned())));
-            }
-            (topic, asked(cx, topic))
-        })
-        .collect();
+    let (asking, validate_only) = (cx.clone(), request.validate_only);
+    // However little each of them asks for, a request may name very many.
+    let asked = cx.heavy_work().run(move || asked_of(&asking, &request)).await;
     let growths = asked.iter().filter_map(|(_, growth)| growth.as_ref().ok().cloned()).collect();
-    let mut outcomes = grow(cx, growths, request.validate_only).await.into_iter();
-    let results = asked.into_iter().map(|(topic, asked)| {
+    let mut outcomes = grow(cx, growths, validate_only).await.into_iter();
+    let results = asked.into_iter().map(|(name, asked)| {
         let outcome = asked.and_then(|_| outcomes.next().expect("each topic that was asked for has an outcome"));
-        result(topic.name.clone(), outcome)
+        result(name, outcome)
     });
     CreatePartitionsResponse { results: results.collect(), ..CreatePartitionsResponse::default() }
+}
+
+fn asked_of(cx: &Context, request: &CreatePartitionsRequest) -> Vec<Asked> {
+    // One that is named more than once is answered once, for all.
+    let named = each_once(&request.topics, |topic| &topic.name).into_iter();
+    let asked = named.map(|(topic, is_repeated)| {
+        if is_repeated {
+            let refusal = Refusal::new(ErrorCode::InvalidRequest, "Duplicate topic name.".to_owned());
+            return (topic.name.clone(), Err(refusal));
+        }
+        (topic.name.clone(), asked(cx, topic))
+    });
+    asked.collect()
 }
 
 fn asked(cx: &Context, topic: &CreatePartitionsTopic) -> Result<Growth, Refusal> {

@@ -26,16 +26,19 @@ type Asked = (StrBytes, Result<NewTopic, Refusal>);
 
 /// Creates all topics in one commit; one that is refused leaves the others alone.
 pub async fn create_topics(cx: &Context, request: CreateTopicsRequest) -> CreateTopicsResponse {
-    let asked = asked_of(cx, &request);
-    let created = create(cx, &asked, request.validate_only).await;
-    let answering = cx.clone();
+    let (asking, answering) = (cx.clone(), cx.clone());
+    let validate_only = request.validate_only;
+    // However little each of them asks for, a request may name very many.
+    let asked = cx.heavy_work().run(move || asked_of(&asking, &request)).await;
+    let created = create(cx, &asked, validate_only).await;
     // Each topic is answered with all that it is configured to.
     let topics = cx.heavy_work().run(move || results(&answering, asked, created)).await;
     CreateTopicsResponse { topics, ..CreateTopicsResponse::default() }
 }
 
 fn asked_of(cx: &Context, request: &CreateTopicsRequest) -> Vec<Asked> {
-    let partitions = request.topics.iter().map(|topic| partitions_asked(topic, cx)).fold(0, usize::saturating_add);
+    let default = cx.broker.config().num_partitions;
+    let partitions = request.topics.iter().map(|topic| partitions_asked(topic, default)).fold(0, usize::saturating_add);
     // One that is named more than once is answered once, for all.
     let named = each_once(&request.topics, |topic| &topic.name).into_iter();
     let asked = named.map(|(topic, is_repeated)| {
@@ -106,9 +109,9 @@ async fn create(cx: &Context, asked: &[Asked], validate_only: bool) -> Vec<Resul
     }
 }
 
-fn partitions_asked(topic: &CreatableTopic, cx: &Context) -> usize {
+fn partitions_asked(topic: &CreatableTopic, default: i32) -> usize {
     let count = match topic.assignments.len() {
-        0 if topic.num_partitions == i32::from(DEFAULT) => cx.broker.config().num_partitions,
+        0 if topic.num_partitions == i32::from(DEFAULT) => default,
         0 => topic.num_partitions,
         assigned => return assigned,
     };
