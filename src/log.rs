@@ -6,6 +6,7 @@
 //!
 //! A panic while one of the log's locks is held stops the process; the next start recovers.
 
+mod append_time;
 pub mod batch_reader;
 pub mod checkpoints;
 pub mod cleaner;

@@ -252,7 +252,7 @@ fn append(
     guard: Option<&TransactionGuard>,
     now: i64,
 ) -> Result<Written, NotWritten> {
-    let log_append_time_ms = valid.header.is_log_append_time().then_some(valid.header.max_timestamp);
+    let by_log = valid.header.is_log_append_time();
     let batch = AppendBatch { header: valid.header, payload: valid.payload, origin: AppendOrigin::Client };
     let appended = match guard {
         Some(guard) => log.append_verified(&batch, guard, leader_epoch, now),
@@ -260,7 +260,7 @@ fn append(
     };
     let appended = appended.map_err(NotWritten::Append)?;
     // A batch that is sent again has the time that it got at first.
-    let log_append_time_ms = log_append_time_ms.map(|time| appended.duplicate_of.unwrap_or(time));
+    let log_append_time_ms = by_log.then_some(appended.max_timestamp);
     let log_start_offset = log.offsets().log_start();
     Ok(Written {
         log: Arc::clone(log),

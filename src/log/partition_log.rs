@@ -46,6 +46,7 @@ use self::{
     producers::{Keep, SnapshotFiles},
 };
 use super::{
+    append_time::AppendTime,
     disk::is_full,
     files::{Directory, FileKind, FilePool},
     group_commit::{Durability, GroupCommit},
@@ -110,8 +111,10 @@ pub struct Appended {
     pub last_offset: i64,
     /// Whether a segment was completed before it.
     pub rolled: bool,
-    /// The batch was in the log already, with this timestamp: its producer has sent it again.
-    pub duplicate_of: Option<TimestampMs>,
+    /// Its greatest timestamp, as it is in the log.
+    pub max_timestamp: TimestampMs,
+    /// The batch was in the log already: its producer has sent it again.
+    pub is_duplicate: bool,
 }
 
 /// Why a batch was not appended. Nothing of it is in the log.
@@ -336,6 +339,7 @@ struct Writer {
     active: Arc<Segment>,
     /// What `segment.jitter.ms` amounts to for the active segment.
     jitter_ms: i64,
+    append_time: AppendTime,
     condition: Condition,
     new_names: NewNames,
     snapshots: SnapshotFiles,
@@ -393,6 +397,7 @@ impl PartitionLog {
             config: parts.config,
             active: Arc::clone(active),
             jitter_ms: jitter(&parts.config),
+            append_time: AppendTime::default(),
             condition: Condition::Open,
             new_names: NewNames { files: parts.names_unsynced, directory: parts.names_unsynced },
             snapshots: SnapshotFiles::new(parts.last_snapshot),
@@ -556,7 +561,8 @@ impl PartitionLog {
         leader_epoch: i32,
         now: TimestampMs,
     ) -> Result<Appended, AppendError> {
-        let header = self.assign_offsets(batch, leader_epoch)?;
+        let mut header = self.assign_offsets(batch, leader_epoch)?;
+        keep_time_in_order(&mut header, &batch.payload, &mut writer.append_time);
         check_size(&header, &writer.config)?;
         self.check_room(batch)?;
         let rolled = self.roll_if_due(&mut writer, &header, now)?;
@@ -571,7 +577,8 @@ impl PartitionLog {
         }
         lock(&self.epochs).assign_later(leader_epoch, header.base_offset);
         let (first_offset, last_offset) = (header.base_offset, header.last_offset());
-        let appended = Appended { first_offset, last_offset, rolled, duplicate_of: None };
+        let max_timestamp = header.max_timestamp;
+        let appended = Appended { first_offset, last_offset, rolled, max_timestamp, is_duplicate: false };
         self.add_to_producers(&header, marker);
         self.log_end.store(appended.last_offset + 1, Ordering::Release);
         writer.unflushed_since.get_or_insert(now);
@@ -688,6 +695,18 @@ impl PartitionLog {
         self.counters.messages_in.fetch_add(records, Ordering::Relaxed);
         self.counters.batches_in.fetch_add(1, Ordering::Relaxed);
         self.counters.bytes_in.fetch_add(header.size() as u64, Ordering::Relaxed);
+    }
+}
+
+/// Moves the time that a batch has by LogAppendTime to that of the batch before it, if that is a little later.
+fn keep_time_in_order(header: &mut BatchHeader, payload: &Bytes, times: &mut AppendTime) {
+    if !header.is_log_append_time() {
+        return;
+    }
+    let time = times.next(header.max_timestamp);
+    if time != header.max_timestamp {
+        header.set_log_append_time(time);
+        assert!(header.seal(payload), "its length is as it was");
     }
 }
 

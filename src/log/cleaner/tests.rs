@@ -250,7 +250,7 @@ impl History {
             let Some((first, batch)) = producer.last.clone().filter(|(first, _)| *first < flushed) else { continue };
             let again = self.log.append(&batch, 0, self.now);
             match again {
-                Ok(appended) if appended.duplicate_of.is_some() => assert_eq!(appended.first_offset, first),
+                Ok(appended) if appended.is_duplicate => assert_eq!(appended.first_offset, first),
                 // Expired, or ended by a marker of another transaction's state.
                 Err(AppendError::Producer(ProducerError::OutOfOrder { .. } | ProducerError::NoTransaction { .. })) => {}
                 Ok(appended) => panic!("{appended:?} was at {first} before"),

@@ -122,7 +122,8 @@ impl PartitionLog {
                 first_offset: known.first_offset(),
                 last_offset: known.last_offset,
                 rolled: false,
-                duplicate_of: Some(known.timestamp),
+                max_timestamp: known.timestamp,
+                is_duplicate: true,
             }),
         })
     }

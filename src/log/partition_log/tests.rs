@@ -78,11 +78,11 @@ fn batches_get_offsets_and_come_back() {
     let (_dir, log) = open(&disk, small());
     assert_eq!(
         append(&log, 3, 100, 10),
-        Appended { first_offset: 0, last_offset: 2, rolled: false, duplicate_of: None }
+        Appended { first_offset: 0, last_offset: 2, rolled: false, max_timestamp: 100, is_duplicate: false }
     );
     assert_eq!(
         append(&log, 1, 100, 0),
-        Appended { first_offset: 3, last_offset: 3, rolled: false, duplicate_of: None }
+        Appended { first_offset: 3, last_offset: 3, rolled: false, max_timestamp: 100, is_duplicate: false }
     );
     assert_eq!(read_all(&log), [(0, 2, 71), (3, 3, 61)]);
     let offsets = log.offsets();
@@ -93,6 +93,21 @@ fn batches_get_offsets_and_come_back() {
     assert_eq!(log.recovery_point(), 0, "a start looks at the indexes");
     assert_eq!(log.counters().messages_in.load(Ordering::Relaxed), 4);
     assert_eq!(log.size(), 132);
+}
+
+#[test]
+fn times_by_the_log_do_not_go_back() {
+    let disk = SimDisk::new(1);
+    let (_dir, log) = open(&disk, small());
+    let append_at = |now| {
+        let mut batch = batch(2, now, 50);
+        batch.header.set_log_append_time(now);
+        assert!(batch.header.seal(&batch.payload));
+        log.append(&batch, 0, now).expect("appended").max_timestamp
+    };
+    assert_eq!([2_000, 1_000, 3_000].map(append_at), [2_000, 2_000, 3_000]);
+    assert_eq!(append(&log, 1, 5, 0).max_timestamp, 5, "a producer's time is its own");
+    assert_eq!(read_all(&log).len(), 4, "each with the CRC of what it says now");
 }
 
 #[test]
@@ -634,7 +649,10 @@ fn a_batch_that_comes_again_is_found_where_it_is() {
     assert_eq!(send(&log, 2, 3).expect("appended").first_offset, 3);
     for restart in [None, Some(Crash::KeepAll), Some(Crash::LoseAll), None] {
         let again = send(&log, 2, 3).expect("known");
-        assert_eq!(again, Appended { first_offset: 3, last_offset: 5, rolled: false, duplicate_of: Some(1000) });
+        assert_eq!(
+            again,
+            Appended { first_offset: 3, last_offset: 5, rolled: false, max_timestamp: 1000, is_duplicate: true }
+        );
         let error = send(&log, 6, 1).expect_err("something is missing");
         assert!(matches!(error, AppendError::Producer(ProducerError::OutOfOrder { last: 4, .. })), "{error}");
         assert_eq!(log.offsets().log_end(), 6, "nothing was appended");
@@ -673,14 +691,18 @@ fn the_last_five_batches_are_known_after_a_restart() {
         for sequence in [2, 6, 3, 4, 5] {
             let again = send(&log, sequence * 2).expect("known");
             let first_offset = offsets[usize::try_from(sequence).expect("an index")];
-            assert_eq!((again.first_offset, again.duplicate_of), (first_offset, Some(1000)), "{sequence}");
+            assert_eq!(
+                (again.first_offset, again.max_timestamp, again.is_duplicate),
+                (first_offset, 1000, true),
+                "{sequence}"
+            );
         }
         for sequence in [0, 1, 7] {
             let error = send(&log, sequence * 2 + i32::from(sequence == 7)).expect_err("not one of the last five");
             assert!(matches!(error, AppendError::Producer(ProducerError::OutOfOrder { last: 13, .. })), "{error}");
         }
-        assert_eq!(send(&log, 14).expect("it follows").duplicate_of, None);
-        assert!(send(&log, 6).expect("known").duplicate_of.is_some());
+        assert!(!send(&log, 14).expect("it follows").is_duplicate);
+        assert!(send(&log, 6).expect("known").is_duplicate);
         assert!(send(&log, 4).is_err(), "it is not one of the last five any more");
     }
 }
@@ -740,7 +762,7 @@ fn snapshots_of_producers_follow_segments_and_flushes() {
     disk.crash(Crash::KeepAll);
     let (_dir, log) = open(&disk, small());
     assert_eq!(log.producer_count(), 1);
-    assert!(log.append(&produced(0, 5, 1, 0), 0, 1).expect("known").duplicate_of.is_some());
+    assert!(log.append(&produced(0, 5, 1, 0), 0, 1).expect("known").is_duplicate);
     assert_eq!(log.append(&produced(0, 6, 1, 0), 0, 1).expect("appended").first_offset, 6);
     log.expire_producers(1000 + 500, 500);
     assert_eq!(log.producer_count(), 0);

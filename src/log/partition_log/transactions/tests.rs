@@ -184,7 +184,7 @@ fn stale_epoch_first_and_duplicates_before_it_all() {
         let late = expect(&log, 0, TransactionVersion::V1);
         append_confirmed(&log, &transactional(0, sequence), 1).expect("appended");
         let again = log.append_verified(&transactional(0, sequence), &late, 0, 1).expect("known");
-        assert!(again.duplicate_of.is_some());
+        assert!(again.is_duplicate);
         if sequence < 2 {
             log.end_transaction(&end(TransactionVersion::V1), 0, 1).expect("appended").expect("it was open");
             let over = ProducerError::NoTransaction { producer_id: PRODUCER, epoch: 0 };
@@ -197,7 +197,7 @@ fn stale_epoch_first_and_duplicates_before_it_all() {
     let (_dir, log) = open(&disk, small());
     // A snapshot tells of the last batch alone.
     let again = log.append(&transactional(0, 2), 0, 1).expect("known");
-    assert_eq!((again.first_offset, again.duplicate_of), (4, Some(1000)));
+    assert_eq!((again.first_offset, again.max_timestamp, again.is_duplicate), (4, 1000, true));
     log.end_transaction(&end(TransactionVersion::V2), 0, 1).expect("appended").expect("a higher epoch");
     let stale = ProducerError::StaleEpoch { producer_id: PRODUCER, epoch: 0, current: 1 };
     assert_eq!(refusal(log.append(&transactional(0, 4), 0, 1)), stale);
@@ -235,7 +235,7 @@ fn a_coordinators_batches_are_part_of_transactions_too() {
     let guard = expect(&log, 0, TransactionVersion::V2);
     for first_offset in 0..2 {
         let appended = log.append_verified(&batch, &guard, 0, 1).expect("appended");
-        assert_eq!((appended.first_offset, appended.duplicate_of), (first_offset, None));
+        assert_eq!((appended.first_offset, appended.is_duplicate), (first_offset, false));
     }
     assert!(log.append(&batch, 0, 1).is_ok(), "it is open");
     assert_eq!(ends(&log), (0, 3));
