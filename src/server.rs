@@ -338,7 +338,9 @@ fn network_settings(config: &BrokerConfig, files: &FileShares) -> NetworkSetting
         handshake_deadline: clients.handshake_timeout,
         in_flight_max: to_usize(clients.requests_in_flight_max),
         arrivals_max: clients.arrivals_max.map_or(defaults.arrivals_max, request_memory),
-        memory_max: clients.requests_memory_max.map_or(defaults.memory_max.max(request_max_bytes), request_memory),
+        memory_max: clients
+            .requests_memory_max
+            .map_or_else(|| defaults.memory_max.max(request_max_bytes), request_memory),
         header_deadline: clients.request_header_timeout,
         frame_deadline: clients.request_timeout,
         write_deadline: clients.response_timeout,

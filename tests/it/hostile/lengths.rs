@@ -47,7 +47,7 @@ fn places(message: &Message, version: i16, index: usize, name: &str, around: &dy
             _ => continue,
         };
         let none = if one.is_array() { json!([]) } else { json!("") };
-        let many = one.as_array().map(|one| with(Json::from(one.repeat(ELEMENTS_MAX + 1))));
+        let many = one.as_array().map(|one| with(Json::from(vec![one[0].clone(); ELEMENTS_MAX + 1])));
         let is_text = field.ty == Type::String;
         places.push(Place { name: name.clone(), is_text, empty: with(none), filled: with(one), many });
         if let Some(element) = field.ty.element_struct() {
