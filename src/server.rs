@@ -1,6 +1,7 @@
 //! Puts the layers together: starts them from the bottom up, stops them from the top down.
 
 mod compaction;
+mod first_users;
 mod maintenance;
 mod steady_clock;
 #[cfg(test)]
@@ -72,6 +73,7 @@ pub struct Server {
     flusher: thread::JoinHandle<()>,
     cleaners: Arc<Cleaners>,
     certificates: JoinHandle<()>,
+    comparing: JoinHandle<()>,
     network_counters: Arc<NetworkCounters>,
     api_counters: Arc<ApiCounters>,
     listeners: Vec<Bound>,
@@ -141,9 +143,10 @@ impl Server {
             let (config, open_files_max) = (config.clone(), files.segments);
             Arc::new(tokio::task::spawn_blocking(move || open(config, open_files_max)).await??)
         };
-        if let Err(error) = broker.add_first_users(config.first_users.clone()).await {
-            return Err(close_again(broker, error.into()).await);
-        }
+        let known_users = match broker.add_first_users(config.first_users.clone()).await {
+            Ok(known) => known,
+            Err(error) => return Err(close_again(broker, error.into()).await),
+        };
         if let Some(text) = nobody_can_log_in(&config.listeners, broker.image().users()) {
             tracing::warn!("{text}");
         }
@@ -171,6 +174,14 @@ impl Server {
             levels,
             shutdown.clone(),
         );
+        let compared = first_users::compare(
+            Arc::clone(&broker),
+            known_users,
+            services.password_work().clone(),
+            shutdown.clone(),
+            |text| tracing::warn!("{text}"),
+        );
+        let comparing = tokio::spawn(compared);
         let services = Arc::new(services);
         let dispatcher = Dispatcher::new(services);
         let api_counters = dispatcher.counters();
@@ -195,6 +206,7 @@ impl Server {
             flusher,
             cleaners,
             certificates,
+            comparing,
             network_counters,
             api_counters,
             listeners: bound,
@@ -235,7 +247,7 @@ impl Server {
         self.shutdown.begin();
         // Whatever became of them, the data is still to be closed.
         let (served, ended, maintained) = (self.serving.await, self.ends.await, self.maintenance.await);
-        let followed = self.certificates.await;
+        let (followed, compared) = (self.certificates.await, self.comparing.await);
         let (broker, flusher, cleaners) = (self.broker, self.flusher, self.cleaners);
         let close = move || {
             let compacted = cleaners.stop();
@@ -253,6 +265,7 @@ impl Server {
         served?;
         ended?;
         followed?;
+        compared?;
         Ok(maintained?)
     }
 }

@@ -1,6 +1,6 @@
 //! Users: their credentials altered while the broker runs, and those that the settings have a new directory begin with.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc, thread};
 
 use super::{Broker, blocking};
 use crate::{
@@ -8,7 +8,6 @@ use crate::{
     clock::wall_clock_ms,
     config::{key::line, users::FirstUser},
     metadata::{
-        image::Image,
         journal::CommitError,
         users::{self, ScramCredential, ScramMechanism, UserChange, UserChangeError, Users},
     },
@@ -61,22 +60,22 @@ impl Broker {
         Ok(outcomes)
     }
 
-    /// Gives each user that has no credential those of its password, all in one commit. No name may be among them twice. A user that exists is left as it
-    /// is: it was altered since, or belongs to somebody else.
-    pub async fn add_first_users(self: &Arc<Self>, users: Vec<FirstUser>) -> Result<(), FirstUsersError> {
+    /// Gives each user that has no credential those of its password, all in one commit. No name may be among them twice.
+    /// A user that exists is left as it is, for it was altered since, or belongs to somebody else; these are returned.
+    pub async fn add_first_users(self: &Arc<Self>, users: Vec<FirstUser>) -> Result<Vec<FirstUser>, FirstUsersError> {
         let broker = Arc::clone(self);
-        blocking(move || broker.add_first_users_blocking(&users)).await
+        blocking(move || broker.add_first_users_blocking(users)).await
     }
 
-    fn add_first_users_blocking(&self, users: &[FirstUser]) -> Result<(), FirstUsersError> {
+    /// Looks for names alone: to hash each password at each start would keep clients waiting for seconds.
+    fn add_first_users_blocking(&self, users: Vec<FirstUser>) -> Result<Vec<FirstUser>, FirstUsersError> {
         let image = self.image();
         let (known, new): (Vec<_>, Vec<_>) =
-            users.iter().partition(|user| image.users().credentials(&user.name).is_some());
-        known.into_iter().filter(|user| !has_password(&image, user)).for_each(tell_of_another_password);
-        let changes: Vec<UserChange> = new.iter().flat_map(|user| first_credentials(user)).collect();
-        if changes.is_empty() {
-            return Ok(());
+            users.into_iter().partition(|user| image.users().credentials(&user.name).is_some());
+        if new.is_empty() {
+            return Ok(known);
         }
+        let changes = all_first_credentials(&new);
         self.journal.change(wall_clock_ms(), |image| {
             let is_new = |change: &&UserChange| image.users().credentials(&change.user).is_none();
             let records = changes.iter().filter(is_new).map(|change| users::change(image, change));
@@ -84,18 +83,19 @@ impl Broker {
         })?;
         let names: Vec<&str> = new.iter().map(|user| user.name.as_str()).collect();
         tracing::info!(count = names.len(), "users are added: {}", line(&names.join(", "), NAMES_TOLD_LENGTH));
-        Ok(())
+        Ok(known)
     }
-}
 
-fn has_password(image: &Image, user: &FirstUser) -> bool {
-    let password = user.password.expose().as_bytes();
-    let credentials = image.users().credentials(&user.name);
-    credentials.is_some_and(|all| all.iter().all(|(mechanism, one)| one.verifies(*mechanism, password)))
-}
-
-fn tell_of_another_password(user: &FirstUser) {
-    tracing::warn!("{}", another_password(user));
+    /// What is to be said of a user whose password is not that of the settings. Takes time.
+    #[must_use]
+    pub fn another_password(&self, user: &FirstUser) -> Option<String> {
+        let image = self.image();
+        let password = user.password.expose().as_bytes();
+        // Who was deleted meanwhile has no password at all.
+        let mut credentials = image.users().credentials(&user.name)?.iter();
+        let is_another = credentials.any(|(mechanism, one)| !one.verifies(*mechanism, password));
+        is_another.then(|| another_password(user))
+    }
 }
 
 /// Two commands, because a request may name a user once.
@@ -130,6 +130,17 @@ fn left_as_they_were(users: &Users, altered: &[&UserChange]) -> Option<String> {
     });
     let left: Vec<String> = left.collect();
     (!left.is_empty()).then(|| line(&left.join(", "), NAMES_TOLD_LENGTH))
+}
+
+/// The credentials of all, by all cores: each takes milliseconds.
+fn all_first_credentials(users: &[FirstUser]) -> Vec<UserChange> {
+    let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let share = users.len().div_ceil(threads).max(1);
+    let hash = |users: &[FirstUser]| users.iter().flat_map(first_credentials).collect::<Vec<_>>();
+    thread::scope(|scope| {
+        let hashing: Vec<_> = users.chunks(share).map(|users| scope.spawn(move || hash(users))).collect();
+        hashing.into_iter().flat_map(|thread| thread.join().expect("a panic stops the start")).collect()
+    })
 }
 
 /// Credentials of both mechanisms.

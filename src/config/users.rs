@@ -1,7 +1,7 @@
 //! The users that a start brings: of `--users-file`, of `OTTLA_USERS`, and of Kafka's `sasl.jaas.config` lines.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap, hash_map::Entry},
     fs::File,
     io::{self, Read},
     os::unix::fs::MetadataExt,
@@ -88,22 +88,25 @@ pub(super) fn first_users(
 ) -> Result<Vec<FirstUser>, ConfigError> {
     let of_jaas = of_jaas(listeners, of_listeners, warnings)?;
     let mut users = Vec::new();
+    let mut places = HashMap::new();
     for user in of_file(file)?.into_iter().chain(of_variable(variable)?).chain(of_jaas) {
-        add(&mut users, user)?;
+        match places.entry(user.name.clone()) {
+            Entry::Vacant(place) => {
+                place.insert(users.len());
+                users.push(user);
+            }
+            Entry::Occupied(place) => check_same(&users[*place.get()], user)?,
+        }
     }
     Ok(users)
 }
 
-fn add(users: &mut Vec<FirstUser>, user: FirstUser) -> Result<(), ConfigError> {
-    match users.iter().find(|known| known.name == user.name) {
-        None => users.push(user),
-        Some(known) if known.password == user.password => {}
-        Some(known) => {
-            let contradiction = UsersError::Contradiction { name: user.name, other: known.origin.clone() };
-            return Err(ConfigError::Users { origin: user.origin, source: contradiction });
-        }
+fn check_same(known: &FirstUser, user: FirstUser) -> Result<(), ConfigError> {
+    if known.password == user.password {
+        return Ok(());
     }
-    Ok(())
+    let contradiction = UsersError::Contradiction { name: user.name, other: known.origin.clone() };
+    Err(ConfigError::Users { origin: user.origin, source: contradiction })
 }
 
 /// Those of the lines of a file, without comments.

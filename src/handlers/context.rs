@@ -96,6 +96,12 @@ impl Services {
         usize::try_from(self.broker.config().clients.request_elements_max).unwrap_or(usize::MAX)
     }
 
+    /// The room for hashing passwords.
+    #[must_use]
+    pub fn password_work(&self) -> &HeavyWork {
+        &self.password_work
+    }
+
     /// What a new connection has proved of its client: nothing where that will be done by SASL, else what its certificate
     /// says.
     pub(super) fn session(&self, connection: &ConnectionContext) -> Result<Session, Refusal> {
@@ -188,7 +194,7 @@ impl Context {
 
     /// The room for hashing passwords.
     pub(super) fn password_work(&self) -> &HeavyWork {
-        &self.services.password_work
+        self.services.password_work()
     }
 
     /// Who failed to authenticate of late.

@@ -6,8 +6,8 @@ use std::{sync::Arc, thread};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The room for such work.
-#[derive(Debug)]
+/// The room for such work, shared by its clones.
+#[derive(Clone, Debug)]
 pub struct HeavyWork(Arc<Semaphore>);
 
 impl Default for HeavyWork {
@@ -20,7 +20,7 @@ impl Default for HeavyWork {
 
 impl HeavyWork {
     /// Room for hashing passwords: whoever guesses many takes no more than half of the machine.
-    pub(super) fn of_passwords() -> Self {
+    pub(crate) fn of_passwords() -> Self {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         Self::new((cores / 2).max(1))
     }

@@ -257,7 +257,8 @@ async fn users_of_the_settings_are_added_where_there_are_none() {
     let broker = broker.restarted().await;
     let image = broker.server().broker().image();
     let users = vec![first("a", "secret of a"), first("b", "changed"), first("c", "new")];
-    broker.server().broker().add_first_users(users).await.expect("added");
+    let known = broker.server().broker().add_first_users(users).await.expect("added");
+    assert_eq!(known, [first("a", "secret of a"), first("b", "changed")]);
     let after = broker.server().broker().image();
     for name in ["a", "b"] {
         assert_eq!(after.users().credentials(name), image.users().credentials(name), "{name} is as it was");
