@@ -75,10 +75,10 @@ impl Exchange {
         if first.authorization_id.as_ref().is_some_and(|id| *id != first.user) {
             return Err(ScramError::AuthorizationId);
         }
-        let decoy = decoy(secret, users, mechanism, &first.user);
+        let decoy = Arc::new(decoy(secret, users, mechanism, &first.user));
         let found = users.credential(&first.user, mechanism);
         let is_user = found.is_some();
-        let credential = found.cloned().unwrap_or_else(|| Arc::new(decoy));
+        let credential = found.cloned().unwrap_or(decoy);
         let nonce = format!("{}{server_nonce}", first.nonce);
         let salt = BASE64_STANDARD.encode(&credential.salt);
         let answer = format!("r={nonce},s={salt},i={}", credential.iterations);

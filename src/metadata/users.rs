@@ -4,12 +4,15 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use bytes::Bytes;
 
+pub use self::shapes::{Shape, Shapes};
 use super::{
     image::{ApplyError, Image},
     level::MetadataLevel,
     record::MetadataRecord,
 };
 use crate::protocol::messages::{RemoveUserScramCredentialRecord, UserScramCredentialRecord};
+
+mod shapes;
 
 /// Kafka's `ScramMechanism`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,8 +38,14 @@ pub struct ScramCredential {
 /// The credentials of all users.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Users {
-    by_name: BTreeMap<Arc<str>, BTreeMap<ScramMechanism, Arc<ScramCredential>>>,
+    by_name: BTreeMap<Arc<str>, Credentials>,
+    of_sha_256: Shapes,
+    of_sha_512: Shapes,
+    of_passwords: Shapes,
 }
+
+/// The credentials of one user.
+type Credentials = BTreeMap<ScramMechanism, Arc<ScramCredential>>;
 
 impl ScramMechanism {
     /// Both, in the order of their numbers.
@@ -76,27 +85,75 @@ impl Users {
 
     /// All credentials of a user.
     #[must_use]
-    pub fn credentials(&self, user: &str) -> Option<&BTreeMap<ScramMechanism, Arc<ScramCredential>>> {
+    pub fn credentials(&self, user: &str) -> Option<&Credentials> {
         self.by_name.get(user)
     }
 
     /// Gives a user a credential, in place of any of that mechanism.
     pub fn set(&mut self, user: &str, mechanism: ScramMechanism, credential: ScramCredential) {
-        self.by_name.entry(user.into()).or_default().insert(mechanism, Arc::new(credential));
+        self.change(user, mechanism, |credentials| {
+            credentials.insert(mechanism, Arc::new(credential));
+        });
     }
 
     /// Takes a credential away. Who has none left is no user any more.
     pub fn remove(&mut self, user: &str, mechanism: ScramMechanism) {
-        let Some(credentials) = self.by_name.get_mut(user) else { return };
-        credentials.remove(&mechanism);
-        if credentials.is_empty() {
-            self.by_name.remove(user);
+        self.change(user, mechanism, |credentials| {
+            credentials.remove(&mechanism);
+        });
+    }
+
+    fn change(&mut self, user: &str, mechanism: ScramMechanism, change: impl FnOnce(&mut Credentials)) {
+        let (name, mut credentials) = self.by_name.remove_entry(user).unwrap_or_else(|| (user.into(), BTreeMap::new()));
+        let before = ShapesOfUser::of(&credentials, mechanism);
+        change(&mut credentials);
+        let after = ShapesOfUser::of(&credentials, mechanism);
+        let shapes = match mechanism {
+            ScramMechanism::Sha256 => &mut self.of_sha_256,
+            ScramMechanism::Sha512 => &mut self.of_sha_512,
+        };
+        shapes.replace(before.of_mechanism, after.of_mechanism);
+        self.of_passwords.replace(before.of_password, after.of_password);
+        if !credentials.is_empty() {
+            self.by_name.insert(name, credentials);
         }
     }
 
+    /// What the credentials of a mechanism look like.
+    #[must_use]
+    pub fn shapes(&self, mechanism: ScramMechanism) -> &Shapes {
+        match mechanism {
+            ScramMechanism::Sha256 => &self.of_sha_256,
+            ScramMechanism::Sha512 => &self.of_sha_512,
+        }
+    }
+
+    /// What those look like that passwords in the clear are held against: of each user the first.
+    #[must_use]
+    pub fn shapes_of_passwords(&self) -> &Shapes {
+        &self.of_passwords
+    }
+
     /// All users by name, each with a credential at least.
-    pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &BTreeMap<ScramMechanism, Arc<ScramCredential>>)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Credentials)> {
         self.by_name.iter()
+    }
+}
+
+/// What one user adds to the shapes of all.
+struct ShapesOfUser {
+    of_mechanism: Option<Shape>,
+    of_password: Option<Shape>,
+}
+
+impl ShapesOfUser {
+    fn of(credentials: &Credentials, mechanism: ScramMechanism) -> Self {
+        let shape =
+            |(mechanism, credential): (&ScramMechanism, &Arc<ScramCredential>)| Shape::of(*mechanism, credential);
+        Self {
+            of_mechanism: credentials.get_key_value(&mechanism).map(shape),
+            of_password: credentials.first_key_value().map(shape),
+        }
     }
 }
 
@@ -203,12 +260,14 @@ impl fmt::Debug for ScramCredential {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, option, prelude::*};
+
     use super::*;
     use crate::metadata::{level::METADATA_VERSION_FEATURE, snapshot::feature_record};
 
     fn credential(iterations: u32) -> ScramCredential {
         let key = Bytes::from_static(b"a secret key");
-        ScramCredential { salt: "salt".into(), stored_key: key.clone(), server_key: key, iterations }
+        ScramCredential { salt: "saline".into(), stored_key: key.clone(), server_key: key, iterations }
     }
 
     #[test]
@@ -223,6 +282,45 @@ mod tests {
         assert!(users.credential("a", ScramMechanism::Sha256).is_none());
         users.remove("a", ScramMechanism::Sha512);
         assert_eq!(users, Users::default());
+    }
+
+    /// Counts the shapes of all users by a walk over them.
+    fn counted<'a>(credentials: impl Iterator<Item = (ScramMechanism, &'a ScramCredential)>) -> BTreeMap<Shape, usize> {
+        let mut counts = BTreeMap::new();
+        for (mechanism, credential) in credentials {
+            *counts.entry(Shape::of(mechanism, credential)).or_default() += 1;
+        }
+        counts
+    }
+
+    proptest! {
+        #[test]
+        fn the_shapes_of_users_are_counted_as_they_change(
+            changes in vec((0..6_u8, any::<bool>(), option::of((4096..4099_u32, 0..3_usize, any::<bool>()))), 0..60),
+        ) {
+            let mut users = Users::default();
+            for (name, is_sha_512, shape) in changes {
+                let mechanism = ScramMechanism::ALL[usize::from(is_sha_512)];
+                match shape {
+                    Some((iterations, salt_len, is_text)) => {
+                        let salt = vec![if is_text { b'a' } else { b'A' }; salt_len].into();
+                        users.set(&name.to_string(), mechanism, ScramCredential { salt, ..credential(iterations) });
+                    }
+                    None => users.remove(&name.to_string(), mechanism),
+                }
+                for mechanism in ScramMechanism::ALL {
+                    let all = users.iter().filter_map(|(_, of)| Some((mechanism, of.get(&mechanism)?.as_ref())));
+                    let shapes: BTreeMap<_, _> = users.shapes(mechanism).most_frequent(usize::MAX).collect();
+                    prop_assert_eq!(shapes, counted(all));
+                }
+                let first = users.iter().filter_map(|(_, of)| of.first_key_value());
+                let first = first.map(|(mechanism, credential)| (*mechanism, credential.as_ref()));
+                let shapes: Vec<_> = users.shapes_of_passwords().most_frequent(usize::MAX).collect();
+                prop_assert!(shapes.iter().rev().is_sorted_by_key(|(_, count)| count));
+                prop_assert_eq!(shapes.iter().copied().collect::<BTreeMap<_, _>>(), counted(first));
+                prop_assert!(users.shapes_of_passwords().most_frequent(2).count() <= 2);
+            }
+        }
     }
 
     #[test]
@@ -274,7 +372,7 @@ mod tests {
     fn users_do_not_print_their_keys() {
         let mut users = Users::default();
         users.set("a", ScramMechanism::Sha256, credential(4096));
-        let text = format!("{users:?}");
-        assert!(text.contains("4096") && !text.contains("secret") && !text.contains("salt"), "{text}");
+        let text = format!("{users:?} {:?}", users.records().collect::<Vec<_>>());
+        assert!(text.contains("4096") && !text.contains("secret") && !text.contains("saline"), "{text}");
     }
 }
