@@ -20,6 +20,8 @@ const NONCE_LEN: usize = 26;
 #[derive(Debug)]
 pub struct Conversation {
     mechanism: SaslMechanism,
+    /// Whether the client is known already and says who it is once more.
+    is_again: bool,
     state: State,
     user: Option<String>,
 }
@@ -83,10 +85,16 @@ impl Conversation {
         Self::with_nonce(mechanism, random_text(NONCE_LEN))
     }
 
+    /// The same, of a client that authenticates itself again.
+    #[must_use]
+    pub fn again(mechanism: SaslMechanism) -> Self {
+        Self { is_again: true, ..Self::new(mechanism) }
+    }
+
     /// An exchange in which the server's nonce will be this one.
     #[must_use]
     pub fn with_nonce(mechanism: SaslMechanism, nonce: String) -> Self {
-        Self { mechanism, state: State::Begun { nonce }, user: None }
+        Self { mechanism, is_again: false, state: State::Begun { nonce }, user: None }
     }
 
     /// Its mechanism.
@@ -125,8 +133,8 @@ impl Conversation {
                 Ok(response) => Step::Success { principal: Principal::user(exchange.user()), response },
                 Err(error) => self.scram_failure(&error),
             },
-            (State::Over, mechanism) => Step::Failure(SaslFailure {
-                told: invalid_credentials(mechanism),
+            (State::Over, _) => Step::Failure(SaslFailure {
+                told: self.invalid_credentials(),
                 logged: Some("a token after the end of the exchange".to_owned()),
             }),
         }
@@ -150,9 +158,17 @@ impl Conversation {
             | ScramError::Final(_)
             | ScramError::NotRepeated(_)
             | ScramError::WrongPassword
-            | ScramError::UnknownUser => invalid_credentials(self.mechanism),
+            | ScramError::UnknownUser => self.invalid_credentials(),
         };
         Step::Failure(SaslFailure { told, logged: Some(error.to_string()) })
+    }
+
+    /// What Kafka says of all but a few failures (`SaslServerAuthenticator`).
+    fn invalid_credentials(&self) -> String {
+        let (mechanism, again) = (self.mechanism, if self.is_again { "re-" } else { "" });
+        format!(
+            "Authentication failed during {again}authentication due to invalid credentials with SASL mechanism {mechanism}"
+        )
     }
 }
 
@@ -161,11 +177,6 @@ fn plain_step(token: &[u8], credentials: &Credentials) -> Step {
         Ok(name) => Step::Success { principal: Principal::user(name), response: Vec::new() },
         Err(error) => Step::Failure(SaslFailure { told: error.to_string(), logged: None }),
     }
-}
-
-/// What Kafka says of all but a few failures (`SaslServerAuthenticator`).
-fn invalid_credentials(mechanism: SaslMechanism) -> String {
-    format!("Authentication failed during authentication due to invalid credentials with SASL mechanism {mechanism}")
 }
 
 /// Without the secret.

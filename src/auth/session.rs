@@ -224,7 +224,11 @@ impl Session {
             return Handshake::NoSuchMechanism;
         };
         let framing = if version == 0 { Framing::Raw } else { Framing::Wrapped };
-        self.state = State::Exchange(Exchange { framing, conversation: Some(Conversation::new(mechanism)), before });
+        let conversation = match before {
+            None => Conversation::new(mechanism),
+            Some(_) => Conversation::again(mechanism),
+        };
+        self.state = State::Exchange(Exchange { framing, conversation: Some(conversation), before });
         Handshake::Begun
     }
 
@@ -282,8 +286,9 @@ impl Exchange {
         let Some(before) = &self.before else { return Ok(()) };
         if before.principal != *principal {
             return Err(SaslFailure::told(format!(
-                "Cannot change principals during re-authentication from {} to {principal}",
-                before.principal
+                "Cannot change principals during re-authentication from {}: {}",
+                dotted(&before.principal),
+                dotted(principal),
             )));
         }
         match before.mechanism {
@@ -294,6 +299,11 @@ impl Exchange {
             _ => Ok(()),
         }
     }
+}
+
+/// As Kafka writes a principal in this text alone.
+fn dotted(principal: &Principal) -> String {
+    principal.to_string().replacen(':', ".", 1)
 }
 
 #[cfg(test)]

@@ -112,7 +112,7 @@ fn every_other_final_message_fails() {
         let mut conversation = Conversation::with_nonce(mechanism, nonce.to_owned());
         challenge(&mut conversation, first);
         let failure = failure(&mut conversation, last.as_bytes());
-        assert_eq!(failure.told, invalid_credentials(mechanism));
+        assert_eq!(failure.told, invalid_credentials("authentication", mechanism));
         let logged = failure.logged.expect("says more");
         assert!(logged.contains(why), "{last}: {logged}");
     }
@@ -121,14 +121,31 @@ fn every_other_final_message_fails() {
 #[test]
 fn first_messages_that_fail_say_what_kafka_says() {
     for (token, told) in [
-        (&b"y,,n=user,r=a"[..], invalid_credentials(SaslMechanism::ScramSha256)),
-        (b"p=tls-unique,,n=user,r=a", invalid_credentials(SaslMechanism::ScramSha256)),
-        (b"n,,n=user,r=a,tokenauth=true", invalid_credentials(SaslMechanism::ScramSha256)),
-        (b"n,,n=us\xffer,r=a", invalid_credentials(SaslMechanism::ScramSha256)),
+        (&b"y,,n=user,r=a"[..], invalid_credentials("authentication", SaslMechanism::ScramSha256)),
+        (b"p=tls-unique,,n=user,r=a", invalid_credentials("authentication", SaslMechanism::ScramSha256)),
+        (b"n,,n=user,r=a,tokenauth=true", invalid_credentials("authentication", SaslMechanism::ScramSha256)),
+        (b"n,,n=us\xffer,r=a", invalid_credentials("authentication", SaslMechanism::ScramSha256)),
         (b"n,a=bob,n=user,r=a", plain::PlainError::AuthorizationId.to_string()),
         (b"n,a=bob,n=nobody,r=a", plain::PlainError::AuthorizationId.to_string()),
     ] {
         assert_eq!(failure(&mut Conversation::new(SaslMechanism::ScramSha256), token).told, told);
+    }
+}
+
+/// What a client of Kafka is told.
+fn invalid_credentials(during: &str, mechanism: SaslMechanism) -> String {
+    format!("Authentication failed during {during} due to invalid credentials with SASL mechanism {mechanism}")
+}
+
+#[test]
+fn who_authenticates_itself_again_is_told_so() {
+    let mechanism = SaslMechanism::ScramSha256;
+    for token in [&b"nothing"[..], b"n,,n=user,r=a"] {
+        let mut conversation = Conversation::again(mechanism);
+        let step = conversation.step(token, &credentials());
+        let step = if matches!(step, Step::Challenge(_)) { conversation.step(b"", &credentials()) } else { step };
+        let Step::Failure(failure) = step else { panic!("{step:?}") };
+        assert_eq!(failure.told, invalid_credentials("re-authentication", mechanism));
     }
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::clock;
+use crate::{auth::conversation::Credentials, clock};
 
 const MECHANISMS: [SaslMechanism; 2] = [SaslMechanism::Plain, SaslMechanism::ScramSha256];
 const LIFETIME: Duration = Duration::from_secs(60);
@@ -193,12 +193,28 @@ fn who_authenticates_itself_again_stays_who_it_is() {
     let later = now + BETWEEN_REAUTHENTICATIONS;
     session.handshake(1, "PLAIN", later);
     let Verdict::Failure(failure) = conclude(&mut session, success("bob"), later) else { panic!("bob is not alice") };
-    assert!(failure.told.contains("Cannot change principals"), "{failure:?}");
+    assert_eq!(failure.told, "Cannot change principals during re-authentication from User.alice: User.bob");
 
     let mut session = known(Some(LIFETIME), now);
     session.handshake(1, "SCRAM-SHA-256", now);
     let Verdict::Failure(failure) = conclude(&mut session, success("alice"), now) else { panic!("another mechanism") };
     assert!(failure.told.contains("SCRAM-SHA-256") && failure.told.contains("PLAIN"), "{failure:?}");
+}
+
+#[test]
+fn what_fails_is_told_as_a_first_authentication_or_another() {
+    let now = clock::monotonic();
+    let credentials = Credentials { image: Arc::default(), secret: Arc::new([0; 32]) };
+    let mut first = sasl(None);
+    first.handshake(1, "SCRAM-SHA-256", now);
+    let mut again = known(Some(LIFETIME), now);
+    again.handshake(1, "SCRAM-SHA-256", now);
+    for (session, during) in [(&mut first, " during authentication "), (&mut again, " during re-authentication ")] {
+        let mut conversation = session.take_conversation().expect("an exchange is under way");
+        let step = conversation.step(b"nothing", &credentials);
+        let Verdict::Failure(failure) = session.conclude(conversation, step, now) else { panic!("no message") };
+        assert!(failure.told.contains(during), "{failure:?}");
+    }
 }
 
 #[test]
