@@ -101,8 +101,8 @@ fn is_apart(previous: &str, line: &str) -> bool {
     let is_listed = |line| starts(line, &["use ", "pub use ", "pub mod ", "#[path", "#[doc(inline)]"]);
     match line.len() - line.trim_start().len() {
         0 if is_listed(line) => {
-            let is_own = |line: &str| line.starts_with("use crate::");
-            previous.starts_with("//!") || previous.starts_with("use ") && is_own(line) != is_own(previous)
+            let group = |line: &str| ["use std::", "use crate::"].map(|start| line.starts_with(start));
+            previous.starts_with("//!") || previous.starts_with("use ") && group(line) != group(previous)
         }
         0 => {
             let after_head = previous.starts_with("//!") && !line.starts_with("//!");

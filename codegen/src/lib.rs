@@ -16,6 +16,7 @@ mod merge;
 pub mod model;
 pub mod random;
 pub mod schemas;
+pub mod sensitive;
 pub mod spec;
 pub mod used;
 pub mod versions;

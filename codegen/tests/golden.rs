@@ -66,6 +66,11 @@ fn a_metadata_record() {
 }
 
 #[test]
+fn fields_that_are_not_shown() {
+    check("UserScramCredentialRecord", 0);
+}
+
+#[test]
 fn versions_that_are_not_wanted_leave_no_trace() {
     check("CreateTopicsRequest", 7);
 }

@@ -243,6 +243,12 @@ fn row_meant(name: &str) -> Option<&'static BrokerKey> {
     broker_key(name).or_else(|| Some(ListenerKey::parse(name)?.row))
 }
 
+/// Whether the value of a key of the broker must not be shown: it is secret, or may be, for nobody knows the key.
+#[must_use]
+pub fn may_be_secret(name: &str) -> bool {
+    row_meant(name).is_none_or(|row| row.key.is_sensitive())
+}
+
 impl Origin {
     /// Which of two settings counts: the one of more weight.
     fn weight(&self) -> u8 {

@@ -5,7 +5,8 @@ use quote::{format_ident, quote};
 
 use super::{kind, read, types, types::field_name, write};
 use crate::{
-    model::{Field, Message, Struct},
+    model::{Field, Message, Struct, snake_case},
+    sensitive::is_sensitive,
     spec::MessageKind,
 };
 
@@ -50,6 +51,11 @@ fn imports(code: &TokenStream) -> TokenStream {
     let used = |names: &[&str]| -> Vec<Ident> {
         names.iter().filter(|name| mentions(code, name)).map(|name| format_ident!("{name}")).collect()
     };
+    let fmt = mentions(code, "fmt").then(|| {
+        quote!(
+            use std::fmt;
+        )
+    });
     let bytes = mentions(code, "Bytes").then(|| {
         quote!(
             use bytes::Bytes;
@@ -67,6 +73,7 @@ fn imports(code: &TokenStream) -> TokenStream {
     let (errors, types) =
         (used(&["DecodeError", "EncodeError"]), used(&["Reader", "StrBytes", "UnknownTaggedFields", "Writer"]));
     quote! {
+        #fmt
         #bytes
         #uuid
         use crate::protocol::{
@@ -108,16 +115,20 @@ fn definition(message: &Message, index: usize, of: &Struct) -> TokenStream {
         }
     });
     let plain = of.fields.iter().all(|field| types::has_plain_default(message, field));
-    let derive = if plain { quote!(Clone, Debug, Default, PartialEq) } else { quote!(Clone, Debug, PartialEq) };
+    let has_secrets = of.fields.iter().any(|field| is_sensitive(&message.name, &field.name));
+    let derived = [("Clone", true), ("Debug", !has_secrets), ("Default", plain), ("PartialEq", true)];
+    let derived = derived.iter().filter(|(_, is_derived)| *is_derived).map(|(name, _)| format_ident!("{name}"));
     let default = (!plain).then(|| default_impl(message, of, unknown.is_some()));
+    let debug = has_secrets.then(|| debug_impl(message, of, unknown.is_some()));
     quote! {
         #[doc = #about]
-        #[derive(#derive)]
+        #[derive(#(#derived),*)]
         pub struct #name {
             #(#fields)*
             #unknown
         }
         #default
+        #debug
     }
 }
 
@@ -141,6 +152,26 @@ fn default_impl(message: &Message, of: &Struct, has_unknown: bool) -> TokenStrea
         impl Default for #name {
             fn default() -> Self {
                 Self { #(#fields)* #unknown }
+            }
+        }
+    }
+}
+
+/// For a struct with sensitive fields, which are not shown.
+fn debug_impl(message: &Message, of: &Struct, has_unknown: bool) -> TokenStream {
+    let (name, text) = (format_ident!("{}", of.name), &of.name);
+    let fields = of.fields.iter().map(|field| {
+        let (name, text) = (field_name(field), snake_case(&field.name));
+        match is_sensitive(&message.name, &field.name) {
+            true => quote!(.field(#text, &format_args!("<redacted>"))),
+            false => quote!(.field(#text, &self.#name)),
+        }
+    });
+    let unknown = has_unknown.then(|| quote!(.field("unknown_tagged_fields", &self.unknown_tagged_fields)));
+    quote! {
+        impl fmt::Debug for #name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(#text) #(#fields)* #unknown .finish()
             }
         }
     }
@@ -194,7 +225,7 @@ fn request_impl(message: &Message, others: &[Message]) -> Option<TokenStream> {
     let response = others.iter().find(|m| m.kind == MessageKind::Response && m.api_key == message.api_key)?;
     let name = format_ident!("{}", message.name);
     let key = format_ident!("{}", message.name.strip_suffix("Request").unwrap_or(&message.name));
-    let module = format_ident!("{}", crate::model::snake_case(&response.name));
+    let module = format_ident!("{}", snake_case(&response.name));
     let response = format_ident!("{}", response.name);
     Some(quote! {
         impl Request for #name {

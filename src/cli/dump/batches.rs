@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{
     Dump,
-    records::{RecordFormat, control_text, plain_text, text_or_hex},
+    records::{RecordFormat, control_text, text_or_hex},
 };
 use crate::{
     log::{
@@ -147,7 +147,7 @@ fn dump_records(dump: &mut Dump<'_>, file: &dyn DiskFile, batch: &BatchAt, forma
         match contents {
             Ok(contents) => dump.line(head + &contents)?,
             Err(error) => {
-                dump.line(head + &plain_text(&record))?;
+                dump.line(head + &format.unread_text(&record))?;
                 dump.fail(position, format_args!("record at offset {offset}: {error}"))?;
             }
         }

@@ -1,4 +1,7 @@
 //! What is in a record: by its topic's schemas, or as text, or in hex.
+//!
+//! What lets somebody in, or helps to, is not shown, where Kafka's `kafka-dump-log` shows it: a dump is made to be passed
+//! on.
 
 use std::fmt::Write;
 
@@ -7,12 +10,14 @@ use ottla_codegen::{
     Message,
     interpret::{self, InterpretError, json_text},
     model::snake_case,
+    sensitive::is_sensitive,
     spec::MessageKind,
 };
 use serde_json::{Value as Json, json};
 
 use crate::{
     cli::codec::to_hex,
+    config::sources::may_be_secret,
     protocol::{
         records::{
             control::{ControlKeyError, ControlRecordKey, ControlRecordType},
@@ -27,6 +32,11 @@ use crate::{
 pub(super) const METADATA_TOPIC: &str = "__cluster_metadata";
 /// The only framing of metadata records.
 const FRAME_VERSION: u32 = 1;
+
+/// What stands for a secret, as in the log of Kafka's controller.
+const REDACTED: &str = "(redacted)";
+/// The broker among the resources that have configurations.
+const BROKER_RESOURCE: i8 = 4;
 
 /// How a topic's records are to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +100,14 @@ impl RecordFormat {
         }
     }
 
+    /// Key and value of a record of which [`Self::text`] makes nothing. Of metadata, it may be a newer version of a secret.
+    pub(super) fn unread_text(self, record: &Record) -> String {
+        match self {
+            Self::Metadata if record.value.is_some() => key_text(record) + " payload: " + REDACTED,
+            _ => plain_text(record),
+        }
+    }
+
     /// A record that says itself what it is: frame version, type, version, content.
     fn framed(self, value: &[u8]) -> Result<Json, ContentError> {
         let bytes = Bytes::copy_from_slice(value);
@@ -102,7 +120,8 @@ impl RecordFormat {
         let version = reader.unsigned_varint()?;
         let version = i16::try_from(version).map_err(|_| ContentError::Version(version))?;
         let message = self.find(MessageKind::Metadata, record_type.into())?;
-        let data = decode(message, version, &value[value.len() - reader.remaining()..])?;
+        let mut data = decode(message, version, &value[value.len() - reader.remaining()..])?;
+        redact(message, &mut data);
         Ok(json!({ "type": snake_case(&message.name).to_uppercase(), "version": version, "data": data }))
     }
 
@@ -146,10 +165,13 @@ impl RecordFormat {
 }
 
 /// Key and value as they are. What is null is left out: the sizes tell.
-pub(super) fn plain_text(record: &Record) -> String {
-    let part = |name: &str, bytes: &[u8]| format!(" {name}: {}", text_or_hex(bytes));
-    let key = record.key.as_deref().map(|key| part("key", key)).unwrap_or_default();
-    key + &record.value.as_deref().map(|value| part("payload", value)).unwrap_or_default()
+fn plain_text(record: &Record) -> String {
+    let value = record.value.as_deref().map(|value| format!(" payload: {}", text_or_hex(value)));
+    key_text(record) + &value.unwrap_or_default()
+}
+
+fn key_text(record: &Record) -> String {
+    record.key.as_deref().map(|key| format!(" key: {}", text_or_hex(key))).unwrap_or_default()
 }
 
 /// A control record by its type.
@@ -185,6 +207,19 @@ fn decode(message: &Message, version: i16, bytes: &[u8]) -> Result<Json, Content
         return Err(ContentError::TrailingBytes { message: message.name.clone(), version, left });
     }
     Ok(interpret::to_json(message, version, &value)?)
+}
+
+/// Takes secrets out of a record.
+fn redact(message: &Message, data: &mut Json) {
+    if message.name == "ConfigRecord" {
+        let is_of_broker = data["resourceType"] == BROKER_RESOURCE;
+        if is_of_broker && !data["value"].is_null() && data["name"].as_str().is_none_or(may_be_secret) {
+            data["value"] = REDACTED.into();
+        }
+    }
+    for field in message.structs[0].fields.iter().filter(|field| is_sensitive(&message.name, &field.name)) {
+        data[field.camel_case_name()] = REDACTED.into();
+    }
 }
 
 fn split_number<'a>(bytes: Option<&'a [u8]>, what: &'static str) -> Result<(i16, &'a [u8]), ContentError> {
