@@ -14,7 +14,7 @@ use self::{
     listener::ListenerError,
     listener_keys::{JAAS, ListenerValues},
     properties::MalformedEscape,
-    security::{SaslMechanism, SecurityError, resolve::KEY_PASSWORD},
+    security::{SaslMechanism, SecurityError},
     sources::{CommandLine, Origin, Setting, Settings},
     topic::TopicCompression,
     users::UsersError,
@@ -289,7 +289,7 @@ pub fn load(
     for (name, said) in of_listeners {
         // A controller's listener is not opened.
         if listeners::of_key(&listeners, &said.key).is_some() {
-            refuse_at_once(said.key.row, &name, &said.value, &said.origin)?;
+            refuse(said.key.row, &name, &said.value, &said.origin)?;
         }
         values.set_of_listener(name, said.value);
     }
@@ -332,15 +332,10 @@ fn parse_all(settings: &Settings) -> Result<BrokerValues, ConfigError> {
     for (name, setting) in settings.iter() {
         let value = setting.parse(name)?;
         let row = broker_key(name).expect("only known keys are set");
-        refuse_at_once(row, name, &value, &setting.origin)?;
+        refuse(row, name, &value, &setting.origin)?;
         values.set(name, value);
     }
     Ok(values)
-}
-
-/// Refuses all but what is told with the store that it belongs to.
-fn refuse_at_once(row: &BrokerKey, name: &str, value: &Value, origin: &Origin) -> Result<(), ConfigError> {
-    if row.key.name == KEY_PASSWORD { Ok(()) } else { refuse(row, name, value, origin) }
 }
 
 /// What this broker cannot do stops the start, if it is about who gets in.

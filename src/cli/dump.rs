@@ -33,7 +33,7 @@ Examples:
   ottla dump data/orders-0/*.index data/recovery-point-offset-checkpoint
 
 A file's name says what it is, its directory's name which topic it belongs to. Keys and values are shown as text where they
-are UTF-8, else as 0x and hex digits; records of Kafka's internal topics as JSON.";
+are UTF-8, else as 0x and hex digits; records of Kafka's internal topics as JSON, without passwords and keys of users.";
 
 /// Arguments of `ottla dump`.
 #[derive(Args, Clone, Debug)]

@@ -449,6 +449,7 @@ mod tests {
         let pem = format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", STANDARD.encode(&known));
         let config = TlsConfig {
             identity: Identity::Store(Pem::Inline(Secret::new(&pem))),
+            key_password: None,
             trusted: None,
             client_auth,
             protocols: vec![],

@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 pub use self::{error::SecurityError, pem::Pem};
+use super::key::Secret;
 pub use super::principal_rules::{PrincipalRules, PrincipalRulesError};
 
 mod conversion;
@@ -50,6 +51,8 @@ pub struct ListenerSecurity {
 pub struct TlsConfig {
     /// The broker's certificate chain and key.
     pub identity: Identity,
+    /// `ssl.key.password`, of a key that is encrypted.
+    pub key_password: Option<Secret>,
     /// The certificates by which those of clients are checked; `None` where none is set.
     pub trusted: Option<Pem>,
     /// `ssl.client.auth`.

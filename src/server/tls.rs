@@ -1,5 +1,6 @@
 //! The certificates of listeners: read at start, and again when their files change.
 
+mod encrypted_key;
 mod lifetime;
 mod material;
 
@@ -173,7 +174,8 @@ impl Loaded {
             Some(verifier) => builder.with_client_cert_verifier(verifier),
             None => builder.with_no_client_auth(),
         };
-        let Material { chain, chain_place, key, key_place } = Material::read(&config.identity)?;
+        let Material { chain, chain_place, key, key_place } =
+            Material::read(&config.identity, config.key_password.as_ref())?;
         let (first, lifetimes) = (chain.first().cloned(), chain.iter().filter_map(Lifetime::of).collect());
         let settings = builder
             .with_single_cert(chain, key)
@@ -230,11 +232,21 @@ mod tests {
     use rcgen::{CertificateParams, KeyPair};
 
     use super::*;
-    use crate::config::security::PrincipalRules;
+    use crate::config::{key::Secret, security::PrincipalRules};
+
+    /// A key that opens by another password than the one tried.
+    const WRONG: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----
+MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAh9kH1qEIbRVgICCAAw
+DAYIKoZIhvcNAgkFADAdBglghkgBZQMEASoEENW7gkRsTfQFY0Y7Zo9oNkwEgZDG
+rQ0gnL7MLp7aA2QKapJZJo7s0ZSnM18GkMK/fPbcQkpZdu6q9irq6BEh6FU5ywpi
+att7/w/Eu7SeYMZz5rIf/8xGbrnrPlgYIumlO1mC3mWPmogyGWngq7OgiLA0b6UM
+PtzhUBgx4HZQCgTEZ99v1jGDwAx9SvLhiXNh1I+INxr7tGlOEtwp45jG730prWA=
+-----END ENCRYPTED PRIVATE KEY-----";
 
     fn store(path: &Path) -> TlsConfig {
         TlsConfig {
             identity: Identity::Store(Pem::File(path.to_owned())),
+            key_password: None,
             trusted: None,
             client_auth: ClientAuth::None,
             protocols: vec![TlsVersion::V12, TlsVersion::V13],
@@ -279,6 +291,21 @@ mod tests {
         ] {
             let said = said(&text);
             assert!(said.contains(expected) && said.contains("server.pem"), "{said}");
+        }
+        let with_password = |text: &str| {
+            fs::write(&path, text).expect("written");
+            let config = TlsConfig { key_password: Some(Secret::new("hunter2")), ..store(&path) };
+            Loaded::read(&config).err().expect("not usable").to_string()
+        };
+        for (text, expected) in [
+            (&*whole, "is not encrypted: leave out ssl.key.password"),
+            (certificate, "no private key"),
+            (&(certificate.to_owned() + WRONG), "ssl.key.password does not open the private key"),
+            (&(certificate.to_owned() + "Proc-Type: 4,ENCRYPTED"), "decrypt it: (umask 077; openssl pkey -in "),
+        ] {
+            let said = with_password(text);
+            assert!(said.starts_with("ssl.keystore.location: ") && said.contains("server.pem"), "{said}");
+            assert!(said.contains(expected) && !said.contains("hunter2") && !said.contains('\n'), "{said}");
         }
         let missing = Loaded::read(&store(&directory.path().join("none"))).err().expect("no file").to_string();
         assert!(missing.contains("No such file"), "{missing}");

@@ -9,8 +9,7 @@ use super::{
 };
 use crate::config::{
     ConfigError, Warning,
-    broker::broker_key,
-    key::{Value, one_line},
+    key::{Secret, Value, one_line},
     listener::Endpoint,
     listener_keys::{ListenerSettings, Said},
 };
@@ -43,8 +42,7 @@ const KEYSTORE: StoreKeys = StoreKeys {
     passwords: &["ssl.keystore.password", KEY_PASSWORD],
     commands: conversion::OF_KEYS,
 };
-/// The password of a key. What it is refused for depends on the store.
-pub(in crate::config) const KEY_PASSWORD: &str = "ssl.key.password";
+const KEY_PASSWORD: &str = "ssl.key.password";
 const PRIVATE_KEY: &str = "ssl.keystore.key";
 const TRUSTSTORE: StoreKeys = StoreKeys {
     location: "ssl.truststore.location",
@@ -76,13 +74,13 @@ impl Resolver<'_> {
     }
 
     fn tls(&mut self) -> Result<TlsConfig, ConfigError> {
-        let identity = self.identity()?;
+        let (identity, key_password) = (self.identity()?, self.key_password());
         let trusted = self.store(&TRUSTSTORE)?;
         let client_auth = self.client_auth(trusted.is_some())?;
         let protocols = self.versions()?;
         let cipher_suites = self.cipher_suites(&protocols)?;
         let principal_rules = self.principal_rules()?;
-        Ok(TlsConfig { identity, trusted, client_auth, protocols, cipher_suites, principal_rules })
+        Ok(TlsConfig { identity, key_password, trusted, client_auth, protocols, cipher_suites, principal_rules })
     }
 
     /// The broker's certificate and key.
@@ -93,7 +91,6 @@ impl Resolver<'_> {
             return Err(self.refuse(&key, SecurityError::Twice { one: location.key, other: key.key.clone() }));
         }
         let certificates = self.store(&KEYSTORE)?;
-        self.check_key_is_plain()?;
         match (certificates, secret(&key)) {
             (None, None) => {
                 let error = SecurityError::NoCertificate(self.endpoint.name.clone());
@@ -148,12 +145,12 @@ impl Resolver<'_> {
         SecurityError::StoreType { key, value, how }
     }
 
-    /// Looked at after the type of the store: in a store of another form the key may be encrypted, for the time being.
-    fn check_key_is_plain(&self) -> Result<(), ConfigError> {
-        let Said { key, value: Some(value), origin: Some(origin) } = self.settings.get(KEY_PASSWORD) else {
-            return Ok(());
-        };
-        crate::config::refuse(broker_key(KEY_PASSWORD).expect("the key is in the table"), &key, &value, &origin)
+    /// The password of the key. An empty one is none.
+    fn key_password(&self) -> Option<Secret> {
+        match self.settings.get(KEY_PASSWORD).value {
+            Some(Value::Password(password)) if !password.expose().is_empty() => Some(password),
+            _ => None,
+        }
     }
 
     /// On a listener with SASL, Kafka goes by what was said for that listener alone.

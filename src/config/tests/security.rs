@@ -173,7 +173,6 @@ fn a_listener_with_tls_needs_a_certificate_and_its_key_in_pem() {
     let inline = format!("ssl.keystore.certificate.chain={PLANTED}\nssl.keystore.key={PLANTED}\n");
     let cases = [
         (format!("{STORE}ssl.keystore.password={PLANTED}"), "ssl.keystore.password: a store in PEM has no password"),
-        (format!("{STORE}ssl.key.password={PLANTED}"), "ssl.key.password=[hidden] is refused: encrypted keys are not"),
         (format!("{STORE}{inline}"), "ssl.keystore.location and ssl.keystore.key are both set"),
         (inline.clone(), "ssl.keystore.type=JKS: a store has to be in PEM; set ssl.keystore.type=PEM"),
         (
@@ -197,6 +196,20 @@ fn a_listener_with_tls_needs_a_certificate_and_its_key_in_pem() {
     };
     assert_eq!((chain.expose(), key.expose()), (PLANTED, PLANTED));
     assert!(!format!("{config:?}").contains(PLANTED));
+}
+
+#[test]
+fn the_password_of_a_key_is_that_of_the_listener() {
+    let password = |settings: &str| {
+        let config = Start::file(&format!("{STORE}{settings}\nlisteners=SSL://127.0.0.1:9093")).config();
+        assert!(!format!("{config:?}").contains(PLANTED));
+        tls(&config).key_password.as_ref().map(|password| password.expose().to_owned())
+    };
+    let of_listener = format!("ssl.key.password=other\nlistener.name.ssl.ssl.key.password={PLANTED}");
+    assert_eq!(password(&format!("ssl.key.password={PLANTED}")).as_deref(), Some(PLANTED));
+    assert_eq!(password(&of_listener).as_deref(), Some(PLANTED));
+    assert_eq!(password(""), None);
+    assert_eq!(password("ssl.key.password="), None);
 }
 
 #[test]

@@ -13,9 +13,14 @@ use x509_parser::{
     certificate::X509Certificate,
     prelude::{FromDer, X509Version},
 };
+use zeroize::Zeroizing;
 
+use super::encrypted_key::{self, EncryptedKey, OpenError};
 use crate::{
-    config::security::{Identity, Pem},
+    config::{
+        key::Secret,
+        security::{Identity, Pem},
+    },
     shell::shell_word,
 };
 
@@ -35,8 +40,24 @@ pub enum TlsError {
          EC PRIVATE KEY"
     )]
     NoKey(Place),
-    #[error("{place}: the private key is encrypted, and only one that is not can be used: {}", decryption(.place))]
+    #[error("{place}: the private key is encrypted: set ssl.key.password, or decrypt it: {}", decryption(.place))]
     EncryptedKey { place: Place },
+    #[error(
+        "{place}: the private key is encrypted in a way that is not read: PKCS#8 by PBES2 with AES is, but not with SHA-1; \
+         decrypt it: {}",
+        decryption(.place)
+    )]
+    KeyEncryption { place: Place },
+    #[error(
+        "{place}: to open the private key takes too long or too much memory: PBKDF2 may hash 10,000,000 times, scrypt may \
+         take 256 MiB; decrypt it: {}",
+        decryption(.place)
+    )]
+    CostlyKey { place: Place },
+    #[error("{0}: ssl.key.password does not open the private key: it is wrong, or the key is damaged")]
+    KeyPassword(Place),
+    #[error("{0}: the private key is not encrypted: leave out ssl.key.password")]
+    NeedlessPassword(Place),
     #[error("{place}: not PEM: {reason}")]
     NotPem { place: Place, reason: String },
     #[error(
@@ -92,12 +113,13 @@ pub(super) struct Material {
 }
 
 impl Material {
-    pub(super) fn read(identity: &Identity) -> Result<Self, TlsError> {
+    /// Takes the time that an encrypted key was made to take.
+    pub(super) fn read(identity: &Identity, password: Option<&Secret>) -> Result<Self, TlsError> {
         let (chain, key) = texts(identity);
         Ok(Self {
             chain: certificates(chain.0, chain.1)?,
             chain_place: Place::new(chain.0, chain.1),
-            key: private_key(key.0, key.1)?,
+            key: private_key(key.0, key.1, password)?,
             key_place: Place::new(key.0, key.1),
         })
     }
@@ -135,24 +157,41 @@ fn certificates(key: &'static str, pem: &Pem) -> Result<Vec<CertificateDer<'stat
     if certificates.is_empty() { Err(TlsError::NoCertificate(place)) } else { Ok(certificates) }
 }
 
-fn private_key(key: &'static str, pem: &Pem) -> Result<PrivateKeyDer<'static>, TlsError> {
+fn private_key(key: &'static str, pem: &Pem, password: Option<&Secret>) -> Result<PrivateKeyDer<'static>, TlsError> {
     let place = Place::new(key, pem);
-    let text = read(&place, pem)?;
-    PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
-        _ if is_encrypted(&text) => TlsError::EncryptedKey { place },
-        PemError::NoItemsFound => TlsError::NoKey(place),
-        error => TlsError::NotPem { place, reason: pem_reason(&error) },
+    let text = Zeroizing::new(read(&place, pem)?);
+    match (EncryptedKey::find(&text), password) {
+        (Some(encrypted), Some(password)) => open(place, &encrypted, password),
+        (None, Some(_)) => plain_key(&place, &text).and(Err(TlsError::NeedlessPassword(place))),
+        // One that is not encrypted may stand beside it.
+        (Some(EncryptedKey::Legacy), None) => plain_key(&place, &text).map_err(|_| TlsError::KeyEncryption { place }),
+        (Some(_), None) => plain_key(&place, &text).map_err(|_| TlsError::EncryptedKey { place }),
+        (None, None) => plain_key(&place, &text),
+    }
+}
+
+fn plain_key(place: &Place, text: &[u8]) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_slice(text).map_err(|error| match error {
+        PemError::NoItemsFound => TlsError::NoKey(place.clone()),
+        error => TlsError::NotPem { place: place.clone(), reason: pem_reason(&error) },
+    })
+}
+
+fn open(place: Place, encrypted: &EncryptedKey, password: &Secret) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let encrypted = match encrypted {
+        EncryptedKey::Pkcs8(encrypted) => encrypted,
+        EncryptedKey::NotPem(reason) => return Err(TlsError::NotPem { place, reason: (*reason).to_owned() }),
+        EncryptedKey::Legacy => return Err(TlsError::KeyEncryption { place }),
+    };
+    encrypted_key::open(encrypted, password).map(PrivateKeyDer::from).map_err(|error| match error {
+        OpenError::Form => TlsError::KeyEncryption { place },
+        OpenError::Cost => TlsError::CostlyKey { place },
+        OpenError::Password => TlsError::KeyPassword(place),
     })
 }
 
 fn read(place: &Place, pem: &Pem) -> Result<Vec<u8>, TlsError> {
     pem.read().map_err(|source| TlsError::Unreadable { place: place.clone(), source })
-}
-
-/// Whether a key is there that only a password opens, in PKCS#8 or as OpenSSL once wrote it.
-fn is_encrypted(text: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(text);
-    text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") || text.contains("4,ENCRYPTED")
 }
 
 /// How to get a key that can be used. The certificates of a store go with it.

@@ -303,9 +303,11 @@ pub(super) const SECURITY_KEYS: &[BrokerKey] = &[
         .by_restart_only()
         .refused(NO_JAVA),
     broker("ssl.key.password", Password, None, Any, Medium)
-        .doc("The password of an encrypted private key.")
-        .by_restart_only()
-        .refused(PLAIN_KEYS),
+        .doc(
+            "The password of an encrypted private key, which is in PKCS#8 by PBES2 with AES, as `openssl pkcs8 -topk8 \
+             -v2 aes-256-cbc` writes it.",
+        )
+        .by_restart_only(),
     broker("ssl.keymanager.algorithm", Text, Some("SunX509"), Any, Medium)
         .doc("How Java chooses a key.")
         .by_restart_only()
@@ -314,7 +316,7 @@ pub(super) const SECURITY_KEYS: &[BrokerKey] = &[
         .doc("The certificate of the broker and those that vouch for it, in PEM.")
         .by_restart_only(),
     broker("ssl.keystore.key", Password, None, Any, Medium)
-        .doc("The private key of the broker, in PEM, not encrypted.")
+        .doc("The private key of the broker, in PEM.")
         .by_restart_only(),
     broker("ssl.keystore.location", Text, None, Any, Medium)
         .doc(
@@ -371,4 +373,3 @@ const NO_JAVA: &str = "no Java classes are loaded";
 const NO_KERBEROS: &str = "GSSAPI is not among the mechanisms";
 const NO_OAUTH: &str = "OAUTHBEARER is not among the mechanisms";
 const NO_TOKENS: &str = "there are no delegation tokens";
-const PLAIN_KEYS: &str = "encrypted keys are not read; `openssl pkey -in KEY -out PLAIN_KEY` decrypts one";
