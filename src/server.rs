@@ -10,7 +10,7 @@ mod tls;
 
 use std::{
     fmt, io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::Arc,
@@ -31,7 +31,7 @@ use crate::{
     config::{
         authorizer::{Allowed, AuthorizerConfig},
         broker::BrokerConfig,
-        listener::Listener,
+        listener::{Advertised, Listener},
         security::{SaslMechanism, SecurityProtocol},
     },
     groups::service::GroupCoordinator,
@@ -127,11 +127,17 @@ pub enum StopError {
 impl Server {
     /// Starts without loggers of its own.
     pub async fn start(config: BrokerConfig) -> Result<Self, StartError> {
-        Self::start_with(config, LogLevels::detached()).await
+        let listeners = config.listeners.clone();
+        let endpoints = tokio::task::spawn_blocking(move || endpoints(&listeners)).await??;
+        Self::start_with(config, endpoints, LogLevels::detached()).await
     }
 
-    /// Opens the data directory, then the listeners. Clients are served when this returns.
-    pub async fn start_with(config: BrokerConfig, levels: LogLevels) -> Result<Self, StartError> {
+    /// Opens the data directory, then the listeners at their [`endpoints`]. Clients are served when this returns.
+    pub async fn start_with(
+        config: BrokerConfig,
+        endpoints: Vec<Endpoint>,
+        levels: LogLevels,
+    ) -> Result<Self, StartError> {
         let open_files = network::raise_open_file_limit().unwrap_or(OPEN_FILES_ASSUMED);
         let files = FileShares::new(open_files);
         let settings = network_settings(&config, &files);
@@ -150,7 +156,7 @@ impl Server {
         if let Some(text) = nobody_can_log_in(&config.listeners, broker.image().users()) {
             tracing::warn!("{text}");
         }
-        let listeners = match bind(&config, &tls, &settings).await {
+        let listeners = match bind(&config.listeners, endpoints, &tls, &settings) {
             Ok(listeners) => listeners,
             Err(error) => return Err(close_again(broker, error.into()).await),
         };
@@ -462,31 +468,43 @@ fn load_tls(listeners: &[Listener]) -> Result<Vec<Option<ListenerTls>>, StartErr
     listeners.iter().map(load).collect()
 }
 
-async fn bind(
-    config: &BrokerConfig,
+/// Where to listen, in the order of the settings. Names are looked up, which blocks.
+pub fn endpoints(listeners: &[Listener]) -> Result<Vec<Endpoint>, BindError> {
+    let endpoint = |listener: &Listener| {
+        let asked = listener.endpoint.clone();
+        Endpoint::look_up(asked.name, asked.host.unwrap_or_else(|| EVERY_INTERFACE.to_owned()), asked.port)
+    };
+    listeners.iter().map(endpoint).collect()
+}
+
+fn bind(
+    listeners: &[Listener],
+    mut endpoints: Vec<Endpoint>,
     tls: &[Option<ListenerTls>],
     settings: &NetworkSettings,
 ) -> Result<Vec<network::Listener>, BindError> {
-    let endpoints = |every: &str| -> Vec<Endpoint> {
-        let endpoints = config.listeners.iter().zip(tls).map(|(listener, tls)| Endpoint {
-            listener: listener.endpoint.name.clone(),
-            host: listener.endpoint.host.clone().unwrap_or_else(|| every.to_owned()),
-            port: listener.endpoint.port,
-            tls: tls.as_ref().map(|tls| Arc::clone(tls.settings())),
-        });
-        endpoints.collect()
-    };
-    let has_wildcard = config.listeners.iter().any(|listener| listener.endpoint.host.is_none());
-    match network::bind(&endpoints(EVERY_INTERFACE), settings).await {
-        Err(error) if has_wildcard && error.is_without_ipv6() => {
-            network::bind(&endpoints(EVERY_IPV4_INTERFACE), settings).await
+    for (endpoint, tls) in endpoints.iter_mut().zip(tls) {
+        endpoint.tls = tls.as_ref().map(|tls| Arc::clone(tls.settings()));
+    }
+    match network::bind(&endpoints, settings) {
+        Err(error) if error.is_without_ipv6() && listeners.iter().any(is_wildcard) => {
+            let wildcards = endpoints.iter_mut().zip(listeners).filter(|(_, listener)| is_wildcard(listener));
+            for (endpoint, _) in wildcards {
+                endpoint.host = EVERY_IPV4_INTERFACE.to_owned();
+                endpoint.addresses = vec![IpAddr::V4(Ipv4Addr::UNSPECIFIED)];
+            }
+            network::bind(&endpoints, settings)
         }
         bound => bound,
     }
 }
 
-fn advertised(advertised: &crate::config::listener::Advertised, address: SocketAddr) -> String {
-    use crate::config::listener::Advertised;
+/// Whether it listens on every interface without saying so by an address.
+fn is_wildcard(listener: &Listener) -> bool {
+    listener.endpoint.host.is_none()
+}
+
+fn advertised(advertised: &Advertised, address: SocketAddr) -> String {
     match advertised {
         Advertised::AsConnected => "the address that a client connects to".to_owned(),
         Advertised::Fixed { host, port } => {

@@ -13,7 +13,8 @@ use super::process;
 use crate::{
     config::{self, ConfigError, Warning, broker::BrokerConfig, sources::CommandLine},
     logging::LogLevels,
-    server::Server,
+    network::Endpoint,
+    server::{self, Server},
 };
 
 /// Names the environment variable with the log's levels, as in `info,ottla::network=debug`.
@@ -98,9 +99,10 @@ pub fn run(args: BrokerArgs) -> anyhow::Result<ExitCode> {
     for warning in warnings {
         tracing::warn!("{warning}");
     }
+    let endpoints = server::endpoints(&config.listeners)?;
     process::confine(&config);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let served = runtime.block_on(serve(config, levels));
+    let served = runtime.block_on(serve(config, endpoints, levels));
     // What a signal interrupted is not waited for.
     runtime.shutdown_background();
     served.map(|()| ExitCode::SUCCESS)
@@ -121,11 +123,11 @@ fn log_to_stderr() -> anyhow::Result<LogLevels> {
     })
 }
 
-async fn serve(config: BrokerConfig, levels: LogLevels) -> anyhow::Result<()> {
+async fn serve(config: BrokerConfig, endpoints: Vec<Endpoint>, levels: LogLevels) -> anyhow::Result<()> {
     // The handlers stand before the ready line, so that whoever waits for it may signal at once.
     let mut signals = Signals::new()?;
     let server = tokio::select! {
-        server = Server::start_with(config, levels) => server?,
+        server = Server::start_with(config, endpoints, levels) => server?,
         name = signals.next() => bail!("{name} before the start was complete"),
     };
     tracing::info!("{server}");

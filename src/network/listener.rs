@@ -4,7 +4,7 @@ use std::{
     fmt,
     future::Future,
     io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs},
     pin::pin,
     sync::{
         Arc, Mutex, PoisonError,
@@ -15,7 +15,7 @@ use std::{
 
 use socket2::{Domain, SockRef, Socket, Type};
 use tokio::{
-    net::{TcpListener, TcpStream, lookup_host},
+    net::{TcpListener, TcpStream},
     select,
     task::JoinSet,
     time::sleep,
@@ -45,12 +45,32 @@ const TELL_AGAIN_AFTER: Duration = Duration::from_mins(1);
 pub struct Endpoint {
     /// The listener's name, such as `PLAINTEXT`.
     pub listener: String,
-    /// An IPv4 or IPv6 address without brackets, or a name: of a name, every address is listened on.
+    /// An IPv4 or IPv6 address without brackets, or a name.
     pub host: String,
+    /// What the host stands for: of a name, every address is listened on.
+    pub addresses: Vec<IpAddr>,
     /// The port; 0 lets the operating system choose.
     pub port: u16,
     /// How TLS is spoken there, if it is.
     pub tls: Option<Arc<TlsSettings>>,
+}
+
+impl Endpoint {
+    /// Looks the host up, which reads files and asks other machines where it is a name. Blocks.
+    pub fn look_up(listener: String, host: String, port: u16) -> Result<Self, BindError> {
+        let mut endpoint = Self { listener, host, addresses: Vec::new(), port, tls: None };
+        match (endpoint.host.as_str(), port).to_socket_addrs() {
+            Ok(found) => {
+                for address in found {
+                    if !endpoint.addresses.contains(&address.ip()) {
+                        endpoint.addresses.push(address.ip());
+                    }
+                }
+                Ok(endpoint)
+            }
+            Err(source) => Err(BindError::Resolve { endpoint, source }),
+        }
+    }
 }
 
 impl fmt::Display for Endpoint {
@@ -120,12 +140,12 @@ impl Listener {
     }
 }
 
-/// Opens all of `endpoints`, or none. From here on clients can connect; they are served by [`Network::serve`].
-pub async fn bind(endpoints: &[Endpoint], settings: &NetworkSettings) -> Result<Vec<Listener>, BindError> {
+/// Opens all of `endpoints`, or none, within a runtime. From here on clients can connect; they are served by [`Network::serve`].
+pub fn bind(endpoints: &[Endpoint], settings: &NetworkSettings) -> Result<Vec<Listener>, BindError> {
     let mut listeners = Vec::with_capacity(endpoints.len());
     for endpoint in endpoints {
         let only_v6 = shares_its_port_with_ipv4(endpoint, endpoints);
-        listeners.push(bind_one(endpoint, only_v6, settings).await?);
+        listeners.push(bind_one(endpoint, only_v6, settings)?);
     }
     Ok(listeners)
 }
@@ -137,13 +157,13 @@ fn shares_its_port_with_ipv4(endpoint: &Endpoint, all: &[Endpoint]) -> bool {
         && all.iter().any(|other| is(other, Ipv4Addr::UNSPECIFIED.into()) && other.port == endpoint.port)
 }
 
-async fn bind_one(endpoint: &Endpoint, only_v6: bool, settings: &NetworkSettings) -> Result<Listener, BindError> {
+fn bind_one(endpoint: &Endpoint, only_v6: bool, settings: &NetworkSettings) -> Result<Listener, BindError> {
     let mut sockets: Vec<TcpListener> = Vec::new();
     let mut first = None;
     let mut unavailable = None;
-    for mut address in resolve(endpoint).await? {
+    for address in &endpoint.addresses {
         // All addresses of a name get the port that the first one was given.
-        address.set_port(first.map_or(endpoint.port, |first: SocketAddr| first.port()));
+        let address = SocketAddr::new(*address, first.map_or(endpoint.port, |first: SocketAddr| first.port()));
         match open(address, only_v6, settings).and_then(|socket| Ok((socket.local_addr()?, socket))) {
             Ok((local, socket)) => {
                 first.get_or_insert(local);
@@ -160,18 +180,6 @@ async fn bind_one(endpoint: &Endpoint, only_v6: bool, settings: &NetworkSettings
         (None, Some((address, source))) => Err(BindError::Bind { endpoint: endpoint.clone(), address, source }),
         (None, None) => Err(BindError::Resolve { endpoint: endpoint.clone(), source: io::ErrorKind::NotFound.into() }),
     }
-}
-
-async fn resolve(endpoint: &Endpoint) -> Result<Vec<SocketAddr>, BindError> {
-    let found = lookup_host((endpoint.host.as_str(), endpoint.port)).await;
-    let found = found.map_err(|source| BindError::Resolve { endpoint: endpoint.clone(), source })?;
-    let mut addresses: Vec<SocketAddr> = Vec::new();
-    for address in found {
-        if !addresses.contains(&address) {
-            addresses.push(address);
-        }
-    }
-    Ok(addresses)
 }
 
 /// A name may have an address that this machine has not, such as `localhost` where IPv6 is switched off.
@@ -383,7 +391,7 @@ mod tests {
     use super::*;
 
     fn endpoint(host: &str, port: u16) -> Endpoint {
-        Endpoint { listener: "PLAINTEXT".into(), host: host.into(), port, tls: None }
+        Endpoint::look_up("PLAINTEXT".into(), host.into(), port).expect("an address")
     }
 
     #[test]

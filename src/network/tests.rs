@@ -184,8 +184,8 @@ struct Server {
 
 impl Server {
     async fn start(toy: &Arc<Toy>, settings: NetworkSettings) -> Self {
-        let endpoint = Endpoint { listener: "PLAINTEXT".into(), host: "127.0.0.1".into(), port: 0, tls: None };
-        let listeners = bind(&[endpoint], &settings).await.unwrap();
+        let endpoint = Endpoint::look_up("PLAINTEXT".into(), "127.0.0.1".into(), 0).unwrap();
+        let listeners = bind(&[endpoint], &settings).unwrap();
         let address = listeners[0].local_addr();
         let network = Network::new(Arc::clone(toy), settings);
         let (counters, budget, shutdown) = (network.counters(), network.budget(), Shutdown::default());
