@@ -99,8 +99,9 @@ pub fn run(args: BrokerArgs) -> anyhow::Result<ExitCode> {
     for warning in warnings {
         tracing::warn!("{warning}");
     }
+    // No name can be looked up any more once the process is confined.
     let endpoints = server::endpoints(&config.listeners)?;
-    process::confine(&config);
+    process::confine(&config, &endpoints);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(serve(config, endpoints, levels));
     // What a signal interrupted is not waited for.

@@ -1,12 +1,18 @@
 //! What the process gives up before it serves anybody.
 
+#[cfg(target_os = "linux")]
+mod landlock;
+
 use rustix::process::{Resource, Rlimit, geteuid, setrlimit};
 
-use crate::config::{broker::BrokerConfig, security::SecurityProtocol};
+use crate::{
+    config::{broker::BrokerConfig, security::SecurityProtocol},
+    network::Endpoint,
+};
 
 /// Gives up what the broker has no need of. What cannot be given up is told, and no reason not to start. Before the first
 /// thread is there, for each has its own privileges.
-pub(super) fn confine(config: &BrokerConfig) {
+pub(super) fn confine(config: &BrokerConfig, endpoints: &[Endpoint]) {
     if geteuid().is_root() {
         tracing::warn!("running as root: whoever breaks into this process has the machine; use a user of its own");
     }
@@ -14,6 +20,14 @@ pub(super) fn confine(config: &BrokerConfig) {
     if has_secrets(config) {
         give_up("core dumps, which would have keys and passwords in them", forbid_core_dumps());
     }
+    #[cfg(target_os = "linux")]
+    if config.landlock {
+        // Not as an argument of the macro, which is left alone where nobody wants its line.
+        let outcome = landlock::confine(config, endpoints);
+        tracing::debug!("{outcome}");
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = endpoints;
 }
 
 /// Whether there are private keys and passwords in memory.

@@ -55,6 +55,8 @@ pub struct BrokerConfig {
     pub fetch_max_bytes: u32,
     /// `group.*` and `offsets.*`.
     pub groups: GroupConfig,
+    /// `ottla.landlock`: whether the process is confined, as far as the system can.
+    pub landlock: bool,
     /// `log.retention.check.interval.ms`.
     pub log_retention_check_interval: Duration,
     /// `log.cleaner.*`; `None` where nothing is compacted.
@@ -259,6 +261,7 @@ impl BrokerConfig {
             acknowledges_durable: values.get("ottla.durability").as_ref().and_then(Value::as_str) == Some("fsync"),
             fetch_max_bytes: values.size("fetch.max.bytes"),
             groups: GroupConfig::new(&values),
+            landlock: values.boolean("ottla.landlock"),
             log_retention_check_interval: values.duration("log.retention.check.interval.ms").unwrap_or_default(),
             log_cleaner: CleanerConfig::new(&values),
             max_connections: values.size("max.connections"),

@@ -65,6 +65,17 @@ pub struct TlsConfig {
     pub principal_rules: PrincipalRules,
 }
 
+impl TlsConfig {
+    /// Where certificates and keys come from.
+    pub fn pems(&self) -> impl Iterator<Item = &Pem> {
+        let identity = match &self.identity {
+            Identity::Store(store) => [Some(store), None],
+            Identity::Parts { chain, key } => [Some(chain), Some(key)],
+        };
+        identity.into_iter().chain([self.trusted.as_ref()]).flatten()
+    }
+}
+
 /// The broker's certificate chain, the end entity first, and its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Identity {

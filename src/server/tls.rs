@@ -150,11 +150,7 @@ pub(super) async fn follow_files(mut listeners: Vec<ListenerTls>, shutdown: Shut
 }
 
 fn stamps(config: &TlsConfig) -> Vec<Stamp> {
-    let files: &[Option<&Pem>] = match &config.identity {
-        Identity::Store(store) => &[Some(store), config.trusted.as_ref()],
-        Identity::Parts { chain, key } => &[Some(chain), Some(key), config.trusted.as_ref()],
-    };
-    files.iter().flatten().map(|pem| stamp(pem)).collect()
+    config.pems().map(stamp).collect()
 }
 
 fn stamp(pem: &Pem) -> Stamp {

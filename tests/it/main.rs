@@ -15,6 +15,8 @@ mod configs_alter;
 mod configs_alter_broker;
 mod configs_describe;
 mod configs_effect;
+#[cfg(target_os = "linux")]
+mod confined;
 mod connection;
 mod consumer_groups;
 mod cves;

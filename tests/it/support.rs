@@ -595,12 +595,18 @@ impl BrokerProcess {
 
     /// Reads what it says up to the ready line; false if it ends without one.
     fn listen(&mut self) -> bool {
-        while !self.said.contains(READY) {
+        self.hear(READY).is_some()
+    }
+
+    /// The rest of what it says up to a line with `text` in it, and that line; `None` if it ends without one.
+    pub(crate) fn hear(&mut self, text: &str) -> Option<String> {
+        let from = self.said.len();
+        while !self.said[from..].contains(text) {
             if self.stderr.read_line(&mut self.said).expect("text") == 0 {
-                return false;
+                return None;
             }
         }
-        true
+        Some(self.said[from..].to_owned())
     }
 
     /// Waits for its end, which has to come before it is ready: the exit code and what it said.

@@ -50,6 +50,10 @@ pub(super) const SECURITY_KEYS: &[BrokerKey] = &[
         .cluster_wide(),
     broker("ottla.handshake.timeout.ms", Int, Some("10000"), AtLeast(1), Low)
         .doc("How long a client may take to say who it is, for the handshakes of TLS and SASL together."),
+    broker("ottla.landlock", Boolean, Some("true"), Any, Low).doc(
+        "Whether the process shuts itself in, where the kernel offers Landlock: no files but those of log.dirs and \
+         certificates, no ports but those of listeners, no connections to others.",
+    ),
     broker("ottla.plaintext.passwords", Boolean, Some("false"), Any, Medium).doc(
         "Whether passwords may be sent in the clear over a network: SASL/PLAIN on a listener without TLS, \
          and passwords of SCRAM users that are altered on one.",
