@@ -19,7 +19,7 @@ use std::{
 
 use tokio::task::{JoinError, JoinHandle};
 
-pub use self::tls::TlsError;
+pub use self::tls::{TlsError, check_tls};
 use self::{compaction::Cleaners, maintenance::Coordinators, tls::ListenerTls};
 use crate::{
     auth::{

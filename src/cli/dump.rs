@@ -41,13 +41,13 @@ are UTF-8, else as 0x and hex digits; records of Kafka's internal topics as JSON
 pub struct DumpArgs {
     /// Show the records of each batch too.
     #[arg(long)]
-    records: bool,
+    pub records: bool,
     /// The topic that the records belong to, where the directory's name does not say it.
     #[arg(long, value_name = "NAME")]
-    topic: Option<String>,
+    pub topic: Option<String>,
     /// Logs, indexes, snapshots, checkpoints: any file of a data directory.
     #[arg(value_name = "FILE", required = true)]
-    files: Vec<PathBuf>,
+    pub files: Vec<PathBuf>,
 }
 
 impl DumpArgs {

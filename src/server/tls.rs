@@ -41,6 +41,11 @@ const DATES_INTERVAL: Duration = Duration::from_hours(24);
 /// The bits of a mode that let others than the owner do something.
 const OTHERS: u32 = 0o077;
 
+/// Whether TLS can be spoken with these settings, and their files as they are now. Blocks.
+pub fn check_tls(config: &TlsConfig) -> Result<(), TlsError> {
+    Loaded::read(config).map(drop)
+}
+
 /// The TLS of a listener, and what it was made of.
 pub(super) struct ListenerTls {
     listener: String,

@@ -63,6 +63,7 @@ tests! {
     group_records transaction_records group_requests
     certificate principal_rules
     properties broker_config topic_config first_users
+    dump pem
 }
 
 /// Every target has a file for cargo-fuzz, which calls it.

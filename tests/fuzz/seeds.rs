@@ -53,6 +53,7 @@ pub(crate) fn all() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
     coordinators(&mut all);
     auth(&mut all);
     config(&mut all);
+    tools(&mut all);
     all
 }
 
@@ -542,5 +543,69 @@ fn config(all: &mut Seeds) {
         users(&format!("{module} sufficient;"), "alice:planted-password,bob:x\n# nobody\ncarol:y:z\r\n"),
         users("", "alice:planted-password"),
     ];
+    let in_file = users("", "").into_iter().chain(Input::default().block(b"# a\nalice:planted-password\n\n bob : x").0);
+    let all_users = all_users.into_iter().chain([in_file.collect()]).collect();
     all.insert("first_users", all_users);
+}
+
+fn tools(all: &mut Seeds) {
+    let of_kind = |directory, file, bytes: &[u8]| Input::default().index(directory).index(file).raw(bytes).0;
+    let log = [batch(0, Compression::None), batch(2, Compression::Zstd)].map(|batch| batch.bytes().to_vec()).concat();
+    let mut dumps = vec![
+        of_kind(0, 0, &log),
+        of_kind(2, 2, &offset_entries(3)),
+        of_kind(0, 3, &time_entries(3)),
+        of_kind(0, 4, &aborted(1, 5)),
+        of_kind(0, 5, &producers()),
+        of_kind(0, 6, b"0\n1\nt 0 5\n"),
+        of_kind(0, 7, b"0\n1\n0 0\n"),
+        of_kind(0, 8, b"version: 0\ntopic_id: zfHXeMFGT5uP0v0lXq1Fsg"),
+        of_kind(0, 9, b"version=1\ncluster.id=c\nnode.id=1\n"),
+        of_kind(0, 10, br#"{"leaderId":1,"leaderEpoch":3,"data_version":1}"#),
+    ];
+    dumps.push(of_kind(1, 1, &all["metadata_snapshot"][0][1..]));
+    let value = |record: &MetadataRecord| record.encode(MetadataLevel::LATEST).expect("it has a version");
+    let records = cluster().iter().map(|record| (None, Some(value(record)))).collect();
+    dumps.push(of_kind(1, 0, &log_of(records)));
+    for (fixture, directory) in [("consumer-offsets.tsv", 2), ("transaction-state.tsv", 3)] {
+        let rows = lines(fixture).into_iter().filter(|line| line[1] != "C").map(|line| {
+            let value = &line[3];
+            (Some(unhex(&line[2])), (value != "null").then(|| unhex(value)))
+        });
+        dumps.push(of_kind(directory, 0, &log_of(rows.collect())));
+    }
+    all.insert("dump", dumps);
+    all.insert("pem", pems());
+}
+
+/// A log with one batch of these keys and values.
+fn log_of(records: Vec<(Option<Bytes>, Option<Bytes>)>) -> Vec<u8> {
+    let mut builder = BatchBuilder::new(0);
+    for (key, value) in &records {
+        let record = NewRecord { timestamp: NOW, key: key.as_deref(), value: value.as_deref(), headers: &[] };
+        builder.append(&record).expect("fits");
+    }
+    builder.build().expect("fits").bytes().to_vec()
+}
+
+/// A chain, a key and a trust store: of elliptic curves and Ed25519, in files and values, together and apart.
+fn pems() -> Vec<Vec<u8>> {
+    let made = [&rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_ED25519].map(|algorithm| {
+        let key = rcgen::KeyPair::generate_for(algorithm).expect("a key");
+        let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("valid");
+        (params.self_signed(&key).expect("signed").pem(), key.serialize_pem())
+    });
+    let [(first, first_key), (second, second_key)] = &made;
+    let pem = |flags: [u8; 2], chain: &str, key: &str, trusted: &str| {
+        let flags = Input::default().byte(flags[0]).byte(flags[1]);
+        flags.block(chain.as_bytes()).block(key.as_bytes()).block(trusted.as_bytes()).0
+    };
+    vec![
+        pem([1, 1], first, first_key, second),
+        pem([1, 0], &format!("{second}{first}"), second_key, &format!("# two\n{first}{second}")),
+        pem([0, 0], first, first_key, first),
+        pem([0, 1], &second.replace('\n', " "), &second_key.replace('\n', " "), second),
+        pem([1, 0], first, second_key, ""),
+        pem([1, 1], first, &first_key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"), first),
+    ]
 }

@@ -11,7 +11,7 @@ use ottla::config::{
     topic_name,
 };
 
-use super::input::Input;
+use super::{input::Input, scratch::Scratch};
 
 /// A file in Java's format.
 pub(super) fn properties(bytes: &[u8]) {
@@ -53,10 +53,13 @@ pub(super) fn broker_config(bytes: &[u8]) {
     }
 }
 
-/// First users: a line of JAAS for the one listener, and the variable.
+/// First users: a line of JAAS for the one listener, the variable, and the file.
 pub(super) fn first_users(bytes: &[u8]) {
     let mut input = Input::new(bytes);
-    let (line, variable) = (input.text(), input.text());
+    let (line, variable, file) = (input.text(), input.text(), input.block());
+    let scratch = Scratch::new("first_users");
+    let users_file = (!file.is_empty()).then(|| scratch.write("users", file).display().to_string());
+    let arguments = CommandLine { users_file, ..CommandLine::default() };
     let environment = [
         ("KAFKA_LISTENERS", "SASL_PLAINTEXT://127.0.0.1:0".to_owned()),
         ("KAFKA_SASL_ENABLED_MECHANISMS", "PLAIN".to_owned()),
@@ -64,7 +67,7 @@ pub(super) fn first_users(bytes: &[u8]) {
         ("OTTLA_USERS", variable),
     ];
     let environment = environment.map(|(name, value)| (name.to_owned(), value));
-    match ottla::config::load(&CommandLine::default(), environment.into_iter()) {
+    match ottla::config::load(&arguments, environment.into_iter()) {
         Ok((config, _)) => {
             let is_name = config.first_users.iter().any(|user| user.name.contains(PLANTED));
             assert!(is_name || !format!("{config:?}").contains(PLANTED), "a password is shown");

@@ -11,6 +11,8 @@ mod files;
 mod input;
 mod metadata;
 mod records;
+mod scratch;
+mod tools;
 mod wire;
 
 /// Something that bytes are thrown at.
@@ -57,5 +59,6 @@ targets! {
         coordinators: group_records transaction_records group_requests;
         auth: certificate principal_rules;
         config: properties broker_config topic_config first_users;
+        tools: dump pem;
     }
 }
