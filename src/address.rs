@@ -11,3 +11,19 @@ pub(crate) fn network_of(address: IpAddr) -> IpAddr {
         address => address,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_addresses_of_one_network_are_one() {
+        let network = |text: &str| network_of(text.parse().expect("an address")).to_string();
+        for text in ["2001:db8::1", "2001:db8::2", "2001:db8::3:4:5:6"] {
+            assert_eq!(network(text), "2001:db8::", "{text}");
+        }
+        assert_eq!(network("2001:db8:0:1::1"), "2001:db8:0:1::");
+        assert_eq!(network("::ffff:10.0.0.1"), "10.0.0.1");
+        assert_eq!((network("10.0.0.1"), network("::1")), ("10.0.0.1".to_owned(), "::1".to_owned()));
+    }
+}

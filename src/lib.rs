@@ -4,6 +4,7 @@
 //! own on-disk format. The modules stand in layer order: each may use those above it, never those below.
 
 mod address;
+mod complaints;
 mod shell;
 mod sys;
 

@@ -8,7 +8,6 @@
 mod arrivals;
 mod budget;
 mod close_reason;
-mod complaints;
 mod connection;
 mod connections;
 mod counters;

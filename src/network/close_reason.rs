@@ -2,11 +2,12 @@
 
 use std::{
     io,
+    net::IpAddr,
     sync::{Mutex, PoisonError},
 };
 
-use super::{CloseKind, ConnectionContext, Refusal, complaints::Complaints, send::SendError, tls::HandshakeError};
-use crate::{clock, protocol::frame::FrameError};
+use super::{CloseKind, ConnectionContext, Refusal, send::SendError, tls::HandshakeError};
+use crate::{address::network_of, clock, complaints::Complaints, protocol::frame::FrameError};
 
 /// Why a connection ends.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +67,7 @@ impl CloseReason {
     }
 
     /// Says it once, aloud only if somebody may have to do something about it, and has not heard it too often.
-    pub(super) fn log(&self, context: &ConnectionContext, complaints: &Mutex<Complaints>) {
+    pub(super) fn log(&self, context: &ConnectionContext, complaints: &Mutex<Complaints<IpAddr>>) {
         let ConnectionContext { id, listener, peer, .. } = context;
         match self {
             Self::Peer | Self::Lost(_) | Self::Idle | Self::Shutdown => {
@@ -75,8 +76,8 @@ impl CloseReason {
             Self::File(_) => tracing::error!(id, "connection from {peer} to {listener} closed: {self}"),
             _ => {
                 // Written without the lock: whoever reads the log may be slow.
-                let aside =
-                    complaints.lock().unwrap_or_else(PoisonError::into_inner).add(peer.ip(), clock::monotonic());
+                let of = network_of(peer.ip());
+                let aside = complaints.lock().unwrap_or_else(PoisonError::into_inner).add(of, clock::monotonic());
                 match aside {
                     Some(aside) => tracing::warn!(id, "connection from {peer} to {listener} closed: {self}{aside}"),
                     None => tracing::debug!(id, "connection from {peer} to {listener} closed: {self}"),

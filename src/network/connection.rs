@@ -10,6 +10,7 @@
 use std::{
     collections::VecDeque,
     future::{Future, poll_fn},
+    net::IpAddr,
     pin::{Pin, pin},
     sync::{Arc, Mutex, atomic::Ordering::Relaxed},
     task::{Context, Poll, ready},
@@ -26,7 +27,6 @@ use super::{
     arrivals::{Arrival, Arrivals},
     budget::{Account, Budget, Parked},
     close_reason::CloseReason,
-    complaints::Complaints,
     connections::Entry,
     deadlines::{Timer, frame_deadline, response_deadline},
     limits::CreationRate,
@@ -37,6 +37,7 @@ use super::{
 };
 use crate::{
     clock,
+    complaints::Complaints,
     protocol::frame::{Frame, SIZE_PREFIX, announced_size, next_frame},
 };
 
@@ -65,7 +66,7 @@ pub(super) struct Shared<S> {
     pub(super) budget: Arc<Budget>,
     pub(super) arrivals: Arrivals,
     pub(super) creation_rate: Mutex<CreationRate>,
-    pub(super) complaints: Mutex<Complaints>,
+    pub(super) complaints: Mutex<Complaints<IpAddr>>,
 }
 
 /// Serves a connection to its end: greets the client where TLS is spoken, asks the service who it is, then takes requests.

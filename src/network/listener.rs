@@ -30,7 +30,7 @@ use super::{
     limits::{ConnectionLimits, CreationRate},
     tls::TlsSettings,
 };
-use crate::{clock, protocol::frame::SIZE_PREFIX};
+use crate::{clock, complaints::Complaints, protocol::frame::SIZE_PREFIX};
 
 /// Connections that may wait to be accepted: room for many clients that come back at once after a restart.
 const BACKLOG: i32 = 1024;
@@ -39,6 +39,8 @@ const BACKLOG: i32 = 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long after that was said it is said again.
 const TELL_AGAIN_AFTER: Duration = Duration::from_mins(1);
+/// Lines in a minute that say of one address why its connections were closed.
+const COMPLAINTS_MAX: u32 = 5;
 
 /// Where to listen.
 #[derive(Clone, Debug)]
@@ -226,7 +228,7 @@ impl<S: Service> Network<S> {
             budget,
             arrivals,
             creation_rate: Mutex::default(),
-            complaints: Mutex::default(),
+            complaints: Mutex::new(Complaints::new("address", COMPLAINTS_MAX)),
         });
         Self { shared, connections }
     }

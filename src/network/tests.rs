@@ -24,9 +24,12 @@ use tokio::{
 };
 
 use super::{arrivals::Arrivals, budget::Budget, *};
-use crate::protocol::{
-    file_range::{FileRange, RangeSource},
-    frame::Part,
+use crate::{
+    complaints::Complaints,
+    protocol::{
+        file_range::{FileRange, RangeSource},
+        frame::Part,
+    },
 };
 
 /// How long a test may take before it has failed.
@@ -709,7 +712,7 @@ fn a_quiet_connection_costs_little() {
             budget,
             arrivals: Arrivals::new(0, 1 << 20),
             creation_rate: Mutex::default(),
-            complaints: Mutex::default(),
+            complaints: Mutex::new(Complaints::new("address", 5)),
         });
         let stream = server.connect().await.0;
         let peer = server.address;
