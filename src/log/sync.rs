@@ -24,3 +24,37 @@ fn stop<T>(_: PoisonError<T>) -> T {
     tracing::error!("a thread panicked while it held a lock of the log: stopping, the next start recovers");
     std::process::abort()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        env,
+        os::unix::process::ExitStatusExt,
+        panic::{AssertUnwindSafe, catch_unwind},
+        process::Command,
+    };
+
+    use super::*;
+
+    /// Says to a test that it runs in a process of its own, which may end.
+    const ALONE: &str = "OTTLA_TEST_ALONE";
+
+    #[test]
+    fn after_a_panic_under_a_lock_the_process_stops() {
+        if env::var_os(ALONE).is_some() {
+            let mutex = Mutex::new(());
+            let panicked = catch_unwind(AssertUnwindSafe(|| {
+                let _held = lock(&mutex);
+                panic!("in the middle of something");
+            }));
+            assert!(panicked.is_err());
+            drop(lock(&mutex));
+            return;
+        }
+        let name = "log::sync::tests::after_a_panic_under_a_lock_the_process_stops";
+        let program = env::current_exe().expect("this test");
+        let output = Command::new(program).args(["--exact", name]).env(ALONE, "1").output().expect("it runs");
+        let aborted = rustix::process::Signal::ABORT.as_raw();
+        assert_eq!(output.status.signal(), Some(aborted), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+}
