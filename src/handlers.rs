@@ -7,6 +7,7 @@ pub mod alter_user_scram_credentials;
 pub mod alteration;
 pub mod api;
 pub mod api_versions;
+mod audit;
 pub mod config_entry;
 pub mod config_resources;
 pub mod context;

@@ -1,7 +1,7 @@
 //! How much is logged: a level for each logger, which can be changed while the broker runs (KIP-412).
 //!
-//! A logger is a module of this crate with all that is under it, or the root logger: whatever has no level of its own has
-//! that of the nearest logger above it. Levels that are changed last until the process ends.
+//! A logger is a module of this crate with all that is under it, the authorizer's, or the root logger: whatever has no
+//! level of its own has that of the nearest logger above it. Levels that are changed last until the process ends.
 
 use std::{
     collections::BTreeMap,
@@ -22,8 +22,12 @@ use tracing_subscriber::{
 /// The logger above all others.
 pub const ROOT: &str = "root";
 
+/// The logger of who was let do what, by Kafka's name.
+pub(crate) const AUTHORIZER: &str = "kafka.authorizer.logger";
+
 /// The loggers that there are, whether they have a level of their own or not.
 const LOGGERS: &[&str] = &[
+    AUTHORIZER,
     "ottla",
     "ottla::broker",
     "ottla::cli",

@@ -82,6 +82,8 @@ use crate::{
 
 /// The bytes that the tagged fields of a request header may take.
 const HEADER_TAG_BYTES_MAX: usize = 64 << 10;
+/// What a token without a request around it is.
+const RAW_TOKEN: (ApiKey, i16) = (ApiKey::SaslAuthenticate, 0);
 
 /// What a handler answers.
 pub enum Answer<R> {
@@ -275,7 +277,8 @@ impl Service for Dispatcher {
         memory: &mut RequestMemory,
     ) -> Result<Reply, Refusal> {
         if session.expects_raw_token() {
-            return raw_token(&Context::new(&self.services, connection, session, 0, None), session, frame).await;
+            return raw_token(&Context::new(&self.services, connection, session, RAW_TOKEN, None), session, frame)
+                .await;
         }
         let (key, version) = key_and_version(&frame)?;
         session.admit(key, clock::monotonic()).map_err(Refusal::because)?;
@@ -287,7 +290,7 @@ impl Service for Dispatcher {
         r.set_lossy(false);
         r.limit_elements(self.elements_max);
         refuse_many_tags(&header)?;
-        let cx = Context::new(&self.services, connection, session, version, header.client_id.take());
+        let cx = Context::new(&self.services, connection, session, (key, version), header.client_id.take());
         let served = |api: &SupportedApi| api.key == key && (api.lowest..=api.highest).contains(&version);
         if let Some(place) = SUPPORTED.iter().position(served) {
             self.counters.requests[place].fetch_add(1, Ordering::Relaxed);

@@ -6,7 +6,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{fetch::session::cache::SessionCache, heavy_work::HeavyWork};
+use super::{
+    audit::{Asked, Audit},
+    fetch::session::cache::SessionCache,
+    heavy_work::HeavyWork,
+};
 
 use crate::{
     auth::{
@@ -25,7 +29,7 @@ use crate::{
     groups::service::GroupCoordinator,
     logging::LogLevels,
     network::{ConnectionContext, Refusal, Shutdown},
-    protocol::wire::StrBytes,
+    protocol::{messages::ApiKey, wire::StrBytes},
     transactions::service::TransactionCoordinator,
 };
 
@@ -35,6 +39,8 @@ pub struct Services {
     groups: Arc<GroupCoordinator>,
     transactions: Arc<TransactionCoordinator>,
     authorizer: Authorizer,
+    /// Where an authorizer decides that is Kafka's, which has a logger.
+    audit: Option<Audit>,
     levels: LogLevels,
     fetch_sessions: SessionCache,
     heavy_work: HeavyWork,
@@ -57,12 +63,14 @@ impl Services {
     ) -> Self {
         let slots = broker.config().max_incremental_fetch_session_cache_slots;
         let access = Access::of_listeners(&broker.config().listeners);
+        let audit = broker.config().authorizer.is_by_lists.then(Audit::default);
         let slots = usize::try_from(slots).unwrap_or(usize::MAX);
         Self {
             broker,
             groups,
             transactions,
             authorizer,
+            audit,
             levels,
             fetch_sessions: SessionCache::new(slots),
             heavy_work: HeavyWork::default(),
@@ -143,6 +151,8 @@ pub struct Context {
     pub connection: Arc<ConnectionContext>,
     /// As whom.
     pub principal: Principal,
+    /// What is requested.
+    pub api: ApiKey,
     /// The version of the request, and so of the response.
     pub version: i16,
     /// What the client calls itself, if it does.
@@ -154,7 +164,7 @@ impl Context {
         services: &Arc<Services>,
         connection: &Arc<ConnectionContext>,
         session: &Session,
-        version: i16,
+        (api, version): (ApiKey, i16),
         client_id: Option<StrBytes>,
     ) -> Self {
         Self {
@@ -162,6 +172,7 @@ impl Context {
             broker: Arc::clone(&services.broker),
             connection: Arc::clone(connection),
             principal: session.principal(),
+            api,
             version,
             client_id,
         }
@@ -207,9 +218,23 @@ impl Context {
         &self.services.shutdown
     }
 
-    /// Whether the client may do this.
+    /// Whether the client may do what it asks for.
     pub fn authorize(&self, operation: Operation, resource: Resource<'_>) -> Result<(), Denied> {
-        self.services.authorizer.authorize(&self.principal, operation, resource)
+        let outcome = self.services.authorizer.authorize(&self.principal, operation, resource);
+        if let Some(audit) = &self.services.audit {
+            audit.tell(&Asked { cx: self, operation, resource, is_allowed: outcome.is_ok() });
+        }
+        outcome
+    }
+
+    /// Whether the client may do what it does not ask for by itself: see what is in a list, or have by another right what
+    /// this one would give too.
+    pub fn may(&self, operation: Operation, resource: Resource<'_>) -> bool {
+        let is_allowed = self.services.authorizer.authorize(&self.principal, operation, resource).is_ok();
+        if self.services.audit.is_some() {
+            Audit::whisper(&Asked { cx: self, operation, resource, is_allowed });
+        }
+        is_allowed
     }
 
     /// What the client may do with a resource, as a bit field.
