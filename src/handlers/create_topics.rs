@@ -21,8 +21,14 @@ use crate::{
 /// Stands for the default where a number is asked for (KIP-464).
 const DEFAULT: i16 = -1;
 
-/// A topic's name, and what is to be created unless it is refused.
-type Asked = (StrBytes, Result<NewTopic, Refusal>);
+/// A topic that is asked for.
+struct Asked {
+    name: StrBytes,
+    /// Whether the client may know how it is configured.
+    shows_configs: bool,
+    /// What is to be created unless it is refused.
+    topic: Result<NewTopic, Refusal>,
+}
 
 /// Creates all topics in one commit; one that is refused leaves the others alone.
 pub async fn create_topics(cx: &Context, request: CreateTopicsRequest) -> CreateTopicsResponse {
@@ -41,25 +47,28 @@ fn asked_of(cx: &Context, request: &CreateTopicsRequest) -> Vec<Asked> {
     let partitions = request.topics.iter().map(|topic| partitions_asked(topic, default)).fold(0, usize::saturating_add);
     // One that is named more than once is answered once, for all.
     let named = each_once(&request.topics, |topic| &topic.name).into_iter();
-    let asked = named.map(|(topic, is_repeated)| {
-        if is_repeated {
-            let refusal = Refusal::new(ErrorCode::InvalidRequest, "Duplicate topic name.".to_owned());
-            return (topic.name.clone(), Err(refusal));
-        }
-        (topic.name.clone(), asked(cx, topic, partitions))
+    let asked = named.map(|(topic, is_repeated)| Asked {
+        name: topic.name.clone(),
+        shows_configs: cx.may(Operation::DescribeConfigs, Resource::Topic(&topic.name)),
+        topic: if is_repeated {
+            Err(Refusal::new(ErrorCode::InvalidRequest, "Duplicate topic name.".to_owned()))
+        } else {
+            to_create(cx, topic, partitions)
+        },
     });
     asked.collect()
 }
 
 fn results(cx: &Context, asked: Vec<Asked>, created: Vec<Result<CreatedTopic, Refusal>>) -> Vec<CreatableTopicResult> {
     let mut created = created.into_iter();
-    let results = asked.into_iter().map(|(name, asked)| {
-        let outcome = asked.and_then(|new_topic| {
+    let results = asked.into_iter().map(|Asked { name, shows_configs, topic }| {
+        let outcome = topic.and_then(|new_topic| {
             let created = created.next().expect("each topic that was asked for has an outcome")?;
             Ok((created, new_topic))
         });
         match outcome {
-            Ok((created, new_topic)) => result(cx, name, &created, &new_topic.configs),
+            Ok((created, new_topic)) if shows_configs => result(cx, name, &created, &new_topic.configs),
+            Ok((created, _)) => without_configs(name, &created),
             Err(refusal) => refused(name, refusal),
         }
     });
@@ -67,7 +76,7 @@ fn results(cx: &Context, asked: Vec<Asked>, created: Vec<Result<CreatedTopic, Re
 }
 
 /// The topic to create, of a request for so many partitions.
-fn asked(cx: &Context, topic: &CreatableTopic, partitions: usize) -> Result<NewTopic, Refusal> {
+fn to_create(cx: &Context, topic: &CreatableTopic, partitions: usize) -> Result<NewTopic, Refusal> {
     if !may_create(cx, &topic.name) {
         return Err(Refusal::new(ErrorCode::TopicAuthorizationFailed, "Authorization failed.".to_owned()));
     }
@@ -84,14 +93,12 @@ fn asked(cx: &Context, topic: &CreatableTopic, partitions: usize) -> Result<NewT
 
 /// Whoever may create anything in the cluster, or this topic.
 pub(super) fn may_create(cx: &Context, name: &str) -> bool {
-    cx.authorize(Operation::Create, Resource::Cluster)
-        .or_else(|_| cx.authorize(Operation::Create, Resource::Topic(name)))
-        .is_ok()
+    cx.may(Operation::Create, Resource::Cluster) || cx.authorize(Operation::Create, Resource::Topic(name)).is_ok()
 }
 
 /// What became of each topic that is not refused yet.
 async fn create(cx: &Context, asked: &[Asked], validate_only: bool) -> Vec<Result<CreatedTopic, Refusal>> {
-    let topics: Vec<NewTopic> = asked.iter().filter_map(|(_, topic)| topic.as_ref().ok().cloned()).collect();
+    let topics: Vec<NewTopic> = asked.iter().filter_map(|asked| asked.topic.as_ref().ok().cloned()).collect();
     let count = topics.len();
     let broker = Arc::clone(&cx.broker);
     let outcomes = if validate_only {
@@ -168,6 +175,17 @@ fn result(
         num_partitions: created.partitions,
         replication_factor: 1,
         configs: Some(effective_configs(cx, overrides)),
+        ..CreatableTopicResult::default()
+    }
+}
+
+/// What is told of a topic to who may not know how it is configured: that it is there.
+fn without_configs(name: StrBytes, created: &CreatedTopic) -> CreatableTopicResult {
+    CreatableTopicResult {
+        name,
+        topic_id: created.id,
+        error_message: None,
+        topic_config_error_code: ErrorCode::TopicAuthorizationFailed.code(),
         ..CreatableTopicResult::default()
     }
 }

@@ -147,7 +147,7 @@ fn forgotten(uses_topic_ids: bool, topics: &[ForgottenTopic]) -> Vec<PartitionKe
 /// The log behind a partition, or why there is none for this client.
 fn target(cx: &Context, asked: &Asked, is_follower: bool) -> Target {
     let partition = asked.key.partition;
-    let topic = topic(cx, asked);
+    let topic = topic(cx, asked, is_follower);
     let topic_name = match (&asked.key.topic, &topic) {
         (TopicKey::Id(_), Ok(topic)) => topic.logs().next().map(|log| Arc::clone(&log.topic_partition().topic)),
         _ => None,
@@ -163,9 +163,13 @@ fn target(cx: &Context, asked: &Asked, is_follower: bool) -> Target {
     Target { topic_name, position: asked.position, source }
 }
 
-fn topic(cx: &Context, asked: &Asked) -> Result<Arc<HostedTopic>, ErrorCode> {
+fn topic(cx: &Context, asked: &Asked, is_follower: bool) -> Result<Arc<HostedTopic>, ErrorCode> {
     let allowed = |name: &str| {
-        cx.authorize(Operation::Read, Resource::Topic(name)).map_err(|_| ErrorCode::TopicAuthorizationFailed)
+        let allowed = match is_follower {
+            true => cx.authorize(Operation::ClusterAction, Resource::Cluster),
+            false => cx.authorize(Operation::Read, Resource::Topic(name)),
+        };
+        allowed.map_err(|_| ErrorCode::TopicAuthorizationFailed)
     };
     match (&asked.key.topic, &asked.topic_name) {
         (TopicKey::Name(name), _) => {

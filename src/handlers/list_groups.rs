@@ -13,8 +13,8 @@ use crate::{
 /// Answers with every group that the client may see, or with none while any is still loaded.
 pub async fn list_groups(cx: &Context, request: ListGroupsRequest) -> ListGroupsResponse {
     let filter = Filter::new(&request);
-    let sees_all = cx.authorize(Operation::Describe, Resource::Cluster).is_ok();
-    let may_see = |id: &str| sees_all || cx.authorize(Operation::Describe, Resource::Group(id)).is_ok();
+    let sees_all = cx.may(Operation::Describe, Resource::Cluster);
+    let may_see = |id: &str| sees_all || cx.may(Operation::Describe, Resource::Group(id));
     let mut groups = Vec::new();
     let visited = cx.groups().runtime().visit(|id, group| {
         let listed = group.listed().filter(|listed| filter.has(listed) && may_see(id));

@@ -71,7 +71,7 @@ fn uses_id(topic: &MetadataRequestTopic) -> bool {
 
 fn all_topics(cx: &Context) -> Vec<MetadataResponseTopic> {
     let image = cx.broker.image();
-    let visible = image.topics().filter(|topic| may_describe(cx, &topic.name));
+    let visible = image.topics().filter(|topic| cx.may(Operation::Describe, Resource::Topic(&topic.name)));
     visible.map(|topic| described(cx, topic)).collect()
 }
 
@@ -86,12 +86,13 @@ async fn named_topics(
         return ids.into_iter().map(|id| topic_by_id(cx, id)).collect();
     }
     let mut seen = BTreeSet::new();
-    let names: Vec<_> =
-        topics.iter().filter_map(|topic| topic.name.as_ref()).filter(|name| seen.insert(name.as_str())).collect();
+    let names = topics.iter().filter_map(|topic| topic.name.as_ref()).filter(|name| seen.insert(name.as_str()));
+    let names: Vec<_> = names.map(|name| (name, may_describe(cx, name))).collect();
     let may_create = allow_auto_creation && cx.broker.config().auto_create_topics_enable;
-    let missing = names.iter().copied().filter(|name| may_create && is_to_be_created(cx, name)).collect();
+    let visible = names.iter().filter(|(_, is_visible)| may_create && *is_visible);
+    let missing = visible.map(|(name, _)| *name).filter(|name| is_to_be_created(cx, name)).collect();
     let failures = auto_create(cx, missing).await;
-    names.into_iter().map(|name| topic_by_name(cx, name, &failures)).collect()
+    names.into_iter().map(|(name, is_visible)| topic_by_name(cx, name, is_visible, &failures)).collect()
 }
 
 fn topic_by_id(cx: &Context, id: Uuid) -> MetadataResponseTopic {
@@ -103,9 +104,14 @@ fn topic_by_id(cx: &Context, id: Uuid) -> MetadataResponseTopic {
 }
 
 /// A topic, or why there is none; `failures` are those of creating it.
-fn topic_by_name(cx: &Context, name: &StrBytes, failures: &HashMap<&str, ErrorCode>) -> MetadataResponseTopic {
+fn topic_by_name(
+    cx: &Context,
+    name: &StrBytes,
+    is_visible: bool,
+    failures: &HashMap<&str, ErrorCode>,
+) -> MetadataResponseTopic {
     let fail = |error| failed(Some(name.clone()), Uuid::nil(), error);
-    if !may_describe(cx, name) {
+    if !is_visible {
         // Nothing is said of it, not even what its name says.
         return MetadataResponseTopic { is_internal: false, ..fail(ErrorCode::TopicAuthorizationFailed) };
     }
@@ -119,8 +125,7 @@ fn topic_by_name(cx: &Context, name: &StrBytes, failures: &HashMap<&str, ErrorCo
 }
 
 fn is_to_be_created(cx: &Context, name: &str) -> bool {
-    may_describe(cx, name)
-        && cx.broker.image().topic(name).is_none()
+    cx.broker.image().topic(name).is_none()
         && topic_name::validate(name).is_ok()
         && !topic_name::is_internal(name)
         && name != CLUSTER_METADATA_TOPIC

@@ -43,8 +43,9 @@ pub async fn offset_fetch(cx: &Context, request: OffsetFetchRequest) -> Answer<O
     let require_stable = request.require_stable;
     let groups: Vec<GroupAsked> = groups(cx.version, request).into_iter().map(|group| asked(cx, group)).collect();
     let questions = groups.iter().map(|group| {
-        let allowed = cx.authorize(Operation::Describe, Resource::Group(&group.id));
-        allowed.map_err(|_| ErrorCode::GroupAuthorizationFailed)?;
+        if !group.is_visible {
+            return Err(ErrorCode::GroupAuthorizationFailed);
+        }
         let topics = group.question();
         let fetch = cx
             .groups()
@@ -83,6 +84,8 @@ fn groups(version: i16, request: OffsetFetchRequest) -> Vec<OffsetFetchRequestGr
 /// A group that is asked for.
 struct GroupAsked {
     id: StrBytes,
+    /// Whether the client may ask for its offsets.
+    is_visible: bool,
     asking: Asking,
     /// All topics that have offsets, or these.
     topics: Option<Vec<TopicAsked>>,
@@ -99,17 +102,21 @@ struct TopicAsked {
 }
 
 fn asked(cx: &Context, group: OffsetFetchRequestGroup) -> GroupAsked {
-    let topics = group.topics.map(|topics| topics.into_iter().map(|topic| topic_asked(cx, topic)).collect());
+    let is_visible = cx.authorize(Operation::Describe, Resource::Group(&group.group_id)).is_ok();
+    let topics =
+        group.topics.map(|topics| topics.into_iter().map(|topic| topic_asked(cx, topic, is_visible)).collect());
     let asking = Asking {
         member_id: group.member_id.as_ref().map(Arc::from),
         group_instance_id: None,
         generation: Some(group.member_epoch).filter(|epoch| *epoch >= 0),
     };
-    GroupAsked { id: group.group_id, asking, topics }
+    GroupAsked { id: group.group_id, is_visible, asking, topics }
 }
 
-fn topic_asked(cx: &Context, topic: OffsetFetchRequestTopics) -> TopicAsked {
-    let resolved = resolve(cx, &topic).and_then(|(name, id)| {
+/// A topic of a group; nothing is asked about it where the group is not to be seen.
+fn topic_asked(cx: &Context, topic: OffsetFetchRequestTopics, is_visible: bool) -> TopicAsked {
+    let resolved = if is_visible { resolve(cx, &topic) } else { Err(ErrorCode::GroupAuthorizationFailed) };
+    let resolved = resolved.and_then(|(name, id)| {
         may_describe(cx, &name).then_some((name, id)).ok_or(ErrorCode::TopicAuthorizationFailed)
     });
     TopicAsked { name: topic.name, id: topic.topic_id, partitions: topic.partition_indexes, resolved }
@@ -329,6 +336,7 @@ mod tests {
     fn a_groups_error_is_its_partitions_before_it_has_a_place_of_its_own() {
         let refused = |version| {
             let asked = GroupAsked {
+                is_visible: true,
                 id: "g".into(),
                 asking: Asking::default(),
                 topics: Some(vec![asked_for(Ok("t"), &[0, 1])]),

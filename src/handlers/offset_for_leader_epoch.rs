@@ -18,9 +18,12 @@ pub async fn offset_for_leader_epoch(
     cx: &Context,
     request: OffsetForLeaderEpochRequest,
 ) -> OffsetForLeaderEpochResponse {
+    // Brokers may ask for all of them.
+    let sees_all = cx.may(Operation::ClusterAction, Resource::Cluster);
     let topics = request.topics.iter().map(|topic| {
+        let is_visible = sees_all || cx.authorize(Operation::Describe, Resource::Topic(&topic.topic)).is_ok();
         let partitions = topic.partitions.iter();
-        let partitions = partitions.map(|partition| match end_of_epoch(cx, &topic.topic, partition) {
+        let partitions = partitions.map(|partition| match end_of_epoch(cx, &topic.topic, is_visible, partition) {
             Ok(end) => end,
             Err(error) => {
                 EpochEndOffset { partition: partition.partition, error_code: error.code(), ..EpochEndOffset::default() }
@@ -35,9 +38,15 @@ pub async fn offset_for_leader_epoch(
     OffsetForLeaderEpochResponse { topics: topics.collect(), ..OffsetForLeaderEpochResponse::default() }
 }
 
-fn end_of_epoch(cx: &Context, topic: &str, partition: &OffsetForLeaderPartition) -> Result<EpochEndOffset, ErrorCode> {
-    let allowed = cx.authorize(Operation::Describe, Resource::Topic(topic));
-    allowed.map_err(|_| ErrorCode::TopicAuthorizationFailed)?;
+fn end_of_epoch(
+    cx: &Context,
+    topic: &str,
+    is_visible: bool,
+    partition: &OffsetForLeaderPartition,
+) -> Result<EpochEndOffset, ErrorCode> {
+    if !is_visible {
+        return Err(ErrorCode::TopicAuthorizationFailed);
+    }
     let hosted = cx.broker.topic(topic).ok_or(ErrorCode::UnknownTopicOrPartition)?;
     let (log, current) = hosted.partition(partition.partition).ok_or(ErrorCode::UnknownTopicOrPartition)?;
     check_leader_epoch(Some(partition.current_leader_epoch).filter(|epoch| *epoch >= 0), current)?;

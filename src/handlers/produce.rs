@@ -82,16 +82,21 @@ pub async fn produce(cx: &Context, request: ProduceRequest) -> Answer<ProduceRes
     let mut uncommitted = Vec::new();
     let mut turn = Turn::default();
     for topic in &request.topic_data {
-        let hosted = find(cx, topic);
+        // Who may not write is told that, whatever else is wrong.
+        let hosted = match &refusal {
+            Some((error @ ErrorCode::TransactionalIdAuthorizationFailed, _)) => Err(*error),
+            _ => find(cx, topic),
+        };
         let mut partition_responses = Vec::with_capacity(topic.partition_data.len());
         for partition in &topic.partition_data {
             if turn.is_over(partition) {
                 tokio::task::yield_now().await;
             }
             let result = match (&refusal, &hosted) {
-                // Who may not write is told that, whatever else is wrong.
-                (Some((error @ ErrorCode::TransactionalIdAuthorizationFailed, _)), _)
-                | (_, Err(error @ ErrorCode::TopicAuthorizationFailed)) => Err(NotWritten::Refused(*error, "")),
+                (
+                    _,
+                    Err(error @ (ErrorCode::TransactionalIdAuthorizationFailed | ErrorCode::TopicAuthorizationFailed)),
+                ) => Err(NotWritten::Refused(*error, "")),
                 (Some((error, message)), _) => Err(NotWritten::Refused(*error, message)),
                 _ if repeated.contains(&key(topic, partition)) => {
                     Err(NotWritten::Refused(ErrorCode::InvalidRequest, "The request names this partition twice."))

@@ -2,6 +2,7 @@
 //! those of Apache Kafka 4.4.0 with its `StandardAuthorizer` and no access control entries; docs/compatibility.md names
 //! those that are not.
 
+mod asked;
 mod cases;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
