@@ -4,6 +4,7 @@
 
 mod interpreted;
 mod sasl;
+mod secrets;
 mod secured;
 mod support;
 

@@ -616,8 +616,15 @@ impl BrokerProcess {
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
+        self.addresses()[0]
+    }
+
+    /// Where it listens, in the order of its arguments.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         let (_, after) = self.said.split_once(READY).expect("it is ready");
-        after.split(' ').next().expect("an address").parse().expect("an address")
+        let (listeners, _) = after.split_once("; data in ").expect("the rest of the line");
+        let addresses = listeners.split("), ").map(|listener| listener.split(' ').next().expect("an address"));
+        addresses.map(|address| address.parse().expect("an address")).collect()
     }
 
     /// How many descriptors it has, and how many KiB of memory are its own.
