@@ -362,7 +362,7 @@ impl Run {
             return Ok(());
         }
         let Some(appended) = self.answered(appended)? else { return Ok(()) };
-        equal("a duplicate", &name, appended.duplicate_of.is_some(), true)?;
+        equal("a duplicate", &name, appended.is_duplicate, true)?;
         equal("the offset of the duplicate", &name, appended.first_offset, first)?;
         self.tally.duplicates += 1;
         Ok(())

@@ -132,7 +132,7 @@ impl PartitionView {
             let again =
                 AppendBatch { header: batch.header, payload: batch.bytes.slice(61..), origin: AppendOrigin::Client };
             let appended = log.append(&again, batch.header.partition_leader_epoch, NOW).ok();
-            appended.filter(|appended| appended.duplicate_of.is_some()).map(|appended| appended.first_offset)
+            appended.filter(|appended| appended.is_duplicate).map(|appended| appended.first_offset)
         });
         Self {
             start: offsets.log_start(),

@@ -191,7 +191,7 @@ impl World {
             None => log.append(&new, epoch, self.now),
         };
         let appended = appended.expect("appended");
-        assert_eq!(appended.duplicate_of, None);
+        assert!(!appended.is_duplicate);
         self.store(partition, epoch, &batch, appended);
     }
 

@@ -47,7 +47,7 @@ pub(super) fn dump(bytes: &[u8]) {
 /// A chain, a key and a trust store: as files, or as values of keys.
 pub(super) fn pem(bytes: &[u8]) {
     let mut input = Input::new(bytes);
-    let (in_files, in_one) = (input.flag(), input.flag());
+    let (in_files, in_one, has_password) = (input.flag(), input.flag(), input.flag());
     let [chain, key, trusted] = [(); 3].map(|()| input.block());
     let scratch = Scratch::new("pem");
     let place = |name: &str, text: &[u8]| match in_files {
@@ -60,6 +60,7 @@ pub(super) fn pem(bytes: &[u8]) {
     };
     let config = TlsConfig {
         identity,
+        key_password: has_password.then(|| Secret::new("password")),
         trusted: Some(place("trusted", trusted)),
         client_auth: ClientAuth::Requested,
         protocols: vec![TlsVersion::V12, TlsVersion::V13],
