@@ -41,6 +41,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// The two at work.
 pub(crate) struct Canary {
     stopped: Arc<AtomicBool>,
+    /// Whether what was produced is all that will be.
+    is_all: Arc<AtomicBool>,
     produced: Arc<AtomicI64>,
     producer: JoinHandle<Vec<Duration>>,
     consumer: JoinHandle<i64>,
@@ -61,16 +63,18 @@ impl Canary {
     pub(crate) async fn start(address: SocketAddr) -> Self {
         let mut client = Client::connect(address).await.expect("the broker listens");
         let id = create_topic(&mut client, TOPIC, 1).await;
-        let (stopped, produced) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicI64::new(0)));
+        let [stopped, is_all] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
+        let produced = Arc::new(AtomicI64::new(0));
         let producer = tokio::spawn(produce(client, Arc::clone(&stopped), Arc::clone(&produced)));
-        let consumer = tokio::spawn(consume(address, id, Arc::clone(&stopped), Arc::clone(&produced)));
-        Self { stopped, produced, producer, consumer }
+        let consumer = tokio::spawn(consume(address, id, Arc::clone(&is_all), Arc::clone(&produced)));
+        Self { stopped, is_all, produced, producer, consumer }
     }
 
     /// Stops producing, and waits until all is consumed: each record once, in order.
     pub(crate) async fn stop(self) -> Seen {
         self.stopped.store(true, SeqCst);
         let mut latencies = timeout(BOUND, self.producer).await.expect("in time").expect("the producer is served");
+        self.is_all.store(true, SeqCst);
         let consumed = timeout(BOUND, self.consumer).await.expect("in time").expect("the consumer is served");
         assert_eq!(consumed, self.produced.load(SeqCst), "what was acknowledged is there");
         latencies.sort_unstable();
@@ -129,10 +133,10 @@ pub(crate) fn produce_request(topic: &str, records: Bytes) -> ProduceRequest {
 }
 
 /// Consumes until all that was produced is read, and returns how much that was.
-async fn consume(address: SocketAddr, id: Uuid, stopped: Arc<AtomicBool>, produced: Arc<AtomicI64>) -> i64 {
+async fn consume(address: SocketAddr, id: Uuid, is_all: Arc<AtomicBool>, produced: Arc<AtomicI64>) -> i64 {
     let mut client = Client::connect(address).await.expect("the broker listens");
     let mut next = 0;
-    while !stopped.load(SeqCst) || next < produced.load(SeqCst) {
+    while !is_all.load(SeqCst) || next < produced.load(SeqCst) {
         let partition = FetchPartition {
             fetch_offset: next,
             partition_max_bytes: i32::try_from(VALUE_SIZE_MAX).expect("small"),
