@@ -68,7 +68,7 @@ pub fn announced_size(buffer: &[u8], limit: usize) -> Result<Option<usize>, Fram
 /// Nothing is reserved: how the buffer grows is the reader's decision.
 pub fn next_frame(buffer: &mut BytesMut, limit: usize) -> Result<Option<Bytes>, FrameError> {
     let Some(size) = announced_size(buffer, limit)? else { return Ok(None) };
-    if buffer.len() - SIZE_PREFIX < size {
+    if buffer.len() < SIZE_PREFIX.saturating_add(size) {
         return Ok(None);
     }
     buffer.advance(SIZE_PREFIX);
@@ -120,33 +120,17 @@ impl Frame {
     /// # Panics
     /// If the buffer is shorter than the prefix, or a piece stands before the one in front of it.
     pub fn new(mut buffer: Vec<u8>, inserted: Vec<(usize, Part)>) -> Result<Self, ResponseTooLarge> {
-        let inserted_length = inserted.iter().map(|(_, part)| part.len()).sum::<usize>();
-        let content = buffer.len() - SIZE_PREFIX + inserted_length;
-        let size = i32::try_from(content).map_err(|_| ResponseTooLarge(content))?;
-        buffer[..SIZE_PREFIX].copy_from_slice(&size.to_be_bytes());
-        let mut head = Bytes::from(buffer);
-        let Some(&(first, _)) = inserted.first() else { return Ok(Self { head, rest: Vec::new() }) };
-        let mut behind = head.split_off(first);
-        let mut rest = Vec::with_capacity(2 * inserted.len());
-        let mut at = first;
-        for (place, part) in inserted {
-            let between = behind.split_to(place - at);
-            if !between.is_empty() {
-                rest.push(Part::Bytes(between));
-            }
-            rest.push(part);
-            at = place;
-        }
-        if !behind.is_empty() {
-            rest.push(Part::Bytes(behind));
-        }
+        let (prefix, content) = buffer.split_first_chunk_mut().expect("the encoder has left room for the size");
+        let content = inserted.iter().map(|(_, part)| part.len()).fold(content.len(), usize::saturating_add);
+        *prefix = i32::try_from(content).map_err(|_| ResponseTooLarge(content))?.to_be_bytes();
+        let (head, rest) = insert(buffer, inserted);
         Ok(Self { head, rest })
     }
 
     /// How many bytes are sent, the size prefix included.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.head.len() + self.rest.iter().map(Part::len).sum::<usize>()
+        self.rest.iter().map(Part::len).fold(self.head.len(), usize::saturating_add)
     }
 
     /// Never: there is always a size prefix.
@@ -159,13 +143,29 @@ impl Frame {
     #[must_use]
     pub fn len_in_memory(&self) -> usize {
         let in_memory = |part: &Part| if let Part::Bytes(bytes) = part { bytes.len() } else { 0 };
-        self.head.len() + self.rest.iter().map(in_memory).sum::<usize>()
+        self.rest.iter().map(in_memory).fold(self.head.len(), usize::saturating_add)
     }
 
     /// The pieces, in the order in which they are sent.
     pub fn into_parts(self) -> impl Iterator<Item = Part> {
         std::iter::once(Part::Bytes(self.head)).chain(self.rest)
     }
+}
+
+/// Puts each piece where `buffer` had that length: what stands before the first, and all that follows. From the last to
+/// the first, so that none moves another's place.
+pub(super) fn insert(buffer: Vec<u8>, pieces: Vec<(usize, Part)>) -> (Bytes, Vec<Part>) {
+    let mut head = Bytes::from(buffer);
+    let mut rest = Vec::with_capacity(pieces.len().saturating_mul(2));
+    for (place, piece) in pieces.into_iter().rev() {
+        let behind = head.split_off(place);
+        if !behind.is_empty() {
+            rest.push(Part::Bytes(behind));
+        }
+        rest.push(piece);
+    }
+    rest.reverse();
+    (head, rest)
 }
 
 #[cfg(test)]

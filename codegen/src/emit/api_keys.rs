@@ -43,7 +43,9 @@ pub(super) fn emit(schemas: &Schemas) -> TokenStream {
             /// The key as the wire has it.
             #[must_use]
             pub fn code(self) -> i16 {
-                self as i16
+                match self {
+                    #(Self::#names => #numbers,)*
+                }
             }
 
             /// The name in Kafka's protocol documents.

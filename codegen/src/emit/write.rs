@@ -241,7 +241,6 @@ fn known_and_unknown(message: &Message, tagged: &[(crate::model::Tag, &Field)], 
         })
         .collect();
     let names: Vec<_> = tagged.iter().map(|(_, field)| format_ident!("has_{}", field.snake_case_name())).collect();
-    let counts = names.iter().map(|name| quote!(+ u32::from(#name)));
     let mut next = 0_u32;
     let writes = tagged.iter().zip(&names).map(|((tag, field), present)| {
         let number = Literal::u32_unsuffixed(tag.number);
@@ -265,7 +264,7 @@ fn known_and_unknown(message: &Message, tagged: &[(crate::model::Tag, &Field)], 
     let after = Literal::u32_unsuffixed(next);
     quote! {
         #(let #names = #present;)*
-        w.unsigned_varint(self.unknown_tagged_fields.count() #(#counts)*);
+        w.tagged_field_count(&self.unknown_tagged_fields, &[#(#names),*]);
         #(#writes)*
         w.unknown_tagged_fields_from(&self.unknown_tagged_fields, #after);
     }

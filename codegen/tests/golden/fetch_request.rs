@@ -197,9 +197,9 @@ impl Message for FetchRequest {
             let has_cluster_id = self.cluster_id.is_some();
             let has_replica_state = version >= 15
                 && self.replica_state != ReplicaState::default();
-            w.unsigned_varint(
-                self.unknown_tagged_fields.count() + u32::from(has_cluster_id)
-                    + u32::from(has_replica_state),
+            w.tagged_field_count(
+                &self.unknown_tagged_fields,
+                &[has_cluster_id, has_replica_state],
             );
             if has_cluster_id {
                 w.tagged_field(0, |w| w.nullable_string(self.cluster_id.as_ref(), true))
@@ -464,9 +464,9 @@ impl FetchPartition {
             let has_replica_directory_id = version >= 17
                 && !self.replica_directory_id.is_nil();
             let has_high_watermark = version >= 18 && self.high_watermark != i64::MAX;
-            w.unsigned_varint(
-                self.unknown_tagged_fields.count() + u32::from(has_replica_directory_id)
-                    + u32::from(has_high_watermark),
+            w.tagged_field_count(
+                &self.unknown_tagged_fields,
+                &[has_replica_directory_id, has_high_watermark],
             );
             if has_replica_directory_id {
                 w.tagged_field(0, |w| w.uuid(self.replica_directory_id))

@@ -181,9 +181,13 @@ impl Message for PartitionRecord {
         let has_eligible_leader_replicas = version >= 2
             && self.eligible_leader_replicas.is_some();
         let has_last_known_elr = version >= 2 && self.last_known_elr.is_some();
-        w.unsigned_varint(
-            self.unknown_tagged_fields.count() + u32::from(has_leader_recovery_state)
-                + u32::from(has_eligible_leader_replicas) + u32::from(has_last_known_elr),
+        w.tagged_field_count(
+            &self.unknown_tagged_fields,
+            &[
+                has_leader_recovery_state,
+                has_eligible_leader_replicas,
+                has_last_known_elr,
+            ],
         );
         if has_leader_recovery_state {
             w.tagged_field(0, |w| w.int8(self.leader_recovery_state))

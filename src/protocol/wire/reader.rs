@@ -30,8 +30,8 @@ pub struct Reader<'a> {
 
 type Decoded<T> = Result<T, DecodeError>;
 
-/// Bytes in the longest string, however its length is written.
-pub(super) const STRING_MAX: usize = i16::MAX as usize;
+/// Bytes in the longest string, however its length is written: what an `i16` can say.
+pub(super) const STRING_MAX: usize = 0x7fff;
 
 impl<'a> Reader<'a> {
     /// Reads from the start of `frame`.
@@ -92,7 +92,7 @@ impl<'a> Reader<'a> {
     /// Bytes read so far.
     #[must_use]
     pub fn position(&self) -> usize {
-        self.end - self.rest.len()
+        self.end.saturating_sub(self.rest.len())
     }
 
     /// Bytes left to read.
@@ -187,8 +187,8 @@ impl<'a> Reader<'a> {
             return Ok(u32::from(*short));
         }
         match unsigned_varint(self.rest) {
-            Ok((value, length)) => {
-                self.rest = &self.rest[length..];
+            Ok((value, rest)) => {
+                self.rest = rest;
                 Ok(value)
             }
             Err(reason) => Err(self.error(reason)),
@@ -208,7 +208,7 @@ impl<'a> Reader<'a> {
     /// A compact length: one more than the length, 0 for null.
     #[inline]
     fn compact_length(&mut self) -> Decoded<Option<usize>> {
-        Ok(self.unsigned_varint()?.checked_sub(1).map(|length| length as usize))
+        Ok(self.unsigned_varint()?.checked_sub(1).map(in_memory))
     }
 
     /// A length of four bytes, -1 for null.
@@ -292,7 +292,7 @@ impl<'a> Reader<'a> {
         let start = self.position();
         let Some(count) = (if compact { self.compact_length()? } else { self.length()? }) else { return Ok(None) };
         let available = self.remaining();
-        if count > available / least_size.max(1) {
+        if count.saturating_mul(least_size.max(1)) > available {
             return Err(DecodeError::new(start, DecodeReason::TooManyElements { count, available }));
         }
         self.take_elements(start, count)?;
@@ -361,12 +361,13 @@ impl<'a> Reader<'a> {
             if let Some(previous) = previous.replace(tag).filter(|&previous| previous >= tag) {
                 return Err(DecodeError::new(start, DecodeReason::TagOrder { tag, previous }));
             }
-            let declared = self.unsigned_varint()? as usize;
+            let declared = in_memory(self.unsigned_varint()?);
             let Some((content, after)) = self.rest.split_at_checked(declared) else {
                 return Err(self.error(DecodeReason::Truncated { needed: declared, available: self.remaining() }));
             };
             let content_start = self.position();
-            let content_end = content_start + declared;
+            self.rest = after;
+            let content_end = self.position();
             let outer_end = std::mem::replace(&mut self.end, content_end);
             self.rest = content;
             let is_known = known(self, tag)?;
@@ -375,7 +376,7 @@ impl<'a> Reader<'a> {
             if !is_known {
                 unknown.push(start..content_end);
             } else if left > 0 {
-                let reason = DecodeReason::TagSize { tag, declared, used: declared - left };
+                let reason = DecodeReason::TagSize { tag, declared, used: declared.saturating_sub(left) };
                 return Err(DecodeError::new(content_start, reason));
             }
         }
@@ -391,21 +392,29 @@ fn present<T>(start: usize, value: Option<T>) -> Decoded<T> {
     )
 }
 
-/// An unsigned varint at the head of `bytes`, and its length. Five bytes at most, no bit above the 32nd.
+/// A length as memory counts it. What no memory holds, no input holds either, so the greatest may stand for it.
 #[inline]
-pub(super) fn unsigned_varint(bytes: &[u8]) -> Result<(u32, usize), DecodeReason> {
+pub(super) fn in_memory(length: u32) -> usize {
+    usize::try_from(length).unwrap_or(usize::MAX)
+}
+
+/// An unsigned varint at the head of `bytes`, and what follows it. Five bytes at most, no bit above the 32nd.
+#[inline]
+pub(super) fn unsigned_varint(bytes: &[u8]) -> Result<(u32, &[u8]), DecodeReason> {
     let mut value = 0_u32;
-    for (at, &byte) in bytes.iter().take(5).enumerate() {
-        let bits = u32::from(byte & 0x7f);
-        if at == 4 && byte > 0x0f {
+    let mut rest = bytes;
+    for shift in [0, 7, 14, 21, 28] {
+        let Some((&byte, after)) = rest.split_first() else { break };
+        if shift == 28 && byte > 0x0f {
             return Err(DecodeReason::Varint { bits: 32 });
         }
-        value |= bits << (7 * at);
+        value |= u32::from(byte & 0x7f) << shift;
         if byte < 0x80 {
-            return Ok((value, at + 1));
+            return Ok((value, after));
         }
+        rest = after;
     }
-    Err(DecodeReason::Truncated { needed: bytes.len() + 1, available: bytes.len() })
+    Err(DecodeReason::Truncated { needed: bytes.len().saturating_add(1), available: bytes.len() })
 }
 
 #[cfg(test)]
@@ -422,9 +431,9 @@ mod tests {
 
     #[test]
     fn varints_have_at_most_32_bits() {
-        assert_eq!(unsigned_varint(&[0]), Ok((0, 1)));
-        assert_eq!(unsigned_varint(&[0xac, 0x02, 9]), Ok((300, 2)));
-        assert_eq!(unsigned_varint(&[0xff, 0xff, 0xff, 0xff, 0x0f]), Ok((u32::MAX, 5)));
+        assert_eq!(unsigned_varint(&[0]), Ok((0, &[][..])));
+        assert_eq!(unsigned_varint(&[0xac, 0x02, 9]), Ok((300, &[9][..])));
+        assert_eq!(unsigned_varint(&[0xff, 0xff, 0xff, 0xff, 0x0f]), Ok((u32::MAX, &[][..])));
         assert_eq!(unsigned_varint(&[0xff, 0xff, 0xff, 0xff, 0x1f]), Err(DecodeReason::Varint { bits: 32 }));
         assert_eq!(unsigned_varint(&[0x80; 6]), Err(DecodeReason::Varint { bits: 32 }));
         assert!(matches!(unsigned_varint(&[0x80]), Err(DecodeReason::Truncated { .. })));
@@ -526,6 +535,6 @@ mod tests {
         assert_eq!(unknown.count(), 3);
         assert_eq!(unknown.raw(), &frame[1..]);
         assert_eq!(unknown.raw().as_ptr(), frame[1..].as_ptr());
-        assert_eq!(unknown.split_before(6), (&frame[1..4], &frame[4..]));
+        assert_eq!((unknown.raw_between(0, 6), unknown.raw_from(6)), (&frame[1..4], &frame[4..]));
     }
 }

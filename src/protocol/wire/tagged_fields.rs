@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
-use super::reader::unsigned_varint;
+use super::reader::{in_memory, unsigned_varint};
 
 /// The unknown tagged fields of one struct. Eight bytes where there are none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,19 +33,14 @@ impl UnknownTaggedFields {
         self.raw().len()
     }
 
-    /// Splits the raw fields at the first tag that is not below `tag`.
-    pub(super) fn split_before(&self, tag: u32) -> (&[u8], &[u8]) {
-        let Some(raw) = &self.0 else { return (&[], &[]) };
-        let fields: &[u8] = &raw.fields;
-        let mut at = 0;
-        while let Some(rest) = fields.get(at..) {
-            let Some(((next_tag, size), head)) = tag_and_size(rest) else { break };
-            if next_tag >= tag {
-                break;
-            }
-            at += head + size;
-        }
-        fields.split_at(at.min(fields.len()))
+    /// The raw fields from tag `from` on.
+    pub(super) fn raw_from(&self, from: u32) -> &[u8] {
+        split_before(self.raw(), from).1
+    }
+
+    /// The raw fields from tag `from` on and below tag `below`.
+    pub(super) fn raw_between(&self, from: u32, below: u32) -> &[u8] {
+        split_before(self.raw_from(from), below).0
     }
 
     /// All of them, as they came.
@@ -76,13 +71,13 @@ impl<'a> Gatherer<'a> {
 
     /// Adds a field: where in the frame its tag, size and content stand.
     pub(super) fn push(&mut self, field: Range<usize>) {
-        self.count += 1;
+        self.count = self.count.saturating_add(1);
         if self.run.end == field.start {
             self.run.end = field.end;
             return;
         }
-        self.joined.extend_from_slice(&self.frame[self.run.clone()]);
-        self.run = field;
+        let run = std::mem::replace(&mut self.run, field);
+        self.joined.extend_from_slice(&self.frame.slice(run));
     }
 
     /// What keeping them takes.
@@ -90,7 +85,7 @@ impl<'a> Gatherer<'a> {
         match (self.count, self.joined.len()) {
             (0, _) => 0,
             (_, 0) => size_of::<Raw>(),
-            (_, joined) => size_of::<Raw>() + joined + self.run.len(),
+            (_, joined) => size_of::<Raw>().saturating_add(joined).saturating_add(self.run.len()),
         }
     }
 
@@ -99,21 +94,35 @@ impl<'a> Gatherer<'a> {
         if self.count == 0 {
             return UnknownTaggedFields::default();
         }
+        let run = self.frame.slice(self.run);
         let fields = if self.joined.is_empty() {
-            self.frame.slice(self.run)
+            run
         } else {
-            self.joined.extend_from_slice(&self.frame[self.run]);
+            self.joined.extend_from_slice(&run);
             self.joined.freeze()
         };
         UnknownTaggedFields(Some(Box::new(Raw { count: self.count, fields })))
     }
 }
 
-/// Tag and size at the head of a field, and how many bytes they take.
-fn tag_and_size(bytes: &[u8]) -> Option<((u32, usize), usize)> {
-    let (tag, first) = unsigned_varint(bytes).ok()?;
-    let (size, second) = unsigned_varint(&bytes[first..]).ok()?;
-    Some(((tag, size as usize), first + second))
+/// Splits raw fields at the first tag that is not below `tag`.
+fn split_before(fields: &[u8], tag: u32) -> (&[u8], &[u8]) {
+    let mut rest = fields;
+    while let Some((next_tag, after)) = skip_field(rest) {
+        if next_tag >= tag {
+            break;
+        }
+        rest = after;
+    }
+    fields.split_at(fields.len().saturating_sub(rest.len()))
+}
+
+/// The tag of the field at the head of `fields`, and what follows the field.
+fn skip_field(fields: &[u8]) -> Option<(u32, &[u8])> {
+    let (tag, rest) = unsigned_varint(fields).ok()?;
+    let (size, rest) = unsigned_varint(rest).ok()?;
+    let (_, after) = rest.split_at_checked(in_memory(size))?;
+    Some((tag, after))
 }
 
 #[cfg(test)]
@@ -131,7 +140,7 @@ mod tests {
         let none = gathered(&Bytes::from_static(b"\0"), &[]);
         assert_eq!(none, UnknownTaggedFields(None));
         assert_eq!((none.count(), none.raw()), (0, &b""[..]));
-        assert_eq!(none.split_before(3), (&b""[..], &b""[..]));
+        assert_eq!((none.raw_from(3), none.raw_between(0, 3)), (&b""[..], &b""[..]));
     }
 
     #[test]
@@ -153,8 +162,12 @@ mod tests {
     fn they_split_at_any_tag() {
         let frame = Bytes::from_static(b"\x02\x00\x05\x02ab\x80\x01\x00");
         let unknown = gathered(&frame, std::slice::from_ref(&(0..9)));
-        for (tag, before) in [(0, 0), (2, 0), (3, 2), (5, 2), (6, 6), (128, 6), (129, 9), (u32::MAX, 9)] {
-            assert_eq!(unknown.split_before(tag), frame.split_at(before), "tag {tag}");
+        let splits = [(0, 0), (2, 0), (3, 2), (5, 2), (6, 6), (128, 6), (129, 9), (u32::MAX, 9)];
+        for (from, start) in splits {
+            assert_eq!(unknown.raw_from(from), &frame[start..], "tag {from}");
+            for (below, end) in splits {
+                assert_eq!(unknown.raw_between(from, below), &frame[start..end.max(start)], "tags {from}..{below}");
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::protocol::{
     file_range::FileRange,
-    frame::{Frame, Part, ResponseTooLarge, SIZE_PREFIX},
+    frame::{Frame, Part, ResponseTooLarge, SIZE_PREFIX, insert},
     records::Records,
 };
 
@@ -20,6 +20,12 @@ const SHARE_FROM: usize = 4096;
 
 /// First room for a frame: most responses fit.
 const FRAME_CAPACITY: usize = 256;
+
+/// Greatest length of an array or of bytes: one more, which the compact form writes, is an `i32` still.
+const LENGTH_MAX: usize = 0x7fff_fffe;
+
+/// Greatest size of a tagged field's content: an `i32` to Kafka.
+const TAGGED_SIZE_MAX: usize = 0x7fff_ffff;
 
 /// Collects an encoded message, or only counts its bytes.
 #[derive(Debug, Default)]
@@ -85,22 +91,20 @@ impl Writer {
             return self.buffer.into();
         }
         let mut joined = Vec::with_capacity(self.length);
-        let mut from = 0;
-        for (to, part) in &self.shared {
-            joined.extend_from_slice(&self.buffer[from..*to]);
-            from = *to;
+        let (head, rest) = insert(self.buffer, self.shared);
+        joined.extend_from_slice(&head);
+        for part in &rest {
             match part {
                 Part::Bytes(bytes) => joined.extend_from_slice(bytes),
                 Part::File(_) => debug_assert!(false, "a file range is sent, not copied"),
             }
         }
-        joined.extend_from_slice(&self.buffer[from..]);
         joined.into()
     }
 
     #[inline]
     fn put(&mut self, bytes: &[u8]) {
-        self.length += bytes.len();
+        self.length = self.length.saturating_add(bytes.len());
         if !self.counting {
             self.buffer.extend_from_slice(bytes);
         }
@@ -110,12 +114,12 @@ impl Writer {
         if bytes.len() < SHARE_FROM || self.counting {
             return self.put(bytes);
         }
-        self.length += bytes.len();
+        self.length = self.length.saturating_add(bytes.len());
         self.shared.push((self.buffer.len(), Part::Bytes(bytes.clone())));
     }
 
     fn put_file(&mut self, range: &FileRange) {
-        self.length += range.length;
+        self.length = self.length.saturating_add(range.length);
         if self.counting || range.length == 0 {
             return;
         }
@@ -188,30 +192,32 @@ impl Writer {
     /// An unsigned varint.
     #[inline]
     pub fn unsigned_varint(&mut self, mut value: u32) {
-        let mut bytes = [0; 5];
-        let mut length = 0;
-        loop {
-            let low = value.to_le_bytes()[0] & 0x7f;
+        while value >= 0x80 {
+            self.put(&[value.to_le_bytes()[0] | 0x80]);
             value >>= 7;
-            bytes[length] = if value == 0 { low } else { low | 0x80 };
-            length += 1;
-            if value == 0 {
-                return self.put(&bytes[..length]);
-            }
         }
+        self.put(&[value.to_le_bytes()[0]]);
     }
 
-    /// The length of an array or of bytes: one more as a varint, or four bytes.
+    /// A compact length: one more than the length.
+    #[inline]
+    fn compact_length(&mut self, length: u32) -> Encoded {
+        self.unsigned_varint(length.saturating_add(1));
+        Ok(())
+    }
+
+    /// The length of an array or of bytes.
     fn length(&mut self, length: usize, compact: bool) -> Encoded {
-        let most = i32::MAX as usize - 1;
-        let Some(fitting) = i32::try_from(length).ok().filter(|_| length <= most) else {
-            return Err(EncodeError::new(EncodeReason::TooLong { length, most }));
-        };
-        if compact {
-            self.unsigned_varint(fitting.cast_unsigned() + 1);
-            return Ok(());
+        match i32::try_from(length) {
+            Ok(fitting) if length <= LENGTH_MAX => {
+                if compact {
+                    self.compact_length(fitting.cast_unsigned())
+                } else {
+                    self.int32(fitting)
+                }
+            }
+            _ => Err(EncodeError::new(EncodeReason::TooLong { length, most: LENGTH_MAX })),
         }
-        self.int32(fitting)
     }
 
     /// The length that stands for null.
@@ -230,9 +236,9 @@ impl Writer {
             return Err(EncodeError::new(EncodeReason::TooLong { length: bytes.len(), most: STRING_MAX }));
         };
         if compact {
-            self.unsigned_varint(u32::from(length.cast_unsigned()) + 1);
+            self.compact_length(u32::from(length.cast_unsigned()))?
         } else {
-            self.put(&length.to_be_bytes());
+            self.int16(length)?
         }
         self.put(bytes);
         Ok(())
@@ -337,18 +343,23 @@ impl Writer {
     /// One tagged field: tag, size, content. The content is gone through twice, first for its size.
     pub fn tagged_field(&mut self, tag: u32, content: impl Fn(&mut Self) -> Encoded) -> Encoded {
         let was_counting = std::mem::replace(&mut self.counting, true);
-        let start = self.length;
+        let outer_length = std::mem::replace(&mut self.length, 0);
         content(self)?;
-        let size = self.length - start;
-        self.length = start;
+        let size = std::mem::replace(&mut self.length, outer_length);
         self.counting = was_counting;
         self.unsigned_varint(tag);
-        let most = i32::MAX as usize;
-        let Ok(size) = u32::try_from(size) else {
-            return Err(EncodeError::new(EncodeReason::TooLong { length: size, most }));
+        let Ok(fitting) = i32::try_from(size) else {
+            return Err(EncodeError::new(EncodeReason::TooLong { length: size, most: TAGGED_SIZE_MAX }));
         };
-        self.unsigned_varint(size);
+        self.unsigned_varint(fitting.cast_unsigned());
         content(self)
+    }
+
+    /// How many tagged fields a struct has: the unknown ones, and each known one that is present.
+    #[inline]
+    pub fn tagged_field_count(&mut self, unknown: &UnknownTaggedFields, present: &[bool]) {
+        let present = present.iter().map(|&present| u32::from(present));
+        self.unsigned_varint(present.fold(unknown.count(), u32::saturating_add));
     }
 
     /// All tagged fields of a struct without known ones to write.
@@ -359,18 +370,12 @@ impl Writer {
 
     /// The unknown tagged fields from tag `from` on and below tag `below`: those that stand between two known ones.
     pub fn unknown_tagged_fields_between(&mut self, unknown: &UnknownTaggedFields, from: u32, below: u32) {
-        if unknown.count() == 0 {
-            return;
-        }
-        let before = unknown.split_before(from).0.len();
-        self.put(&unknown.split_before(below).0[before..]);
+        self.put(unknown.raw_between(from, below));
     }
 
     /// The unknown tagged fields from tag `from` on.
     pub fn unknown_tagged_fields_from(&mut self, unknown: &UnknownTaggedFields, from: u32) {
-        if unknown.count() > 0 {
-            self.put(unknown.split_before(from).1);
-        }
+        self.put(unknown.raw_from(from));
     }
 }
 
