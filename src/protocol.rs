@@ -1,4 +1,8 @@
 //! Kafka's protocol: primitives, generated messages, record batches, error codes. Knows neither sockets nor files.
+#![cfg_attr(
+    not(test),
+    deny(clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
+)]
 
 pub mod error_code;
 pub mod file_range;

@@ -14,6 +14,14 @@ macro_rules! error_codes {
             /// Every code, ascending.
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
 
+            /// The code as the wire has it.
+            #[must_use]
+            pub fn code(self) -> i16 {
+                match self {
+                    $(Self::$variant => $code,)*
+                }
+            }
+
             /// The name in Kafka's documents.
             #[must_use]
             pub fn name(self) -> &'static str {
@@ -167,17 +175,11 @@ error_codes! {
 }
 
 impl ErrorCode {
-    /// The code as the wire has it.
-    #[must_use]
-    pub fn code(self) -> i16 {
-        self as i16
-    }
-
     /// The error with this code.
     #[must_use]
     pub fn from_code(code: i16) -> Option<Self> {
         let place = Self::ALL.binary_search_by_key(&code, |error| error.code()).ok()?;
-        Some(Self::ALL[place])
+        Self::ALL.get(place).copied()
     }
 }
 

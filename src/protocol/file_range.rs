@@ -30,16 +30,22 @@ impl FileRange {
     /// Reads the whole range into memory. An end of file before its end is an error.
     pub fn read(&self) -> io::Result<Bytes> {
         let mut buffer = vec![0; self.length];
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match self.source.read_at(&mut buffer[filled..], self.position + filled as u64) {
+        let mut filled = 0_usize;
+        while let Some(left @ [_, ..]) = buffer.get_mut(filled..) {
+            match self.source.read_at(left, self.position_of(filled)?) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(n) => filled += n,
+                Ok(n) => filled = filled.saturating_add(n),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(e),
             }
         }
         Ok(buffer.into())
+    }
+
+    /// Where in the file the range's byte `at` stands. No file has one beyond the last position.
+    fn position_of(&self, at: usize) -> io::Result<u64> {
+        let position = u64::try_from(at).ok().and_then(|at| self.position.checked_add(at));
+        position.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 }
 

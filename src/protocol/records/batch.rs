@@ -30,6 +30,8 @@ use super::{
 pub const HEADER_SIZE: usize = 61;
 /// Bytes before the part that the length field counts.
 pub const LOG_OVERHEAD: usize = 12;
+/// The least that the length field says: a header without records.
+const LENGTH_MIN: usize = HEADER_SIZE - LOG_OVERHEAD;
 /// The only magic that is written today.
 pub const MAGIC_V2: i8 = 2;
 
@@ -88,7 +90,7 @@ pub enum BatchError {
         available: usize,
     },
     /// The length field is less than the header itself.
-    #[error("batch length {length} is less than the least, {}", HEADER_SIZE - LOG_OVERHEAD)]
+    #[error("batch length {length} is less than the least, {LENGTH_MIN}")]
     TooShort {
         /// The length field.
         length: i32,
@@ -129,27 +131,29 @@ impl BatchHeader {
     /// Reads a header. The batch's records need not be in `bytes`; its length is checked against the least possible.
     pub fn parse(bytes: &[u8]) -> Result<Self, BatchError> {
         let available = bytes.len();
-        if available > MAGIC_AT && bytes[MAGIC_AT].cast_signed() != MAGIC_V2 {
-            return Err(BatchError::Magic { magic: bytes[MAGIC_AT].cast_signed() });
+        if let Some(magic) = bytes.get(MAGIC_AT).map(|byte| byte.cast_signed())
+            && magic != MAGIC_V2
+        {
+            return Err(BatchError::Magic { magic });
         }
         let header: &[u8; HEADER_SIZE] =
             bytes.first_chunk().ok_or(BatchError::Truncated { needed: HEADER_SIZE, available })?;
         let header = Self {
-            base_offset: i64::from_be_bytes(field(header, 0)),
-            length: i32::from_be_bytes(field(header, 8)),
-            partition_leader_epoch: i32::from_be_bytes(field(header, 12)),
-            crc: u32::from_be_bytes(field(header, CRC_AT)),
-            attributes: i16::from_be_bytes(field(header, ATTRIBUTES_AT)),
-            last_offset_delta: i32::from_be_bytes(field(header, 23)),
-            base_timestamp: i64::from_be_bytes(field(header, 27)),
-            max_timestamp: i64::from_be_bytes(field(header, 35)),
-            producer_id: i64::from_be_bytes(field(header, 43)),
-            producer_epoch: i16::from_be_bytes(field(header, 51)),
-            base_sequence: i32::from_be_bytes(field(header, 53)),
-            record_count: i32::from_be_bytes(field(header, 57)),
+            base_offset: i64::from_be_bytes(field::<0, _>(header)),
+            length: i32::from_be_bytes(field::<8, _>(header)),
+            partition_leader_epoch: i32::from_be_bytes(field::<12, _>(header)),
+            crc: u32::from_be_bytes(field::<CRC_AT, _>(header)),
+            attributes: i16::from_be_bytes(field::<ATTRIBUTES_AT, _>(header)),
+            last_offset_delta: i32::from_be_bytes(field::<23, _>(header)),
+            base_timestamp: i64::from_be_bytes(field::<27, _>(header)),
+            max_timestamp: i64::from_be_bytes(field::<35, _>(header)),
+            producer_id: i64::from_be_bytes(field::<43, _>(header)),
+            producer_epoch: i16::from_be_bytes(field::<51, _>(header)),
+            base_sequence: i32::from_be_bytes(field::<53, _>(header)),
+            record_count: i32::from_be_bytes(field::<57, _>(header)),
         };
         match usize::try_from(header.length) {
-            Ok(length) if length >= HEADER_SIZE - LOG_OVERHEAD => Ok(header),
+            Ok(length) if length >= LENGTH_MIN => Ok(header),
             _ => Err(BatchError::TooShort { length: header.length }),
         }
     }
@@ -178,7 +182,7 @@ impl BatchHeader {
     #[must_use]
     pub fn size(&self) -> usize {
         // A parsed length is positive; a hand-made header with another is a bug that this makes visible as an empty batch.
-        usize::try_from(self.length).map_or(0, |length| length + LOG_OVERHEAD)
+        usize::try_from(self.length).map_or(0, |length| length.saturating_add(LOG_OVERHEAD))
     }
 
     /// Offset of the last record (or of the last that was, before compaction).
@@ -274,24 +278,28 @@ impl BatchHeader {
     /// Sets the length and the CRC to those of this header before `payload`. False if the batch is too long to have one.
     #[must_use]
     pub fn seal(&mut self, payload: &[u8]) -> bool {
-        let Ok(length) = i32::try_from(HEADER_SIZE - LOG_OVERHEAD + payload.len()) else { return false };
+        let Ok(length) = i32::try_from(LENGTH_MIN.saturating_add(payload.len())) else { return false };
         self.length = length;
         self.crc = crc32c::crc32c_append(compute_crc(&self.to_bytes()), payload);
         true
     }
 }
 
-/// The `N` bytes at `at`, which callers keep inside the header.
-fn field<const N: usize>(header: &[u8; HEADER_SIZE], at: usize) -> [u8; N] {
+/// The `N` bytes at `AT`.
+#[inline]
+#[expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "held against the header when compiled")]
+fn field<const AT: usize, const N: usize>(header: &[u8; HEADER_SIZE]) -> [u8; N] {
+    const { assert!(AT + N <= HEADER_SIZE) };
     let mut bytes = [0; N];
-    bytes.copy_from_slice(&header[at..at + N]);
+    bytes.copy_from_slice(&header[AT..AT + N]);
     bytes
 }
 
-/// The CRC that belongs into the header of this batch. `batch` is the whole batch, at least [`HEADER_SIZE`] bytes.
+/// The CRC that belongs into the header of this batch. `batch` is the whole batch; what ends before the first byte that
+/// is covered has the CRC of no bytes.
 #[must_use]
 pub fn compute_crc(batch: &[u8]) -> u32 {
-    crc32c::crc32c(&batch[ATTRIBUTES_AT..])
+    crc32c::crc32c(batch.get(ATTRIBUTES_AT..).unwrap_or_default())
 }
 
 /// One batch, whole: the header is the one in `bytes`, the length is right. The CRC is not implied.

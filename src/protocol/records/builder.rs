@@ -153,7 +153,7 @@ impl BatchBuilder {
     /// Bytes of the batch so far, before compression.
     #[must_use]
     pub fn size(&self) -> usize {
-        HEADER_SIZE + self.payload.len()
+        HEADER_SIZE.saturating_add(self.payload.len())
     }
 
     /// Finishes the batch.
@@ -167,7 +167,7 @@ impl BatchBuilder {
         self.header.set_compression_id(self.codec.id());
         let payload = compress(self.codec, self.level, &Bytes::from(self.payload))?;
         RecordBatch::assemble(self.header, &payload)
-            .ok_or(BuildError::TooLarge { what: "a batch", size: HEADER_SIZE + payload.len() })
+            .ok_or_else(|| BuildError::TooLarge { what: "a batch", size: HEADER_SIZE.saturating_add(payload.len()) })
     }
 
     fn encode_body(&mut self, record: &NewRecord<'_>, base_timestamp: i64) -> Result<(), BuildError> {

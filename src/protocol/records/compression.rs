@@ -142,12 +142,12 @@ impl<'a> Decompressor<'a> {
     pub fn read_onto(&mut self, out: &mut Vec<u8>) -> Result<usize, DecompressError> {
         let filled = out.len();
         // Twice as much each time, but never much more than may come.
-        if out.capacity() - filled < self.step_size {
+        if out.spare_capacity_mut().len() < self.step_size {
             out.reserve_exact(self.step_size.max(filled.min(self.remaining)));
         }
-        out.resize(filled + self.step_size, 0);
-        let read = contain_panic(|| self.reader.read(&mut out[filled..]));
-        out.truncate(filled + read.as_ref().map_or(0, |&read| read));
+        out.resize(filled.saturating_add(self.step_size), 0);
+        let read = contain_panic(|| self.reader.read(out.get_mut(filled..).unwrap_or_default()));
+        out.truncate(filled.saturating_add(read.as_ref().map_or(0, |&read| read)));
         let read = read.map_err(|error| refuse(self.codec, self.limit, &error))?;
         self.remaining = self.remaining.checked_sub(read).ok_or_else(|| self.too_large())?;
         Ok(read)

@@ -16,7 +16,7 @@
 
 use std::iter::FusedIterator;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use super::varint::{VarintError, read_varint, read_varlong};
 
@@ -154,7 +154,7 @@ impl<'a> RawRecords<'a> {
         let whole = self.rest;
         let parts = split_body(&mut self.rest).and_then(|body| parse_body(body, |_, _| ()))?;
         Ok(RawRecord {
-            bytes: &whole[..whole.len() - self.rest.len()],
+            bytes: whole.split_at(whole.len().saturating_sub(self.rest.len())).0,
             attributes: parts.attributes,
             timestamp_delta: parts.timestamp_delta,
             after_timestamp: parts.after_timestamp,
@@ -186,36 +186,36 @@ impl FusedIterator for RawRecords<'_> {}
 /// The records of a decompressed payload. Ends after the first error.
 #[derive(Clone, Debug)]
 pub struct RecordIter {
-    payload: Bytes,
-    at: usize,
+    rest: Bytes,
 }
 
 impl RecordIter {
     /// Reads `payload`, which is not compressed (any more).
     #[must_use]
     pub fn new(payload: Bytes) -> Self {
-        Self { payload, at: 0 }
+        Self { rest: payload }
     }
 
     fn parse_next(&mut self) -> Result<Record, RecordError> {
-        let mut rest = &self.payload[self.at..];
+        let mut rest = self.rest.as_ref();
         let body = split_body(&mut rest)?;
         let mut headers = Vec::new();
         let parts = parse_body(body, |key, value| {
             headers.push(RecordHeader {
-                key: self.payload.slice_ref(key),
-                value: value.map(|value| self.payload.slice_ref(value)),
+                key: self.rest.slice_ref(key),
+                value: value.map(|value| self.rest.slice_ref(value)),
             });
         })?;
-        self.at = self.payload.len() - rest.len();
-        Ok(Record {
+        let record = Record {
             attributes: parts.attributes,
             timestamp_delta: parts.timestamp_delta,
             offset_delta: parts.offset_delta,
-            key: parts.key.map(|key| self.payload.slice_ref(key)),
-            value: parts.value.map(|value| self.payload.slice_ref(value)),
+            key: parts.key.map(|key| self.rest.slice_ref(key)),
+            value: parts.value.map(|value| self.rest.slice_ref(value)),
             headers,
-        })
+        };
+        self.rest.advance(self.rest.len().saturating_sub(rest.len()));
+        Ok(record)
     }
 }
 
@@ -223,12 +223,12 @@ impl Iterator for RecordIter {
     type Item = Result<Record, RecordError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.at == self.payload.len() {
+        if self.rest.is_empty() {
             return None;
         }
         let record = self.parse_next();
         if record.is_err() {
-            self.at = self.payload.len();
+            self.rest.clear();
         }
         Some(record)
     }
@@ -279,7 +279,7 @@ fn parse_body<'a>(
     mut on_header: impl FnMut(&'a [u8], Option<&'a [u8]>),
 ) -> Result<Parts<'a>, RecordError> {
     let rest = &mut body;
-    let attributes = take("record attributes", 1, rest)?[0].cast_signed();
+    let attributes = take_attributes(rest)?;
     let timestamp_delta = number("timestamp delta", read_varlong(rest))?;
     let after_timestamp = *rest;
     let offset_delta = number("offset delta", read_varint(rest))?;
@@ -294,6 +294,14 @@ fn parse_body<'a>(
         return Err(RecordError::LeftOver { bytes: rest.len() });
     }
     Ok(Parts { attributes, timestamp_delta, after_timestamp, offset_delta, key, value })
+}
+
+#[inline]
+fn take_attributes(rest: &mut &[u8]) -> Result<i8, RecordError> {
+    let length = RecordError::Length { field: "record attributes", length: 1, remaining: rest.len() };
+    let (&attributes, left) = rest.split_first().ok_or(length)?;
+    *rest = left;
+    Ok(attributes.cast_signed())
 }
 
 #[inline]

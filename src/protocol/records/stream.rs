@@ -37,35 +37,41 @@ impl<'a> RecordStream<'a> {
     }
 
     fn parse_next(&mut self) -> Result<Option<RecordMeta>, StreamError> {
-        if self.at == self.window.len() && !self.fill()? {
+        if self.rest().is_empty() && !self.fill()? {
             return Ok(None);
         }
         let length = self.read_length()?;
-        while self.window.len() - self.at < length {
+        let meta = loop {
+            if let Some(body) = self.rest().get(..length) {
+                break parse_meta(body)?;
+            }
             if !self.fill()? {
                 return Err(self.cut_off(length).into());
             }
-        }
-        let end = self.at + length;
-        let meta = parse_meta(&self.window[self.at..end])?;
-        self.at = end;
+        };
+        self.at = self.at.saturating_add(length);
         Ok(Some(meta))
+    }
+
+    /// What the window holds of the records that follow.
+    fn rest(&self) -> &[u8] {
+        self.window.get(self.at..).unwrap_or_default()
     }
 
     /// The next record's length, which the bytes that may still come can hold.
     fn read_length(&mut self) -> Result<usize, StreamError> {
         let length = loop {
-            let mut rest = &self.window[self.at..];
+            let mut rest = self.rest();
             match read_length(&mut rest) {
                 Ok(length) => {
-                    self.at = self.window.len() - rest.len();
+                    self.at = self.window.len().saturating_sub(rest.len());
                     break usize::try_from(length).unwrap_or(usize::MAX);
                 }
                 Err(RecordError::Varint { source: VarintError::Truncated, .. }) if self.fill()? => {}
                 Err(error) => return Err(error.into()),
             }
         };
-        if length > self.window.len() - self.at + self.decompressor.remaining() {
+        if length > self.rest().len().saturating_add(self.decompressor.remaining()) {
             return Err(self.decompressor.too_large().into());
         }
         Ok(length)
@@ -82,7 +88,7 @@ impl<'a> RecordStream<'a> {
         RecordError::Length {
             field: "record length",
             length: i32::try_from(length).unwrap_or(i32::MAX),
-            remaining: self.window.len() - self.at,
+            remaining: self.rest().len(),
         }
     }
 }

@@ -21,14 +21,14 @@ pub enum VarintError {
 pub fn read_varint(bytes: &mut &[u8]) -> Result<i32, VarintError> {
     let raw = read_unsigned::<{ u32::BITS }>(bytes)?;
     let raw = u32::try_from(raw).map_err(|_| VarintError::TooLong { bits: u32::BITS })?;
-    Ok((raw >> 1).cast_signed() ^ -(raw & 1).cast_signed())
+    Ok((raw >> 1).cast_signed() ^ (raw & 1).cast_signed().wrapping_neg())
 }
 
 /// Takes a 64-bit number off the front of `bytes`: ten bytes at most.
 #[inline]
 pub fn read_varlong(bytes: &mut &[u8]) -> Result<i64, VarintError> {
     let raw = read_unsigned::<{ u64::BITS }>(bytes)?;
-    Ok((raw >> 1).cast_signed() ^ -(raw & 1).cast_signed())
+    Ok((raw >> 1).cast_signed() ^ (raw & 1).cast_signed().wrapping_neg())
 }
 
 /// Appends a 32-bit number.
@@ -47,26 +47,26 @@ pub fn write_varlong(out: &mut Vec<u8>, value: i64) {
     out.push(raw.to_le_bytes()[0]);
 }
 
+/// Takes a number off in as many bytes as `BITS` bits need at most. More than 64 bits are refused here; what is more than
+/// fewer is left to the caller.
 #[inline]
 fn read_unsigned<const BITS: u32>(bytes: &mut &[u8]) -> Result<u64, VarintError> {
     let mut value = 0;
-    let mut shift = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
+    let mut rest = *bytes;
+    for shift in (0..BITS).step_by(7) {
+        let Some((&byte, after)) = rest.split_first() else { return Err(VarintError::Truncated) };
         let part = u64::from(byte & 0x7f);
-        if shift + 7 > BITS && part >> (BITS - shift) != 0 {
-            return Err(VarintError::TooLong { bits: BITS });
+        if part << shift >> shift != part {
+            break;
         }
         value |= part << shift;
-        if byte & 0x80 == 0 {
-            *bytes = &bytes[at + 1..];
+        if byte < 0x80 {
+            *bytes = after;
             return Ok(value);
         }
-        shift += 7;
-        if shift >= BITS {
-            return Err(VarintError::TooLong { bits: BITS });
-        }
+        rest = after;
     }
-    Err(VarintError::Truncated)
+    Err(VarintError::TooLong { bits: BITS })
 }
 
 #[cfg(test)]

@@ -33,19 +33,18 @@ pub(super) fn decoder(payload: &[u8]) -> io::Result<impl Read> {
 /// Steps from block to block: one whole frame with independent blocks, up to the end of the payload.
 fn check_outline(payload: &[u8]) -> io::Result<()> {
     let mut rest = payload;
-    if take_u32(&mut rest)? != MAGIC {
+    if u32::from_le_bytes(take_chunk(&mut rest)?) != MAGIC {
         return Err(invalid("not an LZ4 frame"));
     }
-    let flags = take(&mut rest, 2)?[0];
+    let [flags, _block_size] = take_chunk(&mut rest)?;
     if flags & FLAG_INDEPENDENT_BLOCKS == 0 {
         return Err(invalid("blocks depend on each other"));
     }
     if flags & FLAG_DICTIONARY != 0 {
         return Err(invalid("a dictionary is needed"));
     }
-    let content_size = if flags & FLAG_CONTENT_SIZE == 0 { 0 } else { size_of::<u64>() };
-    let header_checksum = 1;
-    take(&mut rest, content_size + header_checksum)?;
+    take(&mut rest, if flags & FLAG_CONTENT_SIZE == 0 { 0 } else { size_of::<u64>() })?;
+    let [_header_checksum] = take_chunk(&mut rest)?;
     skip_blocks(&mut rest, if flags & FLAG_BLOCK_CHECKSUM == 0 { 0 } else { CHECKSUM_SIZE })?;
     take(&mut rest, if flags & FLAG_CONTENT_CHECKSUM == 0 { 0 } else { CHECKSUM_SIZE })?;
     if rest.is_empty() { Ok(()) } else { Err(invalid("bytes follow the frame")) }
@@ -53,7 +52,7 @@ fn check_outline(payload: &[u8]) -> io::Result<()> {
 
 fn skip_blocks(rest: &mut &[u8], checksum_size: usize) -> io::Result<()> {
     loop {
-        let size = take_u32(rest)? & !STORED_BLOCK;
+        let size = u32::from_le_bytes(take_chunk(rest)?) & !STORED_BLOCK;
         if size == 0 {
             return Ok(());
         }
@@ -63,10 +62,10 @@ fn skip_blocks(rest: &mut &[u8], checksum_size: usize) -> io::Result<()> {
     }
 }
 
-fn take_u32(rest: &mut &[u8]) -> io::Result<u32> {
-    let (bytes, left) = rest.split_first_chunk().ok_or_else(cut)?;
+fn take_chunk<const N: usize>(rest: &mut &[u8]) -> io::Result<[u8; N]> {
+    let (chunk, left) = rest.split_first_chunk().ok_or_else(cut)?;
     *rest = left;
-    Ok(u32::from_le_bytes(*bytes))
+    Ok(*chunk)
 }
 
 fn take<'a>(rest: &mut &'a [u8], count: usize) -> io::Result<&'a [u8]> {

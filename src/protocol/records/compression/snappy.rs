@@ -10,7 +10,7 @@
 //!
 //! Without those eight bytes the whole payload is one chunk.
 
-use std::io::{self, Read};
+use std::io::{self, Cursor, Read};
 
 use super::TOO_LARGE;
 
@@ -27,9 +27,10 @@ pub(super) fn encode(bytes: &[u8]) -> io::Result<Vec<u8>> {
     let mut chunk = vec![0; snap::raw::max_compress_len(bytes.len().min(CHUNK_SIZE))];
     for part in bytes.chunks(CHUNK_SIZE) {
         let size = encoder.compress(part, &mut chunk)?;
+        let written = chunk.get(..size).ok_or_else(|| io::Error::other("the encoder says more than it can write"))?;
         let framed_size = u32::try_from(size).map_err(io::Error::other)?;
         out.extend_from_slice(&framed_size.to_be_bytes());
-        out.extend_from_slice(&chunk[..size]);
+        out.extend_from_slice(written);
     }
     Ok(out)
 }
@@ -38,17 +39,17 @@ pub(super) fn encode(bytes: &[u8]) -> io::Result<Vec<u8>> {
 pub(super) struct Decoder<'a> {
     framed: bool,
     rest: &'a [u8],
-    chunk: Vec<u8>,
-    taken: usize,
+    chunk: Cursor<Vec<u8>>,
     remaining: usize,
 }
 
 impl<'a> Decoder<'a> {
     /// Decodes `payload`; a chunk that would bring the output over `limit` is refused before it is decoded.
     pub(super) fn new(payload: &'a [u8], limit: usize) -> Self {
-        let framed = payload.len() >= HEADER.len() && payload.starts_with(&HEADER[..MAGIC_SIZE]);
-        let rest = if framed { &payload[HEADER.len()..] } else { payload };
-        Self { framed, rest, chunk: Vec::new(), taken: 0, remaining: limit }
+        let chunks =
+            payload.split_at_checked(HEADER.len()).filter(|(header, _)| header.starts_with(&HEADER[..MAGIC_SIZE]));
+        let rest = chunks.map_or(payload, |(_, chunks)| chunks);
+        Self { framed: chunks.is_some(), rest, chunk: Cursor::default(), remaining: limit }
     }
 
     fn take_chunk(&mut self) -> io::Result<&'a [u8]> {
@@ -69,25 +70,23 @@ impl<'a> Decoder<'a> {
             return Err(invalid("a chunk declares more bytes than it can hold"));
         }
         self.remaining = self.remaining.checked_sub(size).ok_or(TOO_LARGE)?;
-        self.chunk.resize(size, 0);
-        self.taken = 0;
-        let decoded = snap::raw::Decoder::new().decompress(compressed, &mut self.chunk)?;
+        self.chunk.set_position(0);
+        let chunk = self.chunk.get_mut();
+        chunk.resize(size, 0);
+        let decoded = snap::raw::Decoder::new().decompress(compressed, chunk)?;
         if decoded == size { Ok(()) } else { Err(invalid("a chunk holds fewer bytes than it declares")) }
     }
 }
 
 impl Read for Decoder<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        while self.taken == self.chunk.len() {
-            if self.rest.is_empty() {
-                return Ok(0);
+        loop {
+            let read = self.chunk.read(out)?;
+            if read > 0 || out.is_empty() || self.rest.is_empty() {
+                return Ok(read);
             }
             self.decode_chunk()?;
         }
-        let mut ready = &self.chunk[self.taken..];
-        let read = ready.read(out)?;
-        self.taken += read;
-        Ok(read)
     }
 }
 
