@@ -1,4 +1,8 @@
 //! The batches of a log, one after the other, as somebody wants them who replays it.
+#![cfg_attr(
+    not(test),
+    deny(clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
+)]
 
 use std::io;
 

@@ -9,6 +9,10 @@
 //!
 //! All of them can be derived or done without, at a price. So one that is damaged counts as absent, and a warning says so.
 //! One that is there and cannot be read now does not: the next start may read it.
+#![cfg_attr(
+    not(test),
+    deny(clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
+)]
 
 use std::{collections::HashMap, io, path::Path};
 
@@ -114,8 +118,8 @@ pub fn parse_entries<T>(bytes: &[u8], parse: impl Fn(&str) -> Option<T>) -> Resu
     }
     let count = lines.next();
     let declared = count.and_then(|count| count.parse().ok()).ok_or_else(|| error(2, count, "a number of entries"))?;
-    let entry = |(at, line)| parse(line).ok_or_else(|| error(at + 3, Some(line), "an entry"));
-    let entries: Vec<T> = lines.enumerate().map(entry).collect::<Result<_, _>>()?;
+    let entry = |(number, line)| parse(line).ok_or_else(|| error(number, Some(line), "an entry"));
+    let entries: Vec<T> = (3..).zip(lines).map(entry).collect::<Result<_, _>>()?;
     let found = entries.len();
     if found == declared { Ok(entries) } else { Err(CheckpointError::Count { declared, found }) }
 }

@@ -221,6 +221,12 @@ pub fn read_full(file: &(impl RangeSource + ?Sized), buffer: &mut [u8], position
     Ok(filled)
 }
 
+/// A length in memory as one in a file. No memory is greater than a file may be.
+#[must_use]
+pub fn file_len(len: usize) -> u64 {
+    u64::try_from(len).unwrap_or(u64::MAX)
+}
+
 /// Replaces a small file so that a crash leaves the old or the new content: a temporary file, synced, renamed, and the
 /// directory synced.
 pub fn replace_file(disk: &dyn Disk, path: &Path, content: &[u8]) -> io::Result<()> {

@@ -2,11 +2,15 @@
 //!
 //! The newest entries wait in memory and are written in pieces, so that an append costs no second system call. What a
 //! killed process did not write is rebuilt from the log: nothing depends on it.
+#![cfg_attr(
+    not(test),
+    deny(clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
+)]
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, vec};
 
 use super::{
-    disk::{DiskFile, read_full},
+    disk::{DiskFile, file_len, read_full},
     files::PooledFile,
 };
 
@@ -37,23 +41,24 @@ impl<const N: usize> IndexFile<N> {
     /// filled: Kafka allocates an index in advance and trims it when it closes it.
     pub(super) fn open(file: PooledFile, is_empty: impl Fn(&[u8; N]) -> bool) -> io::Result<Self> {
         let len = file.get()?.len()?;
-        let slots = usize::try_from(len).map_err(|_| io::ErrorKind::FileTooLarge)? / N;
+        let slots = whole_entries::<N>(usize::try_from(len).map_err(|_| io::ErrorKind::FileTooLarge)?);
         let mut index = Self { written: slots, ..Self::new(file) };
         index.last_written = index.read_last(slots)?;
         if index.last_written.is_some_and(|entry| is_empty(&entry)) {
             index.written = index.view()?.partition_point(|entry| !is_empty(entry))?;
             index.last_written = index.read_last(index.written)?;
         }
-        if len != (index.written * N) as u64 {
-            index.file.set_len((index.written * N) as u64)?;
+        let written_len = position_of::<N>(index.written);
+        if len != written_len {
+            index.file.set_len(written_len)?;
         }
         Ok(index)
     }
 
-    /// Entries, written or not.
+    /// Bytes of all entries, written or not.
     #[must_use]
-    pub(super) fn entries(&self) -> usize {
-        self.written + self.tail.len()
+    pub(super) fn size(&self) -> u64 {
+        position_of::<N>(self.written.saturating_add(self.tail.len()))
     }
 
     /// The last entry.
@@ -82,8 +87,8 @@ impl<const N: usize> IndexFile<N> {
         if self.tail.is_empty() {
             return Ok(());
         }
-        self.file.write_all_at(&[self.tail.as_flattened()], (self.written * N) as u64)?;
-        self.written += self.tail.len();
+        self.file.write_all_at(&[self.tail.as_flattened()], position_of::<N>(self.written))?;
+        self.written = self.written.saturating_add(self.tail.len());
         self.last_written = self.tail.pop();
         self.tail.clear();
         Ok(())
@@ -108,7 +113,7 @@ impl<const N: usize> IndexFile<N> {
         if kept < self.written {
             self.last_written = self.read_last(kept)?;
             self.written = kept;
-            self.file.set_len((kept * N) as u64)?;
+            self.file.set_len(position_of::<N>(kept))?;
         }
         Ok(())
     }
@@ -128,20 +133,29 @@ impl<const N: usize> IndexFile<N> {
     }
 }
 
+/// Where entry `at` begins in a file of them.
+fn position_of<const N: usize>(at: usize) -> u64 {
+    file_len(at.saturating_mul(N))
+}
+
+/// How many whole entries `len` bytes are.
+fn whole_entries<const N: usize>(len: usize) -> usize {
+    len.checked_div(N).unwrap_or_default()
+}
+
 /// The entries of a file one after the other, read in blocks. Looks at nothing but their size.
 pub struct Entries<const N: usize> {
     file: Arc<dyn DiskFile>,
     len: u64,
     position: u64,
-    block: Vec<u8>,
-    block_at: usize,
+    block: vec::IntoIter<[u8; N]>,
 }
 
 impl<const N: usize> Entries<N> {
     /// The entries of `file`.
     pub fn new(file: Arc<dyn DiskFile>) -> io::Result<Self> {
         let len = file.len()?;
-        Ok(Self { file, len, position: 0, block: Vec::new(), block_at: 0 })
+        Ok(Self { file, len, position: 0, block: Vec::new().into_iter() })
     }
 
     /// Where the next entry begins.
@@ -153,26 +167,26 @@ impl<const N: usize> Entries<N> {
     /// Bytes behind the last whole entry.
     #[must_use]
     pub fn odd_bytes(&self) -> u64 {
-        self.len % N as u64
+        self.len.checked_rem(file_len(N)).unwrap_or_default()
     }
 
     /// The next entry. The bytes behind the last whole one are none.
     pub fn next_entry(&mut self) -> io::Result<Option<[u8; N]>> {
-        if self.block_at == self.block.len() {
-            self.fill()?;
+        if self.block.len() == 0 {
+            self.block = self.read_block()?.into_iter();
         }
-        let Some(entry) = self.block[self.block_at..].first_chunk::<N>().copied() else { return Ok(None) };
-        self.block_at += N;
-        self.position += N as u64;
-        Ok(Some(entry))
+        let entry = self.block.next();
+        if entry.is_some() {
+            self.position = self.position.saturating_add(file_len(N));
+        }
+        Ok(entry)
     }
 
-    fn fill(&mut self) -> io::Result<()> {
-        self.block.resize(BLOCK * N, 0);
-        self.block_at = 0;
-        let read = read_full(&*self.file, &mut self.block, self.position);
-        self.block.truncate(*read.as_ref().unwrap_or(&0) / N * N);
-        read.map(drop)
+    fn read_block(&self) -> io::Result<Vec<[u8; N]>> {
+        let mut block = vec![[0; N]; BLOCK];
+        let read = read_full(&*self.file, block.as_flattened_mut(), self.position)?;
+        block.truncate(whole_entries::<N>(read));
+        Ok(block)
     }
 }
 
@@ -186,17 +200,18 @@ impl<const N: usize> IndexView<N> {
     /// The last entry for which `before` holds; `before` holds for a prefix of the entries.
     pub(super) fn last_before(&self, before: impl Fn(&[u8; N]) -> bool) -> io::Result<Option<[u8; N]>> {
         let (first, block) = self.block_of(&before)?;
-        match block.partition_point(&before).checked_sub(1) {
-            Some(at) => Ok(Some(block[at])),
-            None if first == 0 => Ok(None),
-            None => self.entry(first - 1).map(Some),
+        let in_block = block.partition_point(&before).checked_sub(1).and_then(|at| block.get(at));
+        match (in_block, first.checked_sub(1)) {
+            (Some(entry), _) => Ok(Some(*entry)),
+            (None, Some(before_block)) => self.entry(before_block).map(Some),
+            (None, None) => Ok(None),
         }
     }
 
     /// How many entries `before` holds for; it holds for a prefix of them.
     pub(super) fn partition_point(&self, before: impl Fn(&[u8; N]) -> bool) -> io::Result<usize> {
         let (first, block) = self.block_of(&before)?;
-        Ok(first + block.partition_point(&before))
+        Ok(first.saturating_add(block.partition_point(&before)))
     }
 
     /// The entry at `at`.
@@ -208,22 +223,22 @@ impl<const N: usize> IndexView<N> {
 
     /// Halves until one read is enough. The partition point lies in the block or at its end.
     fn block_of(&self, before: &impl Fn(&[u8; N]) -> bool) -> io::Result<(usize, Vec<[u8; N]>)> {
-        let (mut low, mut high) = (0, self.entries);
-        while high - low > BLOCK {
-            let middle = low + (high - low) / 2;
+        let mut range = 0..self.entries;
+        while range.len() > BLOCK {
+            let middle = range.start.midpoint(range.end);
             if before(&self.entry(middle)?) {
-                low = middle + 1;
+                range.start = middle.saturating_add(1);
             } else {
-                high = middle;
+                range.end = middle;
             }
         }
-        let mut block = vec![[0; N]; high - low];
-        self.read(block.as_flattened_mut(), low)?;
-        Ok((low, block))
+        let mut block = vec![[0; N]; range.len()];
+        self.read(block.as_flattened_mut(), range.start)?;
+        Ok((range.start, block))
     }
 
     fn read(&self, bytes: &mut [u8], at: usize) -> io::Result<()> {
-        if read_full(&*self.file, bytes, (at * N) as u64)? < bytes.len() {
+        if read_full(&*self.file, bytes, position_of::<N>(at))? < bytes.len() {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         Ok(())

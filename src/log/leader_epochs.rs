@@ -2,6 +2,10 @@
 //! `epoch start-offset`.
 //!
 //! Invariant: both numbers grow from entry to entry. What a crash lost is found again in the headers of the batches.
+#![cfg_attr(
+    not(test),
+    deny(clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
+)]
 
 use std::{io, path::Path};
 
@@ -119,7 +123,8 @@ impl LeaderEpochs {
         }
         let higher = self.entries.partition_point(|entry| entry.epoch <= epoch);
         let end_offset = self.entries.get(higher)?.start_offset;
-        let epoch = higher.checked_sub(1).map_or(epoch, |floor| self.entries[floor].epoch);
+        let floor = higher.checked_sub(1).and_then(|floor| self.entries.get(floor));
+        let epoch = floor.map_or(epoch, |floor| floor.epoch);
         (epoch >= 0).then_some(EpochEnd { epoch, end_offset })
     }
 
@@ -139,11 +144,10 @@ impl LeaderEpochs {
     pub fn forget_before(&mut self, start_offset: i64) {
         let begun = self.entries.partition_point(|entry| entry.start_offset <= start_offset);
         let Some(current) = begun.checked_sub(1) else { return };
-        if current == 0 && self.entries[0].start_offset == start_offset {
-            return;
-        }
         self.entries.drain(..current);
-        self.entries[0].start_offset = start_offset;
+        if let Some(first) = self.entries.first_mut() {
+            first.start_offset = start_offset;
+        }
     }
 }
 

@@ -6,6 +6,10 @@
 //! node.id=1
 //! directory.id=2Dv2GF7bQEa1Lg2hXTbwQw
 //! ```
+#![cfg_attr(
+    not(test),
+    deny(clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
+)]
 
 use std::{collections::HashMap, io, path::Path};
 

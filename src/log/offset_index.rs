@@ -7,6 +7,10 @@
 //!
 //! Not checksummed: it can be rebuilt from the log, and is, when it disagrees with it. The first entry is never for
 //! position 0, so a position of 0 marks a slot that was allocated and not filled.
+#![cfg_attr(
+    not(test),
+    deny(clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
+)]
 
 use std::{
     io,
@@ -68,7 +72,7 @@ impl OffsetIndex {
 
     /// Adds an entry. `false` if the offset is too far from the base offset, or the position too large, to be written down.
     pub fn append(&self, entry: OffsetPosition) -> bool {
-        let relative = i32::try_from(entry.offset - self.base_offset);
+        let relative = i32::try_from(entry.offset.saturating_sub(self.base_offset));
         let (Ok(relative), Ok(position)) = (relative, i32::try_from(entry.position)) else { return false };
         let mut bytes = [0; ENTRY_SIZE];
         bytes[..4].copy_from_slice(&relative.to_be_bytes());
@@ -91,7 +95,7 @@ impl OffsetIndex {
     /// Bytes, of which some may still wait to be written.
     #[must_use]
     pub fn size(&self) -> u64 {
-        (lock(&self.file).entries() * ENTRY_SIZE) as u64
+        lock(&self.file).size()
     }
 
     /// Writes the entries that wait.

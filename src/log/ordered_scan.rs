@@ -7,6 +7,10 @@
 //!
 //! What it cannot know: where compaction left a gap, a base offset that moved within it; an epoch next to a change of
 //! epochs, where `leader-epoch-checkpoint` does not know better.
+#![cfg_attr(
+    not(test),
+    deny(clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
+)]
 
 use super::{
     disk::DiskFile,
@@ -123,7 +127,7 @@ impl<'a> OrderedScan<'a> {
         if let Some(damage) = self.damage_of(&batch, &next)? {
             return self.damaged(batch.position, damage).map(Some);
         }
-        self.expected = batch.header.last_offset() + 1;
+        self.expected = batch.header.last_offset().saturating_add(1);
         self.epoch = Some(batch.header.partition_leader_epoch);
         self.held = next.ok().flatten();
         Ok(Some(Step::Batch(batch)))
@@ -135,7 +139,7 @@ impl<'a> OrderedScan<'a> {
         if !self.is_possible(header) {
             return Ok(Some(self.disorder(header)));
         }
-        let after = header.last_offset() + 1;
+        let after = header.last_offset().saturating_add(1);
         let is_in_place = header.base_offset == self.expected;
         let follows = match next {
             Ok(Some(next)) => next.header.base_offset == after,
@@ -163,7 +167,7 @@ impl<'a> OrderedScan<'a> {
         header.last_offset_delta >= 0
             && header.base_offset >= self.around.base_offset
             && last < self.around.limit
-            && last - self.around.base_offset <= i64::from(i32::MAX)
+            && last.saturating_sub(self.around.base_offset) <= i64::from(i32::MAX)
     }
 
     /// Whether a batch that does not follow the one before it, with a good CRC, stands behind a gap.
@@ -209,7 +213,7 @@ impl<'a> OrderedScan<'a> {
     /// Goes on behind damage.
     fn damaged(&mut self, position: u64, source: Damage) -> Result<Step, ScanError> {
         let from = self.expected;
-        let next = self.find_next(position + 1)?;
+        let next = self.find_next(position.saturating_add(1))?;
         let at = next.map_or(self.end, |next| next.position);
         self.scan = BatchScan::new(self.file, at, self.end);
         if let Some(next) = next {
@@ -224,7 +228,7 @@ impl<'a> OrderedScan<'a> {
             let found = find_valid_batch(self.file, position, self.end, self.around.base_offset)?;
             match found {
                 Some(batch) if batch.header.base_offset < self.expected || !self.is_possible(&batch.header) => {
-                    position = batch.position + 1;
+                    position = batch.position.saturating_add(1);
                 }
                 found => return Ok(found),
             }

@@ -6,6 +6,10 @@
 //! ```
 //!
 //! The metadata log knows it as well, so a damaged file counts as absent.
+#![cfg_attr(
+    not(test),
+    deny(clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
+)]
 
 use std::{io, path::Path};
 

@@ -1,10 +1,14 @@
 //! Walks over the batches of a `.log` file by their headers, and tells good bytes from bad ones.
+#![cfg_attr(
+    not(test),
+    deny(clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
+)]
 
 use std::io;
 
 use bytes::Bytes;
 
-use super::disk::{DiskFile, read_full};
+use super::disk::{DiskFile, file_len, read_full};
 use crate::protocol::records::batch::{BatchError, BatchHeader, HEADER_SIZE, MAGIC_V2, RecordBatch};
 
 /// Read at once: the headers of small batches come many at a time.
@@ -29,7 +33,7 @@ impl BatchAt {
     /// Where the next batch begins.
     #[must_use]
     pub fn end(&self) -> u64 {
-        self.position + self.header.size() as u64
+        self.position.saturating_add(file_len(self.header.size()))
     }
 }
 
@@ -125,7 +129,7 @@ impl<'a> BatchScan<'a> {
         let header = header.map_err(|e| corrupt(position, e))?;
         let batch = BatchAt { position, header };
         if batch.end() > self.end {
-            let available = usize::try_from(self.end - position).unwrap_or(usize::MAX);
+            let available = usize::try_from(self.end.saturating_sub(position)).unwrap_or(usize::MAX);
             return Err(corrupt(position, BatchError::Truncated { needed: header.size(), available }));
         }
         self.position = batch.end();
@@ -144,19 +148,19 @@ impl<'a> BatchScan<'a> {
 
     /// Up to a header's worth of bytes at the position.
     fn header_bytes(&mut self) -> Result<&[u8], ScanError> {
-        let available = self.end - self.position;
+        let available = self.end.saturating_sub(self.position);
         let wanted = usize::try_from(available).unwrap_or(usize::MAX).min(HEADER_SIZE);
-        if self.chunk_offset().is_none_or(|at| at + wanted > self.chunk.len()) {
+        if self.rest_of_chunk().len() < wanted {
             self.fill(available)?;
         }
-        let at = self.chunk_offset().unwrap_or_default();
-        let end = (at + wanted).min(self.chunk.len());
-        Ok(&self.chunk[at..end])
+        let rest = self.rest_of_chunk();
+        Ok(rest.get(..wanted).unwrap_or(rest))
     }
 
-    fn chunk_offset(&self) -> Option<usize> {
-        let at = usize::try_from(self.position.checked_sub(self.chunk_at)?).ok()?;
-        (at < self.chunk.len()).then_some(at)
+    /// What the chunk has from the position on.
+    fn rest_of_chunk(&self) -> &[u8] {
+        let at = self.position.checked_sub(self.chunk_at).and_then(|at| usize::try_from(at).ok());
+        at.and_then(|at| self.chunk.get(at..)).unwrap_or_default()
     }
 
     fn fill(&mut self, available: u64) -> Result<(), ScanError> {
@@ -184,19 +188,19 @@ fn corrupt(position: u64, source: BatchError) -> ScanError {
 
 /// Holds the batch's CRC against its bytes, without holding them all in memory.
 pub fn check_crc(file: &dyn DiskFile, batch: &BatchAt) -> Result<(), ScanError> {
-    let mut position = batch.position + CRC_END as u64;
-    let mut left = batch.header.size() - CRC_END;
+    let mut position = batch.position.saturating_add(file_len(CRC_END));
+    let mut left = batch.header.size().saturating_sub(CRC_END);
     let mut chunk = vec![0; left.min(LARGE_CHUNK)];
     let mut computed = 0;
     while left > 0 {
-        let chunk = &mut chunk[..left.min(LARGE_CHUNK)];
-        let read = read_full(file, chunk, position).map_err(|source| ScanError::Io { position, source })?;
+        chunk.truncate(left);
+        let read = read_full(file, &mut chunk, position).map_err(|source| ScanError::Io { position, source })?;
         if read < chunk.len() {
             return Err(ScanError::Io { position, source: io::ErrorKind::UnexpectedEof.into() });
         }
-        computed = crc32c::crc32c_append(computed, chunk);
-        position += read as u64;
-        left -= read;
+        computed = crc32c::crc32c_append(computed, &chunk);
+        position = position.saturating_add(file_len(read));
+        left = left.saturating_sub(read);
     }
     if computed == batch.header.crc {
         return Ok(());
@@ -214,23 +218,24 @@ pub fn find_valid_batch(
     base_offset: i64,
 ) -> Result<Option<BatchAt>, ScanError> {
     let mut chunk = vec![0; LARGE_CHUNK];
-    while position + HEADER_SIZE as u64 <= end {
+    while position.saturating_add(file_len(HEADER_SIZE)) <= end {
         let read = read_full(file, &mut chunk, position).map_err(|source| ScanError::Io { position, source })?;
-        let bytes = &chunk[..read];
-        for (at, window) in bytes.windows(HEADER_SIZE).enumerate() {
+        let windows = chunk.get(..read).unwrap_or_default().array_windows::<HEADER_SIZE>();
+        let passed = windows.len();
+        for (position, window) in (position..).zip(windows) {
             if window[MAGIC_AT].cast_signed() != MAGIC_V2 {
                 continue;
             }
             let Ok(header) = BatchHeader::parse(window) else { continue };
-            let batch = BatchAt { position: position + at as u64, header };
+            let batch = BatchAt { position, header };
             if is_plausible(&batch, end, base_offset) && check_crc(file, &batch).is_ok() {
                 return Ok(Some(batch));
             }
         }
-        if read < HEADER_SIZE {
+        if passed == 0 {
             break;
         }
-        position += (read + 1 - HEADER_SIZE) as u64;
+        position = position.saturating_add(file_len(passed));
     }
     Ok(None)
 }

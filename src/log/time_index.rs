@@ -7,6 +7,10 @@
 //!
 //! An entry is added with each one of the offset index, if the timestamp has grown since, and when the segment is
 //! rolled or closed: its last entry tells the greatest timestamp of the segment. Batches after an entry's may be older.
+#![cfg_attr(
+    not(test),
+    deny(clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
+)]
 
 use std::{
     io,
@@ -70,7 +74,7 @@ impl TimeIndex {
     pub fn append_if_later(&self, entry: TimestampOffset) {
         let mut file = lock(&self.file);
         let last = file.last().map_or(-1, |last| split(&last).0);
-        if let Ok(relative) = i32::try_from(entry.offset - self.base_offset)
+        if let Ok(relative) = i32::try_from(entry.offset.saturating_sub(self.base_offset))
             && entry.timestamp > last
         {
             let mut bytes = [0; ENTRY_SIZE];
@@ -94,7 +98,7 @@ impl TimeIndex {
     /// Bytes, of which some may still wait to be written.
     #[must_use]
     pub fn size(&self) -> u64 {
-        (lock(&self.file).entries() * ENTRY_SIZE) as u64
+        lock(&self.file).size()
     }
 
     /// Writes the entries that wait.

@@ -14,6 +14,10 @@
 //! Most segments have no such file. It is created with the first entry.
 //!
 //! Not checksummed: [`PartitionLog`](super::partition_log::PartitionLog) holds it against the log before it believes it.
+#![cfg_attr(
+    not(test),
+    deny(clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
+)]
 
 use std::{
     io,
@@ -24,7 +28,7 @@ use std::{
 };
 
 use super::{
-    disk::read_full,
+    disk::{file_len, read_full},
     files::{PooledFile, Stage},
     producer_state::CompletedTransaction,
     sync::lock,
@@ -67,15 +71,11 @@ impl AbortedTransaction {
 
     /// `None` where the bytes cannot be an entry.
     fn decode(entry: &[u8; ENTRY_SIZE]) -> Option<Self> {
-        let field = |at: usize| entry[at..].first_chunk().map(|bytes| i64::from_be_bytes(*bytes));
-        let decoded = Self {
-            producer_id: field(2)?,
-            first_offset: field(10)?,
-            last_offset: field(18)?,
-            last_stable_offset: field(26)?,
-        };
-        let is_sound = entry[..2] == VERSION.to_be_bytes() && (0..decoded.last_offset).contains(&decoded.first_offset);
-        is_sound.then_some(decoded)
+        let (version, fields) = entry.split_first_chunk()?;
+        let fields = fields.as_chunks().0.first_chunk()?;
+        let [producer_id, first_offset, last_offset, last_stable_offset] = fields.map(i64::from_be_bytes);
+        let is_sound = i16::from_be_bytes(*version) == VERSION && (0..last_offset).contains(&first_offset);
+        is_sound.then_some(Self { producer_id, first_offset, last_offset, last_stable_offset })
     }
 }
 
@@ -133,7 +133,7 @@ impl TransactionIndex {
     pub(super) fn entries(&self) -> io::Result<(Vec<AbortedTransaction>, bool)> {
         let mut size = lock(&self.size);
         let entries = self.read(&mut size)?;
-        let is_all = (entries.len() * ENTRY_SIZE) as u64 == self.known_size(&mut size)?;
+        let is_all = len_of(entries.len()) == self.known_size(&mut size)?;
         Ok((entries, is_all))
     }
 
@@ -142,8 +142,9 @@ impl TransactionIndex {
         let mut size = lock(&self.size);
         let bytes: Vec<u8> = entries.iter().flat_map(AbortedTransaction::encode).collect();
         self.file.write_all_at(&[&bytes], 0)?;
-        self.file.set_len(bytes.len() as u64)?;
-        *size = Some(bytes.len() as u64);
+        let end = len_of(entries.len());
+        self.file.set_len(end)?;
+        *size = Some(end);
         Ok(())
     }
 
@@ -155,7 +156,7 @@ impl TransactionIndex {
             self.file.create()?;
         }
         self.file.write_all_at(&[&transaction.encode()], end)?;
-        *size = Some(end + ENTRY_SIZE as u64);
+        *size = Some(end.saturating_add(len_of(1)));
         Ok(())
     }
 
@@ -166,7 +167,7 @@ impl TransactionIndex {
             return Ok(());
         }
         let kept = self.read(&mut size)?.iter().take_while(|entry| entry.last_offset < offset).count();
-        let end = (kept * ENTRY_SIZE) as u64;
+        let end = len_of(kept);
         self.file.set_len(end)?;
         *size = Some(end);
         Ok(())
@@ -194,7 +195,8 @@ impl TransactionIndex {
         }
         let mut bytes = vec![0; usize::try_from(len).map_err(|_| io::ErrorKind::FileTooLarge)?];
         let read = read_full(&*self.file.get()?, &mut bytes, 0)?;
-        let (entries, _) = bytes[..read].as_chunks::<ENTRY_SIZE>();
+        bytes.truncate(read);
+        let (entries, _) = bytes.as_chunks::<ENTRY_SIZE>();
         let sound = entries.iter().map_while(AbortedTransaction::decode);
         Ok(sound.take_while(|entry| entry.last_offset >= self.base_offset).collect())
     }
@@ -208,10 +210,14 @@ impl TransactionIndex {
             Err(e) if e.kind() == io::ErrorKind::NotFound => 0,
             Err(e) => return Err(e),
         };
-        let whole = len - len % ENTRY_SIZE as u64;
-        *size = Some(whole);
-        Ok(whole)
+        let entries = usize::try_from(len).map_err(|_| io::ErrorKind::FileTooLarge)? / ENTRY_SIZE;
+        Ok(*size.insert(len_of(entries)))
     }
+}
+
+/// Bytes of so many entries.
+fn len_of(entries: usize) -> u64 {
+    file_len(entries.saturating_mul(ENTRY_SIZE))
 }
 
 #[cfg(test)]

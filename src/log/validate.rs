@@ -8,6 +8,10 @@
 //! records, and the greatest timestamp, which retention and the time index go by, is the one that was found. A batch that
 //! is stored as it came stays the producer's memory; only its header is written anew. (Apache Kafka: `LogValidator`,
 //! `UnifiedLog.analyzeAndValidateRecords`, `ProduceRequest.validateRecords`.)
+#![cfg_attr(
+    not(test),
+    deny(clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
+)]
 
 mod error;
 
@@ -245,7 +249,7 @@ impl Validation<'_> {
         let allowed = self.allowed_timestamps();
         let mut max = MaxTimestamp { timestamp: NO_TIMESTAMP, offset_delta: 0 };
         let mut rejected = RejectedRecords::default();
-        let mut index = 0;
+        let mut index = 0_i32;
         for record in records {
             let record = record.map_err(|error| unreadable(index, error))?;
             check_place(index, declared, &record)?;
@@ -258,7 +262,7 @@ impl Validation<'_> {
             if let Some(timestamp) = timestamp.filter(|&timestamp| timestamp > max.timestamp) {
                 max = MaxTimestamp { timestamp, offset_delta: index };
             }
-            index += 1;
+            index = index.saturating_add(1);
         }
         if index < declared {
             return Err(InvalidBatch::FewerRecords { declared, found: index }.into());
@@ -290,13 +294,13 @@ impl Validation<'_> {
     ) -> Result<ValidBatch, ValidateError> {
         let (mut header, offset_delta_of_max_timestamp) = self.stamp(*header, max);
         header.set_compression_id(codec.id());
-        self.check_message_size(HEADER_SIZE + payload.len())?;
+        self.check_message_size(HEADER_SIZE.saturating_add(payload.len()))?;
         self.seal(ValidBatch { header, payload, offset_delta_of_max_timestamp })
     }
 
     fn seal(&self, mut batch: ValidBatch) -> Result<ValidBatch, ValidateError> {
         if !batch.header.seal(&batch.payload) {
-            let size = HEADER_SIZE + batch.payload.len();
+            let size = HEADER_SIZE.saturating_add(batch.payload.len());
             return Err(ValidateError::MessageTooLarge { size, max: self.rules.max_message_bytes });
         }
         self.check_segment_size(batch)
@@ -390,7 +394,7 @@ fn check_offsets(header: &BatchHeader) -> Result<(), InvalidBatch> {
     if record_count <= 0 {
         return Err(InvalidBatch::RecordCount { record_count });
     }
-    if last_offset_delta != record_count - 1 {
+    if last_offset_delta != record_count.saturating_sub(1) {
         return Err(InvalidBatch::OffsetRange { last_offset_delta, record_count });
     }
     Ok(())

@@ -214,7 +214,7 @@ pub struct RecordRejection {
 
 impl RejectedRecords {
     pub(super) fn add_invalid(&mut self, batch_index: i32, message: impl FnOnce() -> String) {
-        self.total += 1;
+        self.total = self.total.saturating_add(1);
         if self.first.len() < REJECTIONS_MAX {
             self.first.push(RecordRejection { batch_index, message: message() });
         }
