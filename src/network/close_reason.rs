@@ -43,7 +43,9 @@ pub(super) enum CloseReason {
     HoldsUpOthers { arrived: usize, announced: Option<usize> },
     #[error("the client does not read its responses: {unsent} wait")]
     SlowReader { unsent: usize },
-    #[error("the client does not read its responses while such fill the memory (ottla.requests.memory.max): {unsent} bytes wait")]
+    #[error(
+        "the client does not read its responses while such fill the memory (ottla.requests.memory.max): {unsent} bytes wait"
+    )]
     HoldsMemory { unsent: usize },
     #[error("cannot send from a file: {0}")]
     File(io::Error),
