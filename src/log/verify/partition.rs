@@ -1,8 +1,13 @@
 //! One partition's directory: its segments in order, and the small files beside them.
+#![cfg_attr(
+    not(test),
+    deny(clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
+)]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
+    ops::Bound,
     path::{Path, PathBuf},
 };
 
@@ -90,8 +95,7 @@ impl PartitionCheck<'_> {
                 return Vec::new();
             }
         };
-        for pair in epochs.windows(2) {
-            let (before, after) = (pair[0], pair[1]);
+        for &[before, after] in epochs.array_windows() {
             if after.epoch <= before.epoch || after.start_offset <= before.start_offset {
                 let EpochEntry { epoch, start_offset } = after;
                 let (before, start_before) = (before.epoch, before.start_offset);
@@ -112,13 +116,13 @@ impl PartitionCheck<'_> {
 
     /// Checks the segments; returns the log's end.
     fn segments(&self, epochs: Vec<EpochEntry>, trusted_end: i64, report: &mut Report<'_>) -> LogEnd {
-        let bases: Vec<i64> = self.names.iter().filter_map(|name| segment_base(name, LOG)).collect();
-        if bases.is_empty() {
+        let mut bases = self.names.iter().filter_map(|name| segment_base(name, LOG)).peekable();
+        if bases.peek().is_none() {
             report.file(self.dir, Problem::NoSegment);
         }
         let mut walk = segment::Walk::new(self.disk, self.dir, epochs, trusted_end);
-        for (at, &base) in bases.iter().enumerate() {
-            walk.segment(base, bases.get(at + 1).copied(), report);
+        while let Some(base) = bases.next() {
+            walk.segment(base, bases.peek().copied(), report);
         }
         walk.log_end()
     }
@@ -134,8 +138,8 @@ impl PartitionCheck<'_> {
                 if !logs.contains_key(&base) {
                     report.file(&path, Problem::Orphan);
                 } else if name.ends_with(TXN_INDEX) {
-                    let next =
-                        logs.range(base + 1..).next().map_or_else(|| log_end.unwrap_or(i64::MAX), |(next, ())| *next);
+                    let next = logs.range((Bound::Excluded(base), Bound::Unbounded)).next();
+                    let next = next.map_or_else(|| log_end.unwrap_or(i64::MAX), |(next, ())| *next);
                     segment::check_txn_index(self.disk, &path, base..next, report);
                 }
             } else if let Some(offset) = segment_base(name, PRODUCER_SNAPSHOT) {
@@ -161,13 +165,13 @@ impl PartitionCheck<'_> {
 }
 
 fn check_producer_snapshot(bytes: &[u8]) -> Result<(), Problem> {
-    let head: &[u8; SNAPSHOT_HEAD] = bytes.first_chunk().ok_or(Problem::ShortSnapshot(bytes.len()))?;
-    let [v0, v1, crc @ ..] = *head;
+    let split = bytes.split_first_chunk::<SNAPSHOT_HEAD>();
+    let (&[v0, v1, crc @ ..], covered) = split.ok_or(Problem::ShortSnapshot(bytes.len()))?;
     let (version, stored) = (i16::from_be_bytes([v0, v1]), u32::from_be_bytes(crc));
     if version != SNAPSHOT_VERSION {
         return Err(Problem::SnapshotVersion(version));
     }
-    let computed = crc32c::crc32c(&bytes[SNAPSHOT_HEAD..]);
+    let computed = crc32c::crc32c(covered);
     if stored == computed { Ok(()) } else { Err(Problem::SnapshotCrc { stored, computed }) }
 }
 

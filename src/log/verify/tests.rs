@@ -58,6 +58,17 @@ fn files_that_only_hold_room_are_known() {
     assert_eq!(findings(&disk).len(), 1);
 }
 
+#[test]
+fn a_segment_may_be_named_after_the_last_offset_there_is() {
+    let disk = sim_dir();
+    for suffix in ["log", "index", "timeindex", "txnindex"] {
+        let path = Path::new(PARTITION).join(format!("{:020}.{suffix}", i64::MAX));
+        disk.open(&path, OpenMode::Create).expect("created");
+    }
+    let ends = format!("offset 18 of orders-0 after a clean stop, but its log ends at {}", i64::MAX);
+    assert_eq!(findings(&disk), [format!("/data/recovery-point-offset-checkpoint: {ends}")]);
+}
+
 fn logs(disk: &SimDisk) -> Vec<PathBuf> {
     let entries = sorted(disk, Path::new(PARTITION)).expect("listed");
     let names = entries.into_iter().map(|entry| entry.name).filter(|name| name.ends_with(".log"));
