@@ -6,6 +6,7 @@
 
 pub mod error_code;
 pub mod file_range;
+pub mod fixed;
 pub mod frame;
 pub mod ids;
 pub mod message;

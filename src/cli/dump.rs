@@ -1,4 +1,8 @@
 //! `ottla dump`: the files of a data directory as text, one entry a line, in the form of Kafka's `kafka-dump-log`.
+#![cfg_attr(
+    not(test),
+    deny(clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
+)]
 
 use std::{
     fmt::Display,

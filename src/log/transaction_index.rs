@@ -33,9 +33,12 @@ use super::{
     producer_state::CompletedTransaction,
     sync::lock,
 };
+use crate::protocol::fixed::field;
 
-const ENTRY_SIZE: usize = 34;
-const VERSION: i16 = 0;
+/// Bytes of an entry.
+pub const ENTRY_SIZE: usize = 34;
+/// The only version of an entry.
+pub const VERSION: i16 = 0;
 
 /// A transaction whose records are not to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,13 +72,22 @@ impl AbortedTransaction {
         entry
     }
 
+    /// Reads an entry: its version and its numbers, whatever they are.
+    #[must_use]
+    pub fn decode(entry: &[u8; ENTRY_SIZE]) -> (i16, Self) {
+        let decoded = Self {
+            producer_id: i64::from_be_bytes(field::<2, _, _>(entry)),
+            first_offset: i64::from_be_bytes(field::<10, _, _>(entry)),
+            last_offset: i64::from_be_bytes(field::<18, _, _>(entry)),
+            last_stable_offset: i64::from_be_bytes(field::<26, _, _>(entry)),
+        };
+        (i16::from_be_bytes(field::<0, _, _>(entry)), decoded)
+    }
+
     /// `None` where the bytes cannot be an entry.
-    fn decode(entry: &[u8; ENTRY_SIZE]) -> Option<Self> {
-        let (version, fields) = entry.split_first_chunk()?;
-        let fields = fields.as_chunks().0.first_chunk()?;
-        let [producer_id, first_offset, last_offset, last_stable_offset] = fields.map(i64::from_be_bytes);
-        let is_sound = i16::from_be_bytes(*version) == VERSION && (0..last_offset).contains(&first_offset);
-        is_sound.then_some(Self { producer_id, first_offset, last_offset, last_stable_offset })
+    fn decode_sound(entry: &[u8; ENTRY_SIZE]) -> Option<Self> {
+        let (version, decoded) = Self::decode(entry);
+        (version == VERSION && (0..decoded.last_offset).contains(&decoded.first_offset)).then_some(decoded)
     }
 }
 
@@ -197,7 +209,7 @@ impl TransactionIndex {
         let read = read_full(&*self.file.get()?, &mut bytes, 0)?;
         bytes.truncate(read);
         let (entries, _) = bytes.as_chunks::<ENTRY_SIZE>();
-        let sound = entries.iter().map_while(AbortedTransaction::decode);
+        let sound = entries.iter().map_while(AbortedTransaction::decode_sound);
         Ok(sound.take_while(|entry| entry.last_offset >= self.base_offset).collect())
     }
 

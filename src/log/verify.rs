@@ -105,6 +105,17 @@ struct Report<'a> {
 }
 
 impl Report<'_> {
+    /// A segment of so many bytes is looked at.
+    fn begin_segment(&mut self, bytes: u64) {
+        self.summary.segments += 1;
+        self.summary.bytes += bytes;
+    }
+
+    /// A batch is looked at.
+    fn begin_batch(&mut self) {
+        self.summary.batches += 1;
+    }
+
     /// Something about a file.
     fn file(&mut self, path: &Path, problem: impl Into<Problem>) {
         self.add(Finding { path: path.to_owned(), position: None, problem: problem.into() });

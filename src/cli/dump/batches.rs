@@ -46,7 +46,7 @@ pub(super) fn dump_log(
             Ok(Some(batch)) => dump_batch(dump, file, &batch, format)?,
             Err(error) => {
                 dump.fail(Some(position), error.reason())?;
-                match find_valid_batch(file, position + 1, len, 0) {
+                match find_valid_batch(file, position.saturating_add(1), len, 0) {
                     Ok(Some(next)) => scan = BatchScan::new(file, next.position, len),
                     Ok(None) => return Ok(()),
                     Err(error) => return dump.fail(Some(position), error.reason()),
@@ -118,7 +118,7 @@ fn sequence(header: &BatchHeader, offset_delta: i32) -> i32 {
     if header.base_sequence < 0 {
         return -1;
     }
-    let next = (i64::from(header.base_sequence) + i64::from(offset_delta)).rem_euclid(1 << 31);
+    let next = i64::from(header.base_sequence).saturating_add(offset_delta.into()).rem_euclid(1 << 31);
     i32::try_from(next).unwrap_or(-1)
 }
 

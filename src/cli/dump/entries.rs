@@ -8,10 +8,8 @@ use crate::log::{
     index_file::Entries,
     offset_index::{self, OffsetPosition},
     time_index::{self, TimestampOffset},
+    transaction_index::{self, AbortedTransaction},
 };
-
-/// Bytes of an aborted transaction: version, producer id, first and last offset, last stable offset.
-const ABORTED_SIZE: usize = 34;
 
 pub(super) fn dump_offset_index(dump: &mut Dump<'_>, file: File, name: &str) -> io::Result<()> {
     let Some(base) = base_offset_of(name) else { return no_base_offset(dump) };
@@ -30,18 +28,15 @@ pub(super) fn dump_time_index(dump: &mut Dump<'_>, file: File, name: &str) -> io
 }
 
 pub(super) fn dump_txn_index(dump: &mut Dump<'_>, file: File) -> io::Result<()> {
-    dump_entries::<ABORTED_SIZE>(dump, file, |entry| {
-        let number = |at: usize| entry[at..].first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes));
-        match i16::from_be_bytes([entry[0], entry[1]]) {
-            0 => Ok(format!(
-                "version: 0 producerId: {} firstOffset: {} lastOffset: {} lastStableOffset: {}",
-                number(2),
-                number(10),
-                number(18),
-                number(26)
-            )),
-            version => Err(format!("aborted transaction has version {version}")),
+    dump_entries::<{ transaction_index::ENTRY_SIZE }>(dump, file, |entry| {
+        let (version, transaction) = AbortedTransaction::decode(entry);
+        if version != transaction_index::VERSION {
+            return Err(format!("aborted transaction has version {version}"));
         }
+        let AbortedTransaction { producer_id, first_offset, last_offset, last_stable_offset } = transaction;
+        Ok(format!(
+            "version: {version} producerId: {producer_id} firstOffset: {first_offset} lastOffset: {last_offset} lastStableOffset: {last_stable_offset}"
+        ))
     })
 }
 

@@ -120,7 +120,7 @@ impl RecordFormat {
         let version = reader.unsigned_varint()?;
         let version = i16::try_from(version).map_err(|_| ContentError::Version(version))?;
         let message = self.find(MessageKind::Metadata, record_type.into())?;
-        let mut data = decode(message, version, &value[value.len() - reader.remaining()..])?;
+        let mut data = decode(message, version, &reader.take(reader.remaining())?)?;
         redact(message, &mut data);
         Ok(json!({ "type": snake_case(&message.name).to_uppercase(), "version": version, "data": data }))
     }
@@ -192,7 +192,8 @@ pub(super) fn control_text(record: &Record) -> Result<String, ContentError> {
     let message = schemas().get(name).ok_or(ContentError::Missing("schema"))?;
     if name == "EndTxnMarker" {
         let data = decode(message, version, rest)?;
-        return Ok(format!(" {label} coordinatorEpoch: {}", data["coordinatorEpoch"]));
+        let epoch = data.get("coordinatorEpoch").unwrap_or(&Json::Null);
+        return Ok(format!(" {label} coordinatorEpoch: {epoch}"));
     }
     // The others have their version as a field of the message.
     let value = record.value.as_deref().unwrap_or_default();
@@ -202,7 +203,7 @@ pub(super) fn control_text(record: &Record) -> Result<String, ContentError> {
 /// The whole of `bytes` as a message.
 fn decode(message: &Message, version: i16, bytes: &[u8]) -> Result<Json, ContentError> {
     let (value, consumed) = interpret::decode(message, version, bytes)?;
-    let left = bytes.len() - consumed;
+    let left = bytes.len().saturating_sub(consumed);
     if left > 0 {
         return Err(ContentError::TrailingBytes { message: message.name.clone(), version, left });
     }
@@ -217,7 +218,8 @@ fn redact(message: &Message, data: &mut Json) {
             data["value"] = REDACTED.into();
         }
     }
-    for field in message.structs[0].fields.iter().filter(|field| is_sensitive(&message.name, &field.name)) {
+    let fields = message.structs.first().into_iter().flat_map(|own| &own.fields);
+    for field in fields.filter(|field| is_sensitive(&message.name, &field.name)) {
         data[field.camel_case_name()] = REDACTED.into();
     }
 }

@@ -9,16 +9,11 @@ use super::{Dump, records::text_or_hex};
 use crate::{
     log::{
         checkpoints,
-        disk::{DiskFile, read_all},
+        disk::{DiskFile, file_len, read_all},
         leader_epochs, partition_metadata,
     },
     protocol::{ids::uuid_to_base64, schemas::schemas},
 };
-
-/// Bytes of a producer snapshot before the schema's message begins: its version.
-const VERSION_SIZE: usize = 2;
-/// Bytes before those that the CRC is over: version and CRC.
-const CRC_END: usize = 6;
 
 /// Reads the file and hands its bytes on.
 fn with_bytes(
@@ -34,22 +29,25 @@ fn with_bytes(
 
 pub(super) fn dump_producer_snapshot(dump: &mut Dump<'_>, file: &dyn DiskFile) -> io::Result<()> {
     with_bytes(dump, file, |dump, bytes| {
-        let Some(head) = bytes.first_chunk::<CRC_END>() else {
+        // The schema's message begins with the CRC, which is over what follows it.
+        let version = bytes.split_first_chunk();
+        let Some((version, message, (crc, covered))) =
+            version.and_then(|(version, message)| Some((version, message, message.split_first_chunk()?)))
+        else {
             return dump.fail(Some(0), format_args!("{} bytes, too few for version and CRC", bytes.len()));
         };
-        let [v0, v1, crc @ ..] = *head;
-        let (version, stored) = (i16::from_be_bytes([v0, v1]), u32::from_be_bytes(crc));
-        let computed = crc32c::crc32c(&bytes[CRC_END..]);
+        let (version, stored) = (i16::from_be_bytes(*version), u32::from_be_bytes(*crc));
+        let computed = crc32c::crc32c(covered);
         if stored != computed {
             dump.fail(Some(2), format_args!("stored CRC {stored:#010x}, computed {computed:#010x}"))?;
         }
         let Some(schema) = schemas().get("ProducerSnapshot") else { return Ok(()) };
-        let decoded = interpret::decode(schema, version, &bytes[VERSION_SIZE..])
+        let decoded = interpret::decode(schema, version, message)
             .and_then(|(value, _)| interpret::to_json(schema, version, &value));
         match decoded {
             Ok(json) => {
-                let producers = json["producerEntries"].as_array().map(Vec::as_slice).unwrap_or_default();
-                producers.iter().try_for_each(|producer| dump.line(producer_line(producer)))
+                let mut producers = json.get("producerEntries").and_then(Json::as_array).into_iter().flatten();
+                producers.try_for_each(|producer| dump.line(producer_line(producer)))
             }
             Err(error) => dump.fail(Some(0), error),
         }
@@ -58,7 +56,7 @@ pub(super) fn dump_producer_snapshot(dump: &mut Dump<'_>, file: &dyn DiskFile) -
 
 /// The schema's fields under the names that Kafka's tool prints.
 fn producer_line(entry: &Json) -> String {
-    let number = |name: &str| entry[name].as_i64().unwrap_or(-1);
+    let number = |name: &str| entry.get(name).and_then(Json::as_i64).unwrap_or(-1);
     let mut line = format!(
         "producerId: {} producerEpoch: {} coordinatorEpoch: {} currentTxnFirstOffset: {} lastTimestamp: {}",
         number("producerId"),
@@ -73,7 +71,7 @@ fn producer_line(entry: &Json) -> String {
     if number("lastSequence") >= 0 {
         let (last, delta) = (number("lastSequence"), number("offsetDelta"));
         // Sequences go on with 0 after the greatest `i32`.
-        let first = (last - delta).rem_euclid(1 << 31);
+        let first = last.wrapping_sub(delta).rem_euclid(1 << 31);
         let (offset, timestamp) = (number("lastOffset"), number("timestamp"));
         line.push_str(&format!(
             " firstSequence: {first} lastSequence: {last} lastOffset: {offset} offsetDelta: {delta} timestamp: {timestamp}"
@@ -110,14 +108,14 @@ pub(super) fn dump_partition_metadata(dump: &mut Dump<'_>, file: &dyn DiskFile) 
 
 pub(super) fn dump_properties(dump: &mut Dump<'_>, file: &dyn DiskFile) -> io::Result<()> {
     with_bytes(dump, file, |dump, bytes| {
-        let mut position = 0;
+        let mut position = 0_u64;
         for line in bytes.split_inclusive(|byte| *byte == b'\n') {
             match std::str::from_utf8(line).map(str::trim) {
                 Ok(text) if text.is_empty() || text.starts_with(['#', '!']) => {}
                 Ok(text) if text.contains(['=', ':']) => dump.line(text_or_hex(text.as_bytes()))?,
                 _ => dump.fail(Some(position), format_args!("not a property: {}", text_or_hex(line)))?,
             }
-            position += line.len() as u64;
+            position = position.saturating_add(file_len(line.len()));
         }
         Ok(())
     })

@@ -1,4 +1,8 @@
 //! The walk over a log, its indexes read along with it.
+#![cfg_attr(
+    not(test),
+    deny(clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
+)]
 
 use std::{
     io,
@@ -17,13 +21,10 @@ use crate::{
         offset_index::{self, OffsetPosition},
         scan::{BatchAt, BatchScan, ScanError, check_crc, find_valid_batch},
         time_index::{self, TimestampOffset},
+        transaction_index::{self, AbortedTransaction},
     },
     protocol::records::batch::BatchHeader,
 };
-
-/// Bytes of an entry of a `.txnindex`: version, producer id, first and last offset, last stable offset.
-const TXN_ENTRY_SIZE: usize = 34;
-const TXN_VERSION: i16 = 0;
 
 /// The walk from a log's first segment to its last.
 pub(super) struct Walk<'a> {
@@ -68,8 +69,7 @@ impl<'a> Walk<'a> {
             Ok(opened) => opened,
             Err(error) => return report.file(&path, error),
         };
-        report.summary.segments += 1;
-        report.summary.bytes += len;
+        report.begin_segment(len);
         self.next_offset = base;
         // An index holds offsets relative to the base as 31 bits.
         let end = next_base.unwrap_or(i64::MAX).min(base.saturating_add(1 << 31));
@@ -96,8 +96,8 @@ impl<'a> Walk<'a> {
         let BatchAt { position, header } = *batch;
         let BatchHeader { base_offset: first, last_offset_delta, record_count, .. } = header;
         let last = header.last_offset();
-        report.summary.batches += 1;
-        if last_offset_delta < 0 || record_count < 0 || record_count - 1 > last_offset_delta {
+        report.begin_batch();
+        if last_offset_delta < 0 || record_count < 0 || record_count.saturating_sub(1) > last_offset_delta {
             report.at(path, position, Problem::Counts { last_offset_delta, record_count });
             return false;
         }
@@ -110,7 +110,7 @@ impl<'a> Walk<'a> {
         if !in_order {
             report.at(path, position, Problem::Disorder { first, last, expected });
         }
-        self.next_offset = last + 1;
+        self.next_offset = last.saturating_add(1);
         self.check_epoch(path, batch, report);
         in_order
     }
@@ -174,7 +174,7 @@ fn walk_batches(
             Err(error) => {
                 is_whole = false;
                 report.at(path, position, error);
-                match find_valid_batch(file, position + 1, len, base_offset) {
+                match find_valid_batch(file, position.saturating_add(1), len, base_offset) {
                     Ok(Some(batch)) => {
                         on_event(Event::Resumed(&batch), report);
                         scan = BatchScan::new(file, batch.position, len);
@@ -352,7 +352,8 @@ impl<const N: usize, E> IndexWalk<N, E> {
 
 /// Checks that the aborted transactions of a segment end in it, in order.
 pub(super) fn check_txn_index(disk: &dyn Disk, path: &Path, offsets: Range<i64>, report: &mut Report<'_>) {
-    let mut entries = match disk.open(path, OpenMode::ReadOnly).and_then(Entries::<TXN_ENTRY_SIZE>::new) {
+    let opened = disk.open(path, OpenMode::ReadOnly).and_then(Entries::<{ transaction_index::ENTRY_SIZE }>::new);
+    let mut entries = match opened {
         Ok(entries) => entries,
         Err(error) => return report.file(path, error),
     };
@@ -367,20 +368,16 @@ pub(super) fn check_txn_index(disk: &dyn Disk, path: &Path, offsets: Range<i64>,
             Ok(None) => return,
             Err(error) => return report.at(path, position, error),
         };
-        let version = i16::from_be_bytes([entry[0], entry[1]]);
-        let (first, last) = (i64_at(&entry, 10), i64_at(&entry, 18));
-        if version != TXN_VERSION {
+        let (version, AbortedTransaction { first_offset: first, last_offset: last, .. }) =
+            AbortedTransaction::decode(&entry);
+        if version != transaction_index::VERSION {
             report.at(path, position, Problem::AbortedVersion(version));
         } else if first > last || !(least..offsets.end).contains(&last) {
             report.at(path, position, Problem::AbortedRange { first, last });
         } else {
-            least = last + 1;
+            least = last.saturating_add(1);
         }
     }
-}
-
-fn i64_at(entry: &[u8; TXN_ENTRY_SIZE], at: usize) -> i64 {
-    entry[at..].first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes))
 }
 
 /// Checks a metadata snapshot: good batches in order, a control batch at either end.

@@ -25,6 +25,7 @@ use super::{
     compression::{self, Compression, DecompressError},
     record::RecordIter,
 };
+use crate::protocol::fixed::field;
 
 /// Bytes of the header, and so the least size of a batch.
 pub const HEADER_SIZE: usize = 61;
@@ -139,18 +140,18 @@ impl BatchHeader {
         let header: &[u8; HEADER_SIZE] =
             bytes.first_chunk().ok_or(BatchError::Truncated { needed: HEADER_SIZE, available })?;
         let header = Self {
-            base_offset: i64::from_be_bytes(field::<0, _>(header)),
-            length: i32::from_be_bytes(field::<8, _>(header)),
-            partition_leader_epoch: i32::from_be_bytes(field::<12, _>(header)),
-            crc: u32::from_be_bytes(field::<CRC_AT, _>(header)),
-            attributes: i16::from_be_bytes(field::<ATTRIBUTES_AT, _>(header)),
-            last_offset_delta: i32::from_be_bytes(field::<23, _>(header)),
-            base_timestamp: i64::from_be_bytes(field::<27, _>(header)),
-            max_timestamp: i64::from_be_bytes(field::<35, _>(header)),
-            producer_id: i64::from_be_bytes(field::<43, _>(header)),
-            producer_epoch: i16::from_be_bytes(field::<51, _>(header)),
-            base_sequence: i32::from_be_bytes(field::<53, _>(header)),
-            record_count: i32::from_be_bytes(field::<57, _>(header)),
+            base_offset: i64::from_be_bytes(field::<0, _, _>(header)),
+            length: i32::from_be_bytes(field::<8, _, _>(header)),
+            partition_leader_epoch: i32::from_be_bytes(field::<12, _, _>(header)),
+            crc: u32::from_be_bytes(field::<CRC_AT, _, _>(header)),
+            attributes: i16::from_be_bytes(field::<ATTRIBUTES_AT, _, _>(header)),
+            last_offset_delta: i32::from_be_bytes(field::<23, _, _>(header)),
+            base_timestamp: i64::from_be_bytes(field::<27, _, _>(header)),
+            max_timestamp: i64::from_be_bytes(field::<35, _, _>(header)),
+            producer_id: i64::from_be_bytes(field::<43, _, _>(header)),
+            producer_epoch: i16::from_be_bytes(field::<51, _, _>(header)),
+            base_sequence: i32::from_be_bytes(field::<53, _, _>(header)),
+            record_count: i32::from_be_bytes(field::<57, _, _>(header)),
         };
         match usize::try_from(header.length) {
             Ok(length) if length >= LENGTH_MIN => Ok(header),
@@ -283,16 +284,6 @@ impl BatchHeader {
         self.crc = crc32c::crc32c_append(compute_crc(&self.to_bytes()), payload);
         true
     }
-}
-
-/// The `N` bytes at `AT`.
-#[inline]
-#[expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "held against the header when compiled")]
-fn field<const AT: usize, const N: usize>(header: &[u8; HEADER_SIZE]) -> [u8; N] {
-    const { assert!(AT + N <= HEADER_SIZE) };
-    let mut bytes = [0; N];
-    bytes.copy_from_slice(&header[AT..AT + N]);
-    bytes
 }
 
 /// The CRC that belongs into the header of this batch. `batch` is the whole batch; what ends before the first byte that
