@@ -5,6 +5,10 @@
 //! end, and a NUL is `\00`. Java's releases differ in how they read old types of text; this is how those of today do. A
 //! value that is no valid text of its type is written in hexadecimal, where Java puts replacement characters: two
 //! subjects are never one name.
+#![cfg_attr(
+    not(test),
+    deny(clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
+)]
 
 use x509_parser::{
     asn1_rs::{Any, Tag},
@@ -84,7 +88,7 @@ fn text(value: &Any<'_>) -> Option<String> {
 }
 
 fn escape(text: &str) -> String {
-    let leading = text.len() - text.trim_start_matches(BLANKS).len();
+    let leading = text.len().saturating_sub(text.trim_start_matches(BLANKS).len());
     let trailing = text.trim_end_matches(BLANKS).len();
     let mut escaped = String::with_capacity(text.len());
     for (at, c) in text.char_indices() {
@@ -106,8 +110,7 @@ fn der(value: &Any<'_>) -> Vec<u8> {
     if let Some(short) = u8::try_from(len).ok().filter(|_| len <= SHORT_LENGTH_MAX) {
         bytes.push(short);
     } else {
-        let all = len.to_be_bytes();
-        let significant = &all[all.iter().take_while(|byte| **byte == 0).count()..];
+        let significant: Vec<u8> = len.to_be_bytes().into_iter().skip_while(|byte| *byte == 0).collect();
         bytes.push(0x80 | u8::try_from(significant.len()).expect("the bytes of a length are few"));
         bytes.extend(significant);
     }

@@ -2,6 +2,10 @@
 //!
 //! The checks come in the order of Apache Kafka's `PlainSaslServer`, and so do the texts. Where Kafka reads what is no UTF-8
 //! with replacement characters, nobody gets in here: two names or passwords would be one.
+#![cfg_attr(
+    not(test),
+    deny(clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
+)]
 
 use subtle::Choice;
 

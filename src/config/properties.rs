@@ -3,6 +3,10 @@
 //! `key=value`, `key: value` or `key value`; `#` and `!` begin comments; a backslash at the end of a line continues
 //! it; `\uXXXX`, `\t`, `\n`, `\r` and `\f` are escapes, and any other escaped character stands for itself.
 //! Unlike Java, which reads Latin-1, a file is UTF-8, and half of a surrogate pair is refused.
+#![cfg_attr(
+    not(test),
+    deny(clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
+)]
 
 use std::{iter::Peekable, str::Chars};
 
@@ -42,7 +46,7 @@ fn logical_lines(text: &str) -> Vec<(usize, String)> {
             None => (number, String::new()),
         };
         let is_continued = trailing_backslashes(content) % 2 == 1;
-        joined.push_str(&content[..content.len() - usize::from(is_continued)]);
+        joined.push_str(content.strip_suffix('\\').filter(|_| is_continued).unwrap_or(content));
         match is_continued {
             // With nothing before the backslash, the next line is as good as the first.
             true if joined.is_empty() => {}
@@ -70,7 +74,7 @@ fn natural_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
 }
 
 fn trailing_backslashes(line: &str) -> usize {
-    line.len() - line.trim_end_matches('\\').len()
+    line.chars().rev().take_while(|c| *c == '\\').count()
 }
 
 /// The format's white space: Java's idea, not Unicode's.

@@ -1,4 +1,8 @@
 //! Reading a coordinator's log from its start: the machines that it amounts to.
+#![cfg_attr(
+    not(test),
+    deny(clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
+)]
 
 use std::{collections::HashMap, sync::Arc};
 

@@ -1,5 +1,9 @@
 //! Keys and values of coordinators' records: a number, then a message. In front of a key it is the record's type, in front
 //! of a value the version.
+#![cfg_attr(
+    not(test),
+    deny(clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
+)]
 
 use bytes::Bytes;
 

@@ -16,6 +16,10 @@
 //! error, as it is there: what it says cannot be guessed.
 //!
 //! [another kind]: foreign
+#![cfg_attr(
+    not(test),
+    deny(clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
+)]
 
 pub mod foreign;
 

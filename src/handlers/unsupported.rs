@@ -2,6 +2,10 @@
 //!
 //! The shape comes from the schemas alone. Where the error stands beside each thing asked for, the request is read too,
 //! and every element of it gets its error. Where no schema describes the response, the error code is all there is.
+#![cfg_attr(
+    not(test),
+    deny(clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
+)]
 
 use bytes::Bytes;
 use ottla_codegen::{
@@ -83,24 +87,29 @@ impl Refused<'_> {
         asked_index: usize,
         asked: Option<&StructValue>,
     ) -> StructValue {
-        let fields: Vec<&Field> = self.response.structs[index].fields_in(self.version).collect();
-        if let Some(place) = fields.iter().position(|field| field.name == ERROR_CODE) {
-            answer.fields[place] = Value::Int(ErrorCode::UnsupportedVersion.code().into());
+        let fields = || self.fields(self.response, index);
+        if let Some((_, code)) = fields().zip(&mut answer.fields).find(|(field, _)| field.name == ERROR_CODE) {
+            *code = Value::Int(ErrorCode::UnsupportedVersion.code().into());
             return answer;
         }
-        let array = fields.iter().enumerate().find_map(|(place, field)| {
+        let array = fields().zip(&mut answer.fields).find_map(|(field, value)| {
             let element = field.ty.element_struct()?;
-            self.leads_to_error(element).then_some((place, field.name.as_str(), element))
+            self.leads_to_error(element).then_some((value, field.name.as_str(), element))
         });
-        if let (Some((place, name, element)), Some(asked)) = (array, asked) {
-            answer.fields[place] = Value::Array(self.elements(element, name, asked_index, asked));
+        if let (Some((value, name, element)), Some(asked)) = (array, asked) {
+            *value = Value::Array(self.elements(element, name, asked_index, asked));
         }
         answer
     }
 
+    /// The fields of struct `index` of a message, as far as the version has them.
+    fn fields(self, message: &Message, index: usize) -> impl Iterator<Item = &Field> {
+        message.structs.get(index).into_iter().flat_map(move |fields| fields.fields_in(self.version))
+    }
+
     /// Whether an error code is in the struct or below it.
     fn leads_to_error(self, index: usize) -> bool {
-        self.response.structs[index].fields_in(self.version).any(|field| {
+        self.fields(self.response, index).any(|field| {
             field.name == ERROR_CODE || field.ty.element_struct().is_some_and(|element| self.leads_to_error(element))
         })
     }
@@ -108,7 +117,7 @@ impl Refused<'_> {
     /// An element for each in the request's array of this name, or else in its first.
     fn elements(self, element: usize, name: &str, asked_index: usize, asked: &StructValue) -> Vec<Value> {
         let Some(request) = self.request else { return Vec::new() };
-        let fields = request.structs[asked_index].fields_in(self.version).zip(&asked.fields);
+        let fields = self.fields(request, asked_index).zip(&asked.fields);
         let arrays: Vec<_> = fields
             .filter_map(|(field, value)| match value {
                 Value::Array(elements) => Some((field, elements)),
@@ -128,25 +137,25 @@ impl Refused<'_> {
         let request = self.request?;
         match (asked, asked_field.ty.element_struct()) {
             (Value::Struct(asked), Some(asked_index)) => {
-                for (place, field) in self.response.structs[index].fields_in(self.version).enumerate() {
-                    let asked_fields = request.structs[asked_index].fields_in(self.version).zip(&asked.fields);
-                    let same =
-                        asked_fields.into_iter().find(|(other, _)| other.name == field.name && other.ty == field.ty);
-                    if let Some((_, value)) = same.filter(|(_, value)| !matches!(value, Value::Array(_))) {
-                        element.fields[place] = value.clone();
+                for (field, value) in self.fields(self.response, index).zip(&mut element.fields) {
+                    let mut asked_fields = self.fields(request, asked_index).zip(&asked.fields);
+                    let same = asked_fields.find(|(other, _)| other.name == field.name && other.ty == field.ty);
+                    if let Some((_, same)) = same.filter(|(_, same)| !matches!(same, Value::Array(_))) {
+                        *value = same.clone();
                     }
                 }
                 Some(self.with_error(index, element, asked_index, Some(asked)))
             }
             // A list of names or numbers: the first field of its type is the element's key.
             (key, _) => {
-                let mut fields = self.response.structs[index].fields_in(self.version);
+                let mut fields = self.fields(self.response, index).zip(&mut element.fields);
                 let asked_type = match &asked_field.ty {
                     Type::Array(element) => element.as_ref(),
                     other => other,
                 };
-                let place = fields.position(|field| field.ty == *asked_type && field.name != ERROR_CODE)?;
-                element.fields[place] = key.clone();
+                let is_key = |field: &Field| field.ty == *asked_type && field.name != ERROR_CODE;
+                let (_, value) = fields.find(|(field, _)| is_key(field))?;
+                *value = key.clone();
                 Some(self.with_error(index, element, 0, None))
             }
         }

@@ -1,4 +1,8 @@
 //! Batches of the metadata log and its snapshots: records and control records in, bytes out, and back.
+#![cfg_attr(
+    not(test),
+    deny(clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
+)]
 
 use bytes::Bytes;
 
@@ -125,7 +129,7 @@ pub(super) fn batches(
     let begin = |offset| BatchBuilder::new(offset).leader_epoch(epoch);
     let mut builder = begin(base_offset);
     for (offset, value) in (base_offset..).zip(values) {
-        if builder.record_count() > 0 && builder.size() + value.len() > BATCH_BYTES_WANTED {
+        if builder.record_count() > 0 && builder.size().saturating_add(value.len()) > BATCH_BYTES_WANTED {
             batches.push(std::mem::replace(&mut builder, begin(offset)).build()?);
         }
         builder.append(&NewRecord { timestamp: now, value: Some(value), ..NewRecord::default() })?;

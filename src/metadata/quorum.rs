@@ -1,6 +1,10 @@
 //! The quorum of one that this process is: `quorum-state`, and the control records that say who votes.
 //!
 //! Kafka keeps the file in two formats. Which one a directory has goes with its `kraft.version`, and stays.
+#![cfg_attr(
+    not(test),
+    deny(clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
+)]
 
 use std::{io, path::Path};
 

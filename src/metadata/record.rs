@@ -9,6 +9,10 @@
 //!
 //! Every type that Apache Kafka 4.4.0 knows is read. What this broker acts on has a variant of its own; the rest is
 //! [kept] as it stands. A type that 4.4.0 does not know is refused, as 4.4.0 refuses it.
+#![cfg_attr(
+    not(test),
+    deny(clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
+)]
 
 use bytes::Bytes;
 

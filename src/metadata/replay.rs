@@ -2,6 +2,10 @@
 //!
 //! The records of a transaction count once its end is there; an aborted one never was. The newest snapshot that is whole
 //! counts, and the log from its offset on.
+#![cfg_attr(
+    not(test),
+    deny(clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
+)]
 
 use std::{collections::HashMap, path::Path, sync::Arc};
 
@@ -18,7 +22,7 @@ use crate::{
     clock::TimestampMs,
     log::{
         batch_reader::{BatchReadError, BatchReader},
-        disk::Disk,
+        disk::{Disk, file_len},
         partition_log::{PartitionLog, ReadError},
     },
     protocol::{
@@ -198,7 +202,7 @@ impl Replayed {
         self.image.pass_over(end);
         self.epoch = self.epoch.max(header.partition_leader_epoch);
         self.last_timestamp = header.max_timestamp;
-        self.bytes_since_snapshot += header.size() as u64;
+        self.bytes_since_snapshot = self.bytes_since_snapshot.saturating_add(file_len(header.size()));
         Ok(())
     }
 

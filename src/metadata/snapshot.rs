@@ -4,6 +4,10 @@
 //! records that make the image. It is written under another name and renamed once it is on disk, so that there is a whole
 //! one or none. The one at offset 0 is how a directory is formatted: its records are those that the log has to begin with,
 //! and only its voters count by themselves.
+#![cfg_attr(
+    not(test),
+    deny(clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
+)]
 
 use std::{
     io,
@@ -22,7 +26,7 @@ use super::{
 };
 use crate::{
     clock::TimestampMs,
-    log::disk::{Disk, OpenMode, read_file, read_full},
+    log::disk::{Disk, OpenMode, file_len, read_file, read_full},
     protocol::{
         message::Message,
         messages::{
@@ -203,10 +207,10 @@ pub fn write(
     let (part, path) = (dir.join(id.file_name(PART_SUFFIX)), dir.join(id.file_name(SUFFIX)));
     let written = || -> io::Result<()> {
         let file = disk.open(&part, OpenMode::CreateEmpty)?;
-        let mut position = 0;
+        let mut position = 0_u64;
         for batch in &batches {
             file.write_all_at(&[batch.bytes()], position)?;
-            position += batch.bytes().len() as u64;
+            position = position.saturating_add(file_len(batch.bytes().len()));
         }
         file.sync_data()?;
         drop(file);
@@ -232,7 +236,7 @@ fn encode(
     first.extend(quorum_records(&snapshot.quorum)?);
     let values = snapshot.records.iter().map(|record| record.encode(level)).collect::<Result<Vec<_>, _>>()?;
     let first_offset = i64::try_from(first.len()).unwrap_or(i64::MAX);
-    let end_offset = first_offset + i64::try_from(values.len()).unwrap_or(i64::MAX - first_offset);
+    let end_offset = first_offset.saturating_add(i64::try_from(values.len()).unwrap_or(i64::MAX));
     let mut all = vec![batches::control_batch(0, epoch, now, &first)?];
     all.extend(batches::batches(first_offset, epoch, now, &values)?);
     let footer = SnapshotFooterRecord::default().to_bytes(0)?;

@@ -6,6 +6,10 @@
 //! | value | its version (int16), then `TransactionLogValue`: 1 under `transaction.version` 1 and 2   |
 //!
 //! No value takes the id away. A type that no release up to 4.4.0 knows is passed over.
+#![cfg_attr(
+    not(test),
+    deny(clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
+)]
 
 use bytes::Bytes;
 

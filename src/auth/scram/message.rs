@@ -10,6 +10,10 @@
 //! Apache Kafka's patterns (`ScramMessages`) are narrower and wider than that. As it does, only the flag `n` is taken: there
 //! is no channel to bind to. Beyond it, names may be any UTF-8, and what is signed is what was sent, with extensions in
 //! their order; a mandatory extension (`m=`), which it lets pass and then fails on, is refused.
+#![cfg_attr(
+    not(test),
+    deny(clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
+)]
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 
@@ -87,7 +91,7 @@ impl<'a> ClientFirst<'a> {
         let user = user.strip_prefix("n=").and_then(saslname).ok_or(MessageError::Attribute('n'))?;
         let nonce = nonce(attributes.next())?;
         attributes.try_for_each(check_extension)?;
-        Ok(Self { gs2_header: &text[..text.len() - bare.len()], authorization_id, bare, user, nonce })
+        Ok(Self { gs2_header: text.strip_suffix(bare).unwrap_or_default(), authorization_id, bare, user, nonce })
     }
 }
 

@@ -128,6 +128,7 @@ impl ForeignRecord {
 
     /// The record that takes away what is under a key which was [read](Self::key_bytes) before.
     #[must_use]
+    #[expect(clippy::panic, reason = "a key that was read before is no input")]
     pub fn tombstone(key: &Bytes) -> Self {
         match GroupRecord::decode(key, None) {
             Ok(Some(GroupRecord::Foreign(record))) => record,
