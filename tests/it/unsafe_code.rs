@@ -1,6 +1,7 @@
-//! What `docs/security.md` says of unsafe code.
+//! What `docs/security.md` says of unsafe code, and of code that reads what others wrote.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -8,6 +9,14 @@ use std::{
 /// The one file that may have some.
 const SYS: &str = "src/sys.rs";
 const SYS_LINES_MAX: usize = 300;
+
+/// What a module begins with that reads what others wrote.
+const DENIAL: &str = "
+#![cfg_attr(
+    not(test),
+    deny(clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
+)]
+";
 
 #[test]
 fn unsafe_code_is_where_the_documentation_says() {
@@ -30,6 +39,22 @@ fn unsafe_code_is_where_the_documentation_says() {
     }
     let manifest = fs::read_to_string("Cargo.toml").expect("readable");
     assert!(manifest.contains("unsafe_code = \"deny\""));
+}
+
+#[test]
+fn the_modules_that_deny_indices_and_panics_are_those_that_the_documentation_lists() {
+    let text = fs::read_to_string("docs/security.md").expect("readable");
+    let (_, section) = text.split_once("## Code that reads what others wrote").expect("the section");
+    let (section, _) = section.split_once("\n## ").expect("another section");
+    let rows = section.lines().filter(|line| line.starts_with('|'));
+    let listed: BTreeSet<_> =
+        rows.flat_map(|row| row.split('`')).filter(|word| word.ends_with(".rs")).map(PathBuf::from).collect();
+    let mut files = Vec::new();
+    collect(Path::new("src"), &mut files);
+    files.retain(|path| fs::read_to_string(path).expect("readable").contains(DENIAL));
+    assert_eq!(files.into_iter().collect::<BTreeSet<_>>(), listed);
+    let manifest = fs::read_to_string("Cargo.toml").expect("readable");
+    assert!(manifest.contains("unwrap_used = "));
 }
 
 fn has_unsafe(line: &str) -> bool {
