@@ -95,7 +95,9 @@ async fn write_slowly(mut stream: TcpStream) -> io::Result<()> {
 }
 
 async fn ask_without_reading(mut stream: TcpStream) -> io::Result<()> {
+    // Small, so that what it asks for waits at the broker and not in this process.
     SockRef::from(&stream).set_recv_buffer_size(4 << 10)?;
+    SockRef::from(&stream).set_send_buffer_size(16 << 10)?;
     let request = attack::metadata();
     loop {
         stream.write_all(&request).await?;
