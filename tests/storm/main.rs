@@ -148,7 +148,7 @@ fn a_flood_of_large_frames_fills_no_memory() {
 fn a_siege_keeps_nobody_waiting() {
     let _alone = alone();
     let broker = BrokerProcess::start(&[]);
-    let siege = Siege::of(as_many_as_fit(size("OTTLA_SIEGE_CONNECTIONS", 1_000), &broker));
+    let siege = Siege::of(as_many_as_fit(size("OTTLA_SIEGE_CONNECTIONS", 500), &broker));
     runtime().block_on(async {
         let sockets = broker.open_sockets() + Canary::CONNECTIONS;
         let canary = Canary::start(broker.address()).await;
