@@ -20,7 +20,7 @@ use tokio::{net::TcpStream, runtime::Runtime, task::JoinSet, time::Instant};
 use self::{
     attack::Attack,
     broker::BrokerProcess,
-    canary::{Canary, create_topic},
+    canary::{Canary, Seen, create_topic},
     siege::Siege,
     wire::Client,
 };
@@ -75,6 +75,12 @@ async fn all_of(mut clients: JoinSet<u64>) -> u64 {
     sum
 }
 
+/// What holds of every attack: it fills no memory, and others are answered.
+fn assert_within_bounds(peak: u64, seen: &Seen) {
+    assert!(peak <= MEMORY_MAX, "{peak} bytes were held");
+    assert!(seen.latest <= LATE, "answers were late: {seen}");
+}
+
 /// Every kind of attack at once, again and again. Nothing that was acknowledged is lost, doubled or late, and what the
 /// broker held for the attackers it gives back.
 #[test]
@@ -111,8 +117,7 @@ fn a_storm_passes_over_those_who_behave() {
             peak >> 20,
             after >> 20
         );
-        assert!(seen.latest <= LATE, "answers were late: {seen}");
-        assert!(peak <= MEMORY_MAX, "{peak} bytes were held");
+        assert_within_bounds(peak, &seen);
         assert!(after <= memory + RETAINED_MAX, "{after} bytes are held, {memory} were");
     });
     broker.stop();
@@ -137,8 +142,7 @@ fn a_flood_of_large_frames_fills_no_memory() {
         let seen = canary.stop().await;
         println!("{connections} connections sent {} MB; memory {} MB at most; canary: {seen}", sent >> 20, peak >> 20);
         assert!(sent >= connections * SENT_MIN, "{sent} bytes are no flood");
-        assert!(peak <= MEMORY_MAX, "{peak} bytes were held");
-        assert!(seen.latest <= LATE, "answers were late: {seen}");
+        assert_within_bounds(peak, &seen);
     });
     broker.stop();
 }
@@ -163,8 +167,7 @@ fn a_siege_keeps_nobody_waiting() {
         broker.until_open_sockets_are(sockets).await;
         let seen = canary.stop().await;
         println!("{siege:?}, {held} were open in the end; memory {} MB at most; canary: {seen}", peak >> 20);
-        assert!(peak <= MEMORY_MAX, "{peak} bytes were held");
-        assert!(seen.latest <= LATE, "answers were late: {seen}");
+        assert_within_bounds(peak, &seen);
     });
     broker.stop();
 }
@@ -224,8 +227,7 @@ fn handshakes_that_are_left_hold_nobody_up() {
         let seen = canary.stop().await;
         println!("{begun} handshakes begun; memory {} MB at most; canary: {seen}", peak >> 20);
         assert!(begun > 0);
-        assert!(peak <= MEMORY_MAX, "{peak} bytes were held");
-        assert!(seen.latest <= LATE, "answers were late: {seen}");
+        assert_within_bounds(peak, &seen);
     });
     broker.stop();
 }
